@@ -1,0 +1,54 @@
+//! The programs that are measured: agents of a sprint, and the reference's worker.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::Outcome;
+
+/// Plays the part that the words name; false if they name none.
+pub(crate) fn play(now: i64, words: &[String]) -> Outcome<bool> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        // Says when it began.
+        ["stamp", file] => stamp(now, Path::new(file))?,
+        // An agent: says when it began, and makes the task's change.
+        ["agent-stamp", directory, task] => {
+            stamp(now, &Path::new(directory).join(task))?;
+            std::fs::write(PathBuf::from("src").join(format!("{task}.txt")), "done\n")?;
+        }
+        // An agent that takes its time.
+        ["agent-sleep", directory, task] => {
+            stamp(now, &Path::new(directory).join(task))?;
+            std::thread::sleep(Duration::from_mins(10));
+        }
+        // An agent that cannot go on.
+        ["agent-ask"] => println!("BLOCKED: which way?"),
+        // The reference's worker: opens a database and commits one row, then stays.
+        ["row", database] => {
+            let connection = open(Path::new(database))?;
+            connection.execute("INSERT INTO rows (pid) VALUES (?1)", [std::process::id()])?;
+            std::thread::sleep(Duration::from_mins(10));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Whole or not at all: somebody waits for the file.
+fn stamp(now: i64, file: &Path) -> Outcome<()> {
+    let part = file.with_extension("part");
+    std::fs::write(&part, now.to_string())?;
+    Ok(std::fs::rename(part, file)?)
+}
+
+/// A database with the settings of sprint's.
+pub(crate) fn open(path: &Path) -> Outcome<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute("CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, pid INTEGER)", [])?;
+    Ok(connection)
+}

@@ -1,0 +1,66 @@
+# What the scripts share: packages of the system where they are missing, and Python tools in a
+# virtual environment. Sourced, never run.
+
+# say TEXT...: what happens now.
+say() {
+  printf '== %s\n' "$*"
+}
+
+# die TEXT...: why it cannot go on.
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 3
+}
+
+# as_root COMMAND...: with sudo where we are not root.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null 2>&1; then
+    sudo "$@"
+  else
+    die "not root, and there is no sudo; as root: $*"
+  fi
+}
+
+# need_packages: the packages of the system that are missing, by name, with apt.
+need_packages() {
+  local missing=()
+  command -v tmux >/dev/null 2>&1 || missing+=(tmux)
+  command -v git >/dev/null 2>&1 || missing+=(git)
+  # The bundled SQLite and libgit2 are compiled.
+  command -v cc >/dev/null 2>&1 || missing+=(build-essential)
+  # Debian's python3 has venv without ensurepip until python3-venv is there.
+  python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3 python3-venv)
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  command -v apt-get >/dev/null 2>&1 || die "install these, then call this again: ${missing[*]}"
+  say "installing ${missing[*]} (apt-get)"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+}
+
+# need_cargo: a Rust toolchain, also where rustup put it and no shell has read its file.
+need_cargo() {
+  if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    export PATH
+  fi
+  command -v cargo >/dev/null 2>&1 || die "there is no Rust toolchain; see https://rustup.rs"
+}
+
+# need_tools DIR TOOL...: Python tools in the virtual environment DIR.
+need_tools() {
+  local dir=$1 tool missing=()
+  shift
+  for tool in "$@"; do
+    # A package's program, or for a plugin its module, says that it is there.
+    [ -x "$dir/bin/$tool" ] || "$dir/bin/python" -c "import ${tool//-/_}" >/dev/null 2>&1 \
+      || missing+=("$tool")
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  say "installing ${missing[*]} into $dir (pip)"
+  [ -x "$dir/bin/pip" ] || python3 -m venv --clear "$dir"
+  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${missing[@]}" \
+    </dev/null
+}

@@ -1,0 +1,20 @@
+//! Adapters: how to drive an agent program.
+//!
+//! What a program is given (`environment`, `placeholders`, `prompt`, `feedback`), what it says
+//! (`protocol` on its output, `claim` through `sprint agent …`), and what that means (`outcome`):
+//! all pure but for `claim`'s file. Starting, watching and ending the program is the worker's
+//! business; `scripted` is the embedded program that plays a script.
+
+pub mod claim;
+pub mod environment;
+pub mod feedback;
+pub mod outcome;
+pub mod placeholders;
+pub mod program;
+pub mod prompt;
+pub mod protocol;
+pub mod script;
+pub mod scripted;
+
+#[cfg(test)]
+mod contract_tests;

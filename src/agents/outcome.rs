@@ -1,0 +1,344 @@
+//! How a run of an agent ended: claims and exit codes on one side, git on the other. Pure.
+//!
+//! Agents claim, git proves: only a success claim *and* a change make a work stage done.
+
+use std::time::Duration;
+
+use super::claim::{AgentVerdict, Claim, ClaimedFinding};
+use crate::domain::ids::CommitSha;
+
+/// How the program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProgramEnding {
+    /// By itself.
+    Exited(i32),
+    /// A signal that was not ours.
+    Signaled(i32),
+    /// It could not be started.
+    NotStarted(String),
+    /// It took longer than it may.
+    TimedOut(Duration),
+    /// It gave no sign of life.
+    Hung(Duration),
+    /// We ended it, because it had said how it stands (a claim, `BLOCKED`, `TASK_COMPLETE`) and
+    /// did not exit.
+    EndedAfterClaim,
+    /// We ended it, because the worker was asked to end.
+    Interrupted,
+}
+
+/// What it said on standard output: see [`super::protocol::Protocol`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The question of `BLOCKED:`.
+    pub question: Option<String>,
+    /// `TASK_COMPLETE`.
+    pub complete: bool,
+}
+
+/// What git knows after the program and everything that it started is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitFacts {
+    /// The worktree's head; None if it has none any more (the worktree is gone, or is broken).
+    pub head: Option<CommitSha>,
+    /// Whether the head is a commit of this attempt: it differs from the commit that the run
+    /// began with, and has it as an ancestor.
+    pub new_commit: bool,
+    /// Whether there are uncommitted changes that would be committed.
+    pub diff: bool,
+}
+
+/// How a run of a work stage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// Done, and proven. A diff is still to be committed by us.
+    Done {
+        /// What the agent says it did; may be empty.
+        message: String,
+        /// Whether there is a diff to commit.
+        commit_diff: bool,
+    },
+    /// This attempt has failed.
+    Failed {
+        /// Why, for the next attempt and for the person.
+        reason: String,
+    },
+    /// The agent says that there is nothing to do.
+    Skipped,
+    /// It waits for an answer. No attempt is spent.
+    Blocked {
+        /// The question.
+        question: String,
+    },
+    /// The worker was ended. No attempt is spent.
+    Interrupted,
+}
+
+/// What must be there for [`RunOutcome::Done`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    /// A new commit, or a diff.
+    Change,
+    /// The claim alone.
+    Nothing,
+}
+
+/// Judges a run of a work stage.
+///
+/// A question goes before everything else, the exit code included. Then everything that speaks
+/// against success goes before what speaks for it: `agent done` and exit 1 is a failure, and so is
+/// `agent fail` and exit 0. Of `done` and `fail` the last one counts.
+pub fn decide(
+    ending: &ProgramEnding,
+    said: &Said,
+    claims: &[Claim],
+    git: &GitFacts,
+    needed: Needed,
+) -> RunOutcome {
+    if let Some(question) = question(said, claims) {
+        return RunOutcome::Blocked { question };
+    }
+    match claimed(ending, said, claims) {
+        Claimed::Interrupted => RunOutcome::Interrupted,
+        Claimed::Failure(reason) => RunOutcome::Failed { reason },
+        Claimed::Skip => RunOutcome::Skipped,
+        Claimed::Success(message) => prove(message, git, needed),
+    }
+}
+
+fn prove(message: String, git: &GitFacts, needed: Needed) -> RunOutcome {
+    let failed = |reason: &str| RunOutcome::Failed { reason: reason.to_owned() };
+    if git.head.is_none() {
+        return failed("claimed success, but its worktree is gone");
+    }
+    if needed == Needed::Change && !git.new_commit && !git.diff {
+        return failed("claimed success, but there is no commit");
+    }
+    RunOutcome::Done { message, commit_diff: git.diff }
+}
+
+/// The first question, through whichever way it came.
+fn question(said: &Said, claims: &[Claim]) -> Option<String> {
+    let claimed = claims.iter().find_map(|claim| match claim {
+        Claim::Blocked { question } => Some(question),
+        Claim::Done { .. } | Claim::Fail { .. } | Claim::Verdict { .. } | Claim::Comment { .. } => None,
+    });
+    claimed.or(said.question.as_ref()).cloned()
+}
+
+enum Claimed {
+    Success(String),
+    Failure(String),
+    Skip,
+    Interrupted,
+}
+
+fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
+    let stand = claims.iter().rev().find_map(|claim| match claim {
+        Claim::Done { message } => Some(Ok(message.clone())),
+        Claim::Fail { reason } => Some(Err(reason.clone())),
+        Claim::Blocked { .. } | Claim::Verdict { .. } | Claim::Comment { .. } => None,
+    });
+    let reason_or = |default: &str| match &stand {
+        Some(Err(reason)) if !reason.is_empty() => reason.clone(),
+        _ => default.to_owned(),
+    };
+    match ending {
+        ProgramEnding::Interrupted => Claimed::Interrupted,
+        ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
+        ProgramEnding::TimedOut(limit) => Claimed::Failure(over("took longer than", *limit)),
+        ProgramEnding::Hung(limit) => Claimed::Failure(over("gave no sign of life for", *limit)),
+        ProgramEnding::Signaled(signal) => {
+            Claimed::Failure(reason_or(&format!("the agent was killed by signal {signal}")))
+        }
+        ProgramEnding::Exited(2) if !matches!(stand, Some(Err(_))) => Claimed::Skip,
+        ProgramEnding::Exited(code) if *code != 0 => Claimed::Failure(reason_or(&exit_reason(*code))),
+        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim => match stand {
+            Some(Ok(message)) => Claimed::Success(message),
+            Some(Err(_)) => Claimed::Failure(reason_or("the agent says that it failed")),
+            None if said.complete || matches!(ending, ProgramEnding::Exited(_)) => {
+                Claimed::Success(String::new())
+            }
+            None => Claimed::Failure("the agent was ended without having said how it stands".to_owned()),
+        },
+    }
+}
+
+fn over(what: &str, limit: Duration) -> String {
+    format!("the agent {what} {}, and was ended", crate::config::duration::format(limit))
+}
+
+/// What an exit code means that is neither 0 nor 2.
+pub fn exit_reason(code: i32) -> String {
+    match code {
+        1 => "the agent failed (exit 1)".to_owned(),
+        126 => "the agent's program, or one that it calls, cannot be executed (exit 126)".to_owned(),
+        127 => "the agent's program, or one that it calls, was not found (exit 127)".to_owned(),
+        code => format!("the agent ended with exit code {code}"),
+    }
+}
+
+/// How a run of an agent in a check stage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// It may go on.
+    Pass {
+        /// In a sentence; may be empty.
+        message: String,
+    },
+    /// Back to the developer.
+    Fail {
+        /// Why.
+        message: String,
+        /// Where.
+        findings: Vec<ClaimedFinding>,
+    },
+    /// There is no judgement: never a pass, and not the developer's fault.
+    Error {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing to judge.
+    Skipped,
+    /// It waits for an answer.
+    Blocked {
+        /// The question.
+        question: String,
+    },
+    /// The worker was ended.
+    Interrupted,
+}
+
+/// Judges an agent's run in a check stage. Exit 0 alone is no verdict: an agent that crashed
+/// politely would let everything through. Exit 1 alone is a failure.
+pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> CheckOutcome {
+    if let Some(question) = question(said, claims) {
+        return CheckOutcome::Blocked { question };
+    }
+    let verdict = claims.iter().rev().find_map(|claim| match claim {
+        Claim::Verdict { verdict, message, findings } => Some((*verdict, message, findings)),
+        Claim::Done { .. } | Claim::Fail { .. } | Claim::Blocked { .. } | Claim::Comment { .. } => None,
+    });
+    let failure = |message: String| CheckOutcome::Fail {
+        message,
+        findings: verdict.map(|(_, _, findings)| findings.clone()).unwrap_or_default(),
+    };
+    match (claimed(ending, said, claims), verdict) {
+        (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
+        (_, Some((AgentVerdict::Fail, message, _))) => failure(message.clone()),
+        // It was ended because of that very verdict.
+        (Claimed::Failure(_), Some((AgentVerdict::Pass, message, _)))
+            if *ending == ProgramEnding::EndedAfterClaim
+                && !claims.iter().any(|claim| matches!(claim, Claim::Fail { .. })) =>
+        {
+            CheckOutcome::Pass { message: message.clone() }
+        }
+        (Claimed::Success(_), Some((AgentVerdict::Pass, message, _))) => {
+            CheckOutcome::Pass { message: message.clone() }
+        }
+        (Claimed::Success(_), None) => {
+            CheckOutcome::Error { reason: "the agent claimed success, but gave no verdict".to_owned() }
+        }
+        (Claimed::Skip, _) => CheckOutcome::Skipped,
+        (Claimed::Failure(reason), None) if *ending == ProgramEnding::Exited(1) => failure(reason),
+        (Claimed::Failure(reason), _) => CheckOutcome::Error { reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endings() -> Vec<ProgramEnding> {
+        let minute = Duration::from_mins(1);
+        vec![
+            ProgramEnding::Exited(0),
+            ProgramEnding::Exited(1),
+            ProgramEnding::Exited(2),
+            ProgramEnding::Exited(3),
+            ProgramEnding::Exited(126),
+            ProgramEnding::Exited(127),
+            ProgramEnding::Signaled(9),
+            ProgramEnding::NotStarted("no such file".to_owned()),
+            ProgramEnding::TimedOut(minute),
+            ProgramEnding::Hung(minute),
+            ProgramEnding::EndedAfterClaim,
+            ProgramEnding::Interrupted,
+        ]
+    }
+
+    fn claim_sets() -> Vec<(&'static str, Vec<Claim>)> {
+        let done = Claim::Done { message: "did it".to_owned() };
+        let fail = Claim::Fail { reason: "too hard".to_owned() };
+        let verdict =
+            |verdict| Claim::Verdict { verdict, message: "looked".to_owned(), findings: Vec::new() };
+        vec![
+            ("no claim", Vec::new()),
+            ("done", vec![done.clone()]),
+            ("fail", vec![fail.clone()]),
+            ("done, then fail", vec![done.clone(), fail.clone()]),
+            ("fail, then done", vec![fail, done]),
+            ("verdict pass", vec![verdict(AgentVerdict::Pass)]),
+            ("verdict fail", vec![verdict(AgentVerdict::Fail)]),
+        ]
+    }
+
+    fn git(new_commit: bool, diff: bool) -> GitFacts {
+        GitFacts { head: Some(CommitSha::parse(&"c".repeat(40)).unwrap()), new_commit, diff }
+    }
+
+    #[test]
+    fn every_ending_with_every_claim() {
+        let said = Said::default();
+        let mut table = Vec::new();
+        for ending in endings() {
+            for (name, claims) in claim_sets() {
+                let work = decide(&ending, &said, &claims, &git(true, false), Needed::Change);
+                let check = decide_check(&ending, &said, &claims);
+                table.push(format!("{ending:?} · {name}\n    work:  {work:?}\n    check: {check:?}"));
+            }
+        }
+        insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn a_claim_is_no_proof() {
+        let decide =
+            |git: &GitFacts, needed| decide(&ProgramEnding::Exited(0), &Said::default(), &[], git, needed);
+        let done = |commit_diff| RunOutcome::Done { message: String::new(), commit_diff };
+        let failed = |reason: &str| RunOutcome::Failed { reason: reason.to_owned() };
+        assert_eq!(decide(&git(true, false), Needed::Change), done(false));
+        assert_eq!(decide(&git(false, true), Needed::Change), done(true));
+        assert_eq!(decide(&git(true, true), Needed::Change), done(true));
+        assert_eq!(
+            decide(&git(false, false), Needed::Change),
+            failed("claimed success, but there is no commit")
+        );
+        assert_eq!(decide(&git(false, false), Needed::Nothing), done(false));
+        let gone = GitFacts { head: None, new_commit: false, diff: false };
+        assert_eq!(decide(&gone, Needed::Nothing), failed("claimed success, but its worktree is gone"));
+    }
+
+    #[test]
+    fn a_question_goes_before_everything() {
+        let said = Said { question: Some("why?".to_owned()), complete: true };
+        let claims = [Claim::Done { message: String::new() }];
+        for ending in endings() {
+            let outcome = decide(&ending, &said, &claims, &git(true, false), Needed::Change);
+            assert_eq!(outcome, RunOutcome::Blocked { question: "why?".to_owned() });
+            assert_eq!(
+                decide_check(&ending, &said, &claims),
+                CheckOutcome::Blocked { question: "why?".to_owned() }
+            );
+        }
+    }
+
+    #[test]
+    fn complete_counts_when_we_had_to_end_it() {
+        let said = Said { question: None, complete: true };
+        let outcome = decide(&ProgramEnding::EndedAfterClaim, &said, &[], &git(true, false), Needed::Change);
+        assert!(matches!(outcome, RunOutcome::Done { .. }));
+        let outcome = decide(&ProgramEnding::Exited(1), &said, &[], &git(true, false), Needed::Change);
+        assert!(matches!(outcome, RunOutcome::Failed { .. }));
+    }
+}

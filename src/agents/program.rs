@@ -1,0 +1,153 @@
+//! Finds the program of an adapter's command before anything is created, so that a missing one is
+//! told at once and not by forty failed attempts.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use camino::Utf8Path;
+
+use super::environment::RunContext;
+use super::placeholders::{CommandError, fill_in};
+use super::scripted;
+use crate::config::{Adapter, AdapterKind};
+
+/// Why an agent's program cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProgramError {
+    /// There is none.
+    #[error("the agent program `{program}` is not there (looked in {place})")]
+    Missing {
+        /// As configured.
+        program: String,
+        /// A directory, or `PATH`.
+        place: String,
+    },
+    /// It is there and cannot be executed.
+    #[error("the agent program `{path}` is not executable; `chmod +x` makes it so")]
+    NotExecutable {
+        /// Where it is.
+        path: String,
+    },
+}
+
+/// Why a run has no command line.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandLineError {
+    /// The program.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The arguments.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Program and arguments of a run: what the worker starts in the worktree. `checkout` and `path`
+/// are as for [`find`].
+///
+/// # Errors
+/// [`CommandLineError`]: a reason for the attempt to have failed, or for `start` to refuse.
+pub fn command_line(
+    adapter: &Adapter,
+    run: &RunContext,
+    prompt: &str,
+    checkout: &Utf8Path,
+    path: &OsStr,
+) -> Result<Vec<OsString>, CommandLineError> {
+    if adapter.kind == AdapterKind::Scripted {
+        return Ok(scripted::command(run).into_iter().map(OsString::from).collect());
+    }
+    let mut line: Vec<OsString> =
+        fill_in(&adapter.command, run, prompt)?.into_iter().map(OsString::from).collect();
+    let program = adapter.command.first().map_or(Ok(None), |program| find(program, checkout, path))?;
+    if let (Some(first), Some(program)) = (line.first_mut(), program) {
+        *first = program.into_os_string();
+    }
+    Ok(line)
+}
+
+/// The program as an absolute path: a bare name through `path` (the value of PATH), everything
+/// else relative to the checkout, so that no task can change the program that works on it. Write
+/// `{worktree}/agent.sh` for the version of the worktree; it is not looked for here (`Ok(None)`).
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn find(program: &str, checkout: &Utf8Path, path: &OsStr) -> Result<Option<PathBuf>, ProgramError> {
+    if program.contains('{') {
+        return Ok(None);
+    }
+    if program.contains('/') {
+        let file = checkout.join(program).into_std_path_buf();
+        return match executable(&file) {
+            Some(true) => Ok(Some(file)),
+            Some(false) => Err(ProgramError::NotExecutable { path: file.display().to_string() }),
+            None => Err(ProgramError::Missing { program: program.to_owned(), place: checkout.to_string() }),
+        };
+    }
+    let mut blocked = None;
+    for dir in std::env::split_paths(path).filter(|dir| dir.is_absolute()) {
+        let file = dir.join(program);
+        match executable(&file) {
+            Some(true) => return Ok(Some(file)),
+            Some(false) => blocked = blocked.or(Some(file)),
+            None => {}
+        }
+    }
+    Err(match blocked {
+        Some(file) => ProgramError::NotExecutable { path: file.display().to_string() },
+        None => ProgramError::Missing { program: program.to_owned(), place: "PATH".to_owned() },
+    })
+}
+
+/// Whether it may be executed; None if it is no file.
+fn executable(file: &Path) -> Option<bool> {
+    let metadata = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+    Some(metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::environment::tests as tests_of_environment;
+    use super::*;
+
+    #[test]
+    fn the_command_line_of_each_kind() {
+        let (mut adapter, run) = (tests_of_environment::adapter(), tests_of_environment::context());
+        let line = |adapter: &Adapter| {
+            let line = command_line(adapter, &run, "p", Utf8Path::new("/checkout"), OsStr::new("/bin"));
+            line.map(|line| line.join(OsStr::new(" ")).into_string().unwrap())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(line(&adapter).unwrap_err(), "the agent program `./x` is not there (looked in /checkout)");
+        adapter.command = vec!["sh".to_owned(), "{task.id}".to_owned()];
+        assert_eq!(line(&adapter).unwrap(), "/bin/sh T001");
+        adapter.command = vec!["{worktree}/x".to_owned()];
+        assert_eq!(line(&adapter).unwrap(), "/state/worktrees/1/x");
+        adapter.kind = AdapterKind::Scripted;
+        assert_eq!(
+            line(&adapter).unwrap(),
+            "/opt/sprint/bin/sprint agent scripted --script /state/worktrees/1/specs/001-thing/script/T001.toml"
+        );
+    }
+
+    #[test]
+    fn programs_are_found_or_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkout = Utf8Path::from_path(dir.path()).unwrap();
+        for (name, mode) in [("good.sh", 0o755), ("bad.sh", 0o644)] {
+            let file = dir.path().join(name);
+            std::fs::write(&file, "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let path = OsStr::new(checkout.as_str());
+        let find = |program: &str| super::find(program, checkout, path);
+        assert_eq!(find("./good.sh"), Ok(Some(dir.path().join("./good.sh"))));
+        assert_eq!(find("good.sh"), Ok(Some(dir.path().join("good.sh"))));
+        assert_eq!(find("{worktree}/x"), Ok(None));
+        assert!(matches!(find("bad.sh"), Err(ProgramError::NotExecutable { .. })));
+        assert!(matches!(find("./bad.sh"), Err(ProgramError::NotExecutable { .. })));
+        assert!(matches!(find("none.sh"), Err(ProgramError::Missing { .. })));
+        assert!(matches!(find("./none.sh"), Err(ProgramError::Missing { .. })));
+        assert!(matches!(find("."), Err(ProgramError::Missing { .. })));
+    }
+}

@@ -1,0 +1,101 @@
+//! `sprint answer`: lists what tasks ask, and answers.
+
+use std::io::Read as _;
+
+use serde::Serialize;
+
+use super::args::AnswerArgs;
+use super::context::{Context, store_error};
+use super::environment::Environment;
+use super::out::Out;
+use super::request::about_task;
+use super::text::{Tone, plain_lines};
+use crate::domain::event::Request;
+use crate::domain::state::State;
+use crate::domain::task::{Input, Status, WaitKind};
+use crate::error::{CliError, exit};
+
+/// Bytes of an answer.
+const ANSWER_MAX: usize = 64 * 1024;
+
+/// A question in `answer --json`.
+#[derive(Debug, Serialize)]
+struct Question<'a> {
+    feature: &'a str,
+    task: &'a str,
+    #[serde(rename = "question")]
+    text: &'a str,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// No text, an unknown task, or as [`about_task`].
+pub fn run(args: &AnswerArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let context = Context::find(env)?;
+    let Some(task) = &args.task else { return list(&context, args.json, out) };
+    let text = text(args, env)?;
+    about_task(&context, task, Input::Answer, |task| Request::Answer { task, text }, out)
+}
+
+fn text(args: &AnswerArgs, env: &Environment) -> Result<String, CliError> {
+    let task = args.task.as_deref().unwrap_or("T003");
+    let text = if !args.text.is_empty() {
+        args.text.join(" ")
+    } else if env.stdin_is_terminal {
+        return Err(CliError::usage("there is no answer")
+            .hint(format!("sprint answer {task} \"…\", or give it on standard input")));
+    } else {
+        from_stdin()?
+    };
+    if text.trim().is_empty() {
+        return Err(CliError::usage("the answer is empty").hint(format!("sprint answer {task} \"…\"")));
+    }
+    if text.len() > ANSWER_MAX {
+        return Err(CliError::usage(format!("the answer has more than {ANSWER_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+fn from_stdin() -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .take(ANSWER_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| CliError::usage("standard input cannot be read").because(error))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| CliError::usage("the answer is not UTF-8").because(error))?;
+    Ok(text.trim_end().to_owned())
+}
+
+fn list(context: &Context, json: bool, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let state = match context.reader()? {
+        Some(client) => client.overview().map_err(store_error)?.state,
+        None => State::default(),
+    };
+    let questions: Vec<Question<'_>> = state
+        .tasks
+        .values()
+        .filter_map(|task| match &task.status {
+            Status::Waiting { wait: WaitKind::Answer, text } => {
+                Some(Question { feature: task.key.feature.as_str(), task: task.key.id.as_str(), text })
+            }
+            _ => None,
+        })
+        .collect();
+    if json {
+        out.json(&questions);
+        return Ok(exit::DONE);
+    }
+    if questions.is_empty() {
+        out.line("no task asks anything");
+    }
+    for question in &questions {
+        out.line(format!("{} asks:", out.colour.paint(Tone::Bold, question.task)));
+        for line in plain_lines(question.text) {
+            out.line(format!("  {line}"));
+        }
+        out.line(format!("  sprint answer {} \"…\"", question.task));
+    }
+    Ok(exit::DONE)
+}

@@ -1,0 +1,218 @@
+//! `sprint doctor`: is everything there that a sprint needs, and what to do where it is not.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::args::JsonArgs;
+use super::context::{Context, layout_of};
+use super::environment::Environment;
+use super::install::tools_bin;
+use super::out::Out;
+use super::text::{Tone, bytes, plain};
+use crate::config::{Config, GateConfig, Role};
+use crate::error::{CliError, exit};
+use crate::gates::{find_program, find_tools, languages, search_path, takes_part};
+use crate::git::contents;
+use crate::git::id::RepoId;
+use crate::git::preflight;
+use crate::process::system::Disk;
+use crate::tmux::version::check_version;
+
+/// One line of the result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// `ok`, `warning` or `problem`.
+    pub state: &'static str,
+    /// What was found.
+    pub what: String,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, what: impl AsRef<str>) -> Self {
+        Self { name, state: "ok", what: plain(what.as_ref(), 500), fix: None }
+    }
+
+    fn problem(name: &'static str, what: impl AsRef<str>, fix: impl Into<String>) -> Self {
+        Self { name, state: "problem", what: plain(what.as_ref(), 500), fix: Some(fix.into()) }
+    }
+
+    fn warning(name: &'static str, what: impl AsRef<str>, fix: impl Into<String>) -> Self {
+        Self { state: "warning", ..Self::problem(name, what, fix) }
+    }
+}
+
+/// Runs it: 0 if a sprint can start, 3 if something is missing.
+///
+/// # Errors
+/// Never for what it finds.
+pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let checks = examine(env);
+    if args.json {
+        out.json(&serde_json::json!({ "checks": checks }));
+    } else {
+        for check in &checks {
+            show(check, out);
+        }
+    }
+    let broken = checks.iter().any(|check| check.state == "problem");
+    Ok(if broken { exit::ENVIRONMENT } else { exit::DONE })
+}
+
+fn show(check: &Check, out: &mut Out<'_>) {
+    let tone = match check.state {
+        "ok" => Tone::Good,
+        "warning" => Tone::Warn,
+        _ => Tone::Bad,
+    };
+    let state = out.colour.paint(tone, &format!("{:<8}", check.state));
+    out.line(format!("{state} {:<14} {}", check.name, check.what));
+    if let Some(fix) = &check.fix {
+        for line in fix.lines() {
+            out.line(format!("{:24}{line}", ""));
+        }
+    }
+}
+
+fn examine(env: &Environment) -> Vec<Check> {
+    let mut checks = vec![tmux(env)];
+    checks.extend(repository(env));
+    let Ok(context) = Context::find(env) else { return checks };
+    checks.extend(places(env, &context));
+    match context.config(env) {
+        Ok(config) => {
+            checks.push(Check::ok("configuration", "is right"));
+            checks.push(disk(&context, &config));
+            checks.push(agent(env, &context, &config));
+            checks.extend(tools(env, &context, &config));
+        }
+        Err(error) => checks.push(Check::problem(
+            "configuration",
+            error.message,
+            "correct it; `sprint init` writes a sample",
+        )),
+    }
+    checks
+}
+
+fn tmux(env: &Environment) -> Check {
+    match check_version(OsStr::new("tmux"), &env.variables) {
+        Ok(version) => Check::ok("tmux", version.to_string()),
+        Err(error) => Check::problem("tmux", error.to_string(), "sudo apt-get install tmux"),
+    }
+}
+
+fn repository(env: &Environment) -> Vec<Check> {
+    match preflight::check(&env.cwd) {
+        Ok(checked) => {
+            let mut checks = vec![
+                Check::ok("git", &checked.git_version),
+                Check::ok("identity", format!("{} <{}>", checked.identity.name, checked.identity.email)),
+                Check::ok(
+                    "repository",
+                    format!("{} at {}", checked.repo.top.display(), checked.head.short()),
+                ),
+            ];
+            checks.extend(checked.warnings.iter().map(|warning| {
+                Check::warning("repository", warning.to_string(), "a sprint can start all the same")
+            }));
+            checks
+        }
+        Err(refusal) => vec![Check::problem("repository", refusal.to_string(), refusal.hint())],
+    }
+}
+
+fn places(env: &Environment, context: &Context) -> Vec<Check> {
+    // Before the first start there is no id; the parents are the same for every one.
+    let none = RepoId { id: "0".repeat(32), hash: "0".repeat(10) };
+    let layout = context.layout().cloned().unwrap_or_else(|| layout_of(env, &context.repo, &none));
+    let place = |name: &'static str, dir: &Path| match writable(dir) {
+        Ok(()) => Check::ok(name, dir.display().to_string()),
+        Err(at) => Check::problem(
+            name,
+            format!("`{}` cannot be written", at.display()),
+            format!("ls -ld {}", at.display()),
+        ),
+    };
+    vec![place("state", &layout.state), place("runtime", &layout.runtime)]
+}
+
+/// Whether a directory can be written, or made in the nearest one that is there.
+fn writable(dir: &Path) -> Result<(), PathBuf> {
+    let there = dir.ancestors().find(|path| path.exists()).unwrap_or(dir);
+    let access = nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK;
+    nix::unistd::access(there, access).map_err(|_| there.to_owned())
+}
+
+fn disk(context: &Context, config: &Config) -> Check {
+    let state = context.layout().map_or(&context.repo.common_dir, |layout| &layout.state);
+    let free = Disk::of(state).or_else(|_| Disk::of(&context.repo.common_dir)).map_or(0, |disk| disk.free);
+    let least = config.general.disk_free_min;
+    if free < least {
+        let what = format!("{} free, less than general.disk_free_min = {}", bytes(free), bytes(least));
+        return Check::problem("disk", what, "make room, or lower general.disk_free_min");
+    }
+    Check::ok("disk", format!("{} free", bytes(free)))
+}
+
+fn agent(env: &Environment, context: &Context, config: &Config) -> Check {
+    let adapter = match config.agent(Role::Developer) {
+        Ok(Some(adapter)) => adapter,
+        Ok(None) => {
+            return Check::problem(
+                "developer",
+                "has no agent",
+                "write `agent = \"…\"` under [roles.developer]",
+            );
+        }
+        Err(error) => return Check::problem("developer", error.to_string(), error.hint()),
+    };
+    let Some(program) = adapter.command.first() else {
+        return Check::ok("developer", &adapter.name);
+    };
+    if program.contains('{') {
+        return Check::ok("developer", format!("{} runs `{program}`", adapter.name));
+    }
+    let path = env.get("PATH").unwrap_or_default();
+    match find_program(program, path, &context.repo.top) {
+        Some(_) => Check::ok("developer", format!("{} runs `{program}`", adapter.name)),
+        None => Check::problem(
+            "developer",
+            format!("the program `{program}` of the agent {} is not there", adapter.name),
+            "install it, or correct `command`",
+        ),
+    }
+}
+
+fn tools(env: &Environment, context: &Context, config: &Config) -> Vec<Check> {
+    let top = &context.repo.top;
+    let path = search_path(top, env.get("PATH"), tools_bin(env).as_deref());
+    let files =
+        context.repo.head().and_then(|head| contents::files(&context.repo, &head)).unwrap_or_default();
+    let spoken = languages(files.iter().map(String::as_str), None);
+    let takes_part = |gate: &&GateConfig| takes_part(gate, &config.gates.presets, &spoken);
+    let wanted: Vec<GateConfig> = config.gate.iter().filter(takes_part).cloned().collect();
+    let missing = find_tools(&wanted, &path);
+    let mut checks: Vec<Check> = missing
+        .iter()
+        .map(|tool| {
+            let what = format!("{} of the gate {} is not there", tool.program, tool.gate);
+            let fix = match tool.install.as_str() {
+                "" => "install it, or set `enabled = false` for the gate".to_owned(),
+                install => format!("sprint install, or {install}"),
+            };
+            if tool.required { Check::problem("tool", what, fix) } else { Check::warning("tool", what, fix) }
+        })
+        .collect();
+    if checks.is_empty() {
+        let names: Vec<&str> =
+            wanted.iter().filter(|gate| gate.enabled).map(|gate| gate.name.as_str()).collect();
+        checks.push(Check::ok("gates", if names.is_empty() { "none".to_owned() } else { names.join(", ") }));
+    }
+    checks
+}

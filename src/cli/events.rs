@@ -1,0 +1,99 @@
+//! `sprint events`: the history, line by line.
+
+use serde::Serialize;
+
+use super::args::EventsArgs;
+use super::context::{Context, no_sprint, store_error};
+use super::environment::Environment;
+use super::follow::Follower;
+use super::out::Out;
+use super::text::{Tone, clock, plain, rfc3339};
+use crate::error::{CliError, exit};
+use crate::store::{Client, EventRow};
+
+/// Lines that are read at once while it follows.
+const BATCH: u32 = 1_000;
+/// Without a ring it looks again after so many milliseconds.
+const LOOK_MS: u16 = 5_000;
+/// Columns of a line's text.
+const TEXT_MAX: usize = 1_000;
+
+/// A line in `events --json`.
+#[derive(Debug, Serialize)]
+struct EventJson<'a> {
+    seq: i64,
+    time: String,
+    kind: &'a str,
+    feature: Option<&'a str>,
+    task: Option<&'a str>,
+    worker: Option<&'a str>,
+    text: String,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn run(args: &EventsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let context = Context::find(env)?;
+    let Some(client) = context.reader()? else {
+        return if args.follow { Err(no_sprint()) } else { Ok(exit::DONE) };
+    };
+    // The doorbell first: what happens between the first look and the wait is rung for.
+    let follower = args.follow.then(|| Follower::new(context.layout()));
+    let mut last = client.last_event().map_err(store_error)?;
+    let rows = match &args.task {
+        Some(task) => client.last_events_of(task, args.lines),
+        None => client.last_events(args.lines),
+    };
+    let rows = rows.map_err(store_error)?;
+    for row in &rows {
+        show(row, args, out);
+    }
+    last = rows.last().map_or(last, |row| row.seq.max(last));
+    let Some(follower) = follower else { return Ok(exit::DONE) };
+    loop {
+        out.flush();
+        if out.is_closed() || !follower.wait(LOOK_MS) {
+            return Ok(exit::DONE);
+        }
+        last = more(&client, last, args, out)?;
+    }
+}
+
+/// Shows what came after `last`; the number of the newest line.
+fn more(client: &Client, mut last: i64, args: &EventsArgs, out: &mut Out<'_>) -> Result<i64, CliError> {
+    loop {
+        let rows = client.events_after(last, BATCH).map_err(store_error)?;
+        let Some(newest) = rows.last().map(|row| row.seq) else { return Ok(last) };
+        let wanted = rows.iter().filter(|row| args.task.is_none() || row.task == args.task);
+        wanted.for_each(|row| show(row, args, out));
+        last = newest;
+    }
+}
+
+fn show(row: &EventRow, args: &EventsArgs, out: &mut Out<'_>) {
+    if args.json {
+        out.json_line(&EventJson {
+            seq: row.seq,
+            time: rfc3339(row.wall_ms),
+            kind: &row.kind,
+            feature: row.feature.as_deref(),
+            task: row.task.as_deref(),
+            worker: row.worker.as_deref(),
+            text: plain(&row.text, super::picture::TEXT_MAX),
+        });
+    } else {
+        out.line(line(row, out));
+    }
+}
+
+/// A line of the history for people.
+pub(super) fn line(row: &EventRow, out: &Out<'_>) -> String {
+    let time = out.colour.paint(Tone::Dim, &clock(row.wall_ms));
+    let who = row.task.as_deref().or(row.worker.as_deref()).or(row.feature.as_deref()).unwrap_or("sprint");
+    let by = row.worker.as_deref().filter(|worker| *worker != who);
+    let by = by.map(|worker| format!("{}  ", plain(worker, 64))).unwrap_or_default();
+    let who = out.colour.paint(Tone::Bold, &format!("{:<6}", plain(who, 64)));
+    format!("{time}  {who}  {by}{}", plain(&row.text, TEXT_MAX))
+}

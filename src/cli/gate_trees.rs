@@ -1,0 +1,120 @@
+//! The trees of `sprint gates run`: the person's own checkout, or plain directories of commits.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::domain::ids::CommitSha;
+use crate::error::chain;
+use crate::gates::{Side, Trees};
+use crate::git::{Repo, contents, diff, export};
+
+/// What is judged.
+pub(super) enum Head {
+    /// The checkout as it is, as a snapshot of the moment the command began.
+    Checkout(CommitSha),
+    /// A commit.
+    Commit(CommitSha),
+}
+
+/// Head and base of one call.
+pub(super) struct HandTrees {
+    repo: Repo,
+    head: Head,
+    base: Option<CommitSha>,
+    scratch: PathBuf,
+    changed: OnceCell<BTreeSet<String>>,
+}
+
+impl HandTrees {
+    pub(super) fn new(repo: &Repo, head: Head, base: Option<CommitSha>, scratch: &Path) -> Self {
+        Self { repo: repo.clone(), head, base, scratch: scratch.to_owned(), changed: OnceCell::new() }
+    }
+
+    fn commit(&self, side: Side) -> Result<&CommitSha, String> {
+        match side {
+            Side::Head => Ok(match &self.head {
+                Head::Checkout(commit) | Head::Commit(commit) => commit,
+            }),
+            Side::Base => self.base.as_ref().ok_or_else(|| "there is no base".to_owned()),
+        }
+    }
+
+    fn directory(&self, side: Side) -> PathBuf {
+        self.scratch.join(side.to_string())
+    }
+
+    /// Paths that two commits differ in.
+    fn between(&self, from: &CommitSha, to: &CommitSha) -> BTreeSet<String> {
+        diff::changed_paths(&self.repo, from, to).unwrap_or_default().into_iter().collect()
+    }
+}
+
+impl Trees for HandTrees {
+    fn tree(&self, side: Side) -> Option<String> {
+        contents::tree_of(&self.repo, self.commit(side).ok()?).ok().map(|tree| tree.to_string())
+    }
+
+    fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
+    fn files(&self, side: Side) -> Result<Vec<String>, String> {
+        contents::files(&self.repo, self.commit(side)?).map_err(|error| chain(&error))
+    }
+
+    fn checkout(&self, side: Side) -> Result<PathBuf, String> {
+        if let (Side::Head, Head::Checkout(_)) = (side, &self.head) {
+            return Ok(self.repo.top.clone());
+        }
+        let directory = self.directory(side);
+        export::export(&self.repo, self.commit(side)?, &directory).map_err(|error| chain(&error))?;
+        Ok(directory)
+    }
+
+    fn modified(&self, side: Side) -> Result<Vec<String>, String> {
+        // Directories of commits are written anew before every tool, so what a tool changes there
+        // is seen by nobody; only the person's own checkout matters.
+        let (Side::Head, Head::Checkout(before)) = (side, &self.head) else { return Ok(Vec::new()) };
+        let now = export::snapshot(&self.repo).map_err(|error| chain(&error))?;
+        let tracked: BTreeSet<String> = self.files(Side::Head)?.into_iter().collect();
+        Ok(self.between(before, &now).into_iter().filter(|path| tracked.contains(path)).collect())
+    }
+
+    fn restore(&self, side: Side) -> Result<(), String> {
+        let (Side::Head, Head::Checkout(before)) = (side, &self.head) else { return Ok(()) };
+        let paths = self.modified(side)?;
+        export::restore(&self.repo, before, &self.repo.top, &paths).map_err(|error| chain(&error))
+    }
+
+    fn is_file(&self, path: &str) -> bool {
+        let here = |side| {
+            self.commit(side)
+                .is_ok_and(|commit| contents::blob(&self.repo, commit, path).is_ok_and(|blob| blob.is_some()))
+        };
+        here(Side::Head) || here(Side::Base)
+    }
+
+    fn changed(&self, path: &str) -> bool {
+        let all = self.changed.get_or_init(|| match (&self.base, self.commit(Side::Head)) {
+            (Some(base), Ok(head)) => self.between(base, head),
+            _ => BTreeSet::new(),
+        });
+        all.contains(path)
+    }
+
+    fn named_by_task(&self, _path: &str) -> bool {
+        false
+    }
+
+    fn base_file(&self, path: &str) -> Option<Vec<u8>> {
+        contents::blob(&self.repo, self.base.as_ref()?, path).ok().flatten()
+    }
+
+    fn renames(&self) -> Vec<(String, String)> {
+        match (&self.base, self.commit(Side::Head)) {
+            (Some(base), Ok(head)) => contents::renames(&self.repo, base, head).unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! `sprint gates run`: gates without a feature, a supervisor or tmux; what they say as JSON, as
+//! text, and as an exit code.
+//!
+//! Knows neither git nor arguments: the command gives it trees and gates. The JSON is an
+//! interface: its keys are those of the views here, whatever the domain's types become.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::config::gate::GateConfig;
+use crate::domain::gate::{GateResult, Status, Verdict, overall};
+use crate::gates::{Cancelled, Context, run_gates};
+
+/// At most so many findings of one gate are printed as text.
+const TEXT_MAX: usize = 200;
+
+/// What all gates together said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ran {
+    /// What they were held against: a commit; `None` without a base.
+    pub base: Option<String>,
+    /// What was judged: a commit, or `None` for the worktree as it is.
+    pub head: Option<String>,
+    /// In the order in which they ran.
+    pub gates: Vec<GateResult>,
+}
+
+/// Runs the enabled ones of `gates` (those named in `only`, if any are) and keeps what they say.
+///
+/// # Errors
+/// [`Cancelled`] alone.
+pub fn run_all(
+    gates: &[GateConfig],
+    only: &[String],
+    (base, head): (Option<String>, Option<String>),
+    context: &Context<'_>,
+    progress: &mut dyn Write,
+) -> Result<Ran, Cancelled> {
+    let wanted = |gate: &&GateConfig| only.is_empty() || only.iter().any(|name| name == gate.name.as_str());
+    let chosen: Vec<GateConfig> = gates.iter().filter(wanted).cloned().collect();
+    Ok(Ran { base, head, gates: run_gates(&chosen, context, progress)? })
+}
+
+impl Ran {
+    /// Error before fail before pass; skipped ones do not count.
+    pub fn verdict(&self) -> Verdict {
+        overall(self.gates.iter().map(|gate| gate.verdict))
+    }
+
+    /// 0 pass, 1 fail, 3 a gate that could not run.
+    pub fn exit_code(&self) -> u8 {
+        match self.verdict() {
+            Verdict::Pass | Verdict::Skipped => 0,
+            Verdict::Fail => 1,
+            Verdict::Error => 3,
+        }
+    }
+
+    /// One JSON object, with a line break at its end.
+    pub fn json(&self) -> String {
+        let view = RanView {
+            verdict: self.verdict().as_str(),
+            base: self.base.as_deref(),
+            head: self.head.as_deref(),
+            gates: self.gates.iter().map(gate_view).collect(),
+        };
+        let mut text = serde_json::to_string_pretty(&view).expect("a view has only strings and numbers");
+        text.push('\n');
+        text
+    }
+
+    /// For people: a line a gate, its open findings below it, the whole verdict last.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.gates.iter().for_each(|gate| gate_text(gate, &mut text));
+        line(&mut text, format_args!("{}", self.verdict()));
+        text
+    }
+}
+
+fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    writeln!(text, "{words}").expect("a String takes everything");
+}
+
+fn gate_text(gate: &GateResult, text: &mut String) {
+    let time = if gate.cached { "kept".to_owned() } else { format!("{:.1}s", gate.seconds) };
+    let mut reason = gate.reason.lines();
+    let first = reason.next().unwrap_or_default();
+    line(text, format_args!("{:7} {:10} {time:>6}  {first}", gate.verdict, gate.name));
+    reason.for_each(|more| line(text, format_args!("        {more}")));
+    if matches!(gate.verdict, Verdict::Fail | Verdict::Error) {
+        line(text, format_args!("        by hand: {}", shell_words(&gate.command)));
+    }
+    let open: Vec<_> =
+        gate.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing)).collect();
+    for finding in open.iter().take(TEXT_MAX) {
+        let place = match (finding.path.as_str(), finding.line) {
+            ("", _) => String::new(),
+            (path, 0) => format!("{path}: "),
+            (path, row) => format!("{path}:{row}: "),
+        };
+        let said = finding.message.lines().next().unwrap_or_default();
+        line(
+            text,
+            format_args!(
+                "        {:8} {:8} {place}{} {said}",
+                finding.status.as_str(),
+                finding.severity.as_str(),
+                finding.rule
+            ),
+        );
+    }
+    if open.len() > TEXT_MAX {
+        line(text, format_args!("        … and {} more", open.len() - TEXT_MAX));
+    }
+}
+
+/// A command as it can be pasted into a shell.
+fn shell_words(command: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,@%+".contains(c);
+    let quoted = command.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[derive(Serialize)]
+struct RanView<'a> {
+    verdict: &'a str,
+    base: Option<&'a str>,
+    head: Option<&'a str>,
+    gates: Vec<GateView<'a>>,
+}
+
+#[derive(Serialize)]
+struct GateView<'a> {
+    name: &'a str,
+    verdict: &'a str,
+    mode: &'a str,
+    tool_version: Option<&'a str>,
+    seconds: f64,
+    cached: bool,
+    command: &'a [String],
+    findings: Vec<FindingView<'a>>,
+    metrics: Vec<MetricView<'a>>,
+    tests: TestsView,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct FindingView<'a> {
+    rule: &'a str,
+    path: &'a str,
+    line: u32,
+    severity: &'a str,
+    message: &'a str,
+    status: &'a str,
+}
+
+#[derive(Serialize)]
+struct MetricView<'a> {
+    name: &'a str,
+    value: f64,
+    threshold: Option<f64>,
+    path: &'a str,
+    symbol: &'a str,
+}
+
+#[derive(Serialize)]
+struct TestsView {
+    passed: u32,
+    failed: u32,
+    errors: u32,
+    skipped: u32,
+    flaky: u32,
+}
+
+fn gate_view(gate: &GateResult) -> GateView<'_> {
+    let findings = gate.findings.iter().map(|finding| FindingView {
+        rule: &finding.rule,
+        path: &finding.path,
+        line: finding.line,
+        severity: finding.severity.as_str(),
+        message: &finding.message,
+        status: finding.status.as_str(),
+    });
+    let metrics = gate.metrics.iter().map(|metric| MetricView {
+        name: &metric.name,
+        value: metric.value,
+        threshold: metric.threshold,
+        path: &metric.path,
+        symbol: &metric.symbol,
+    });
+    let tests = gate.tests;
+    GateView {
+        name: gate.name.as_str(),
+        verdict: gate.verdict.as_str(),
+        mode: gate.mode.as_str(),
+        tool_version: gate.tool_version.as_deref(),
+        // Milliseconds: more digits are noise.
+        seconds: (gate.seconds * 1000.0).round() / 1000.0,
+        cached: gate.cached,
+        command: &gate.command,
+        findings: findings.collect(),
+        metrics: metrics.collect(),
+        tests: TestsView {
+            passed: tests.passed,
+            failed: tests.failed,
+            errors: tests.errors,
+            skipped: tests.skipped,
+            flaky: tests.flaky,
+        },
+        reason: &gate.reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gate::{Finding, Metric, Mode, Severity, TestCounts};
+    use crate::domain::ids::GateName;
+
+    fn result(name: &str, verdict: Verdict) -> GateResult {
+        GateResult {
+            name: GateName::parse(name).unwrap(),
+            verdict,
+            mode: Mode::New,
+            tool_version: None,
+            seconds: 0.0,
+            cached: false,
+            command: vec![name.into(), "it's".into()],
+            findings: Vec::new(),
+            metrics: Vec::new(),
+            tests: TestCounts::default(),
+            reason: String::new(),
+        }
+    }
+
+    fn ran() -> Ran {
+        let lint = GateResult {
+            tool_version: Some("ruff 1.2".into()),
+            seconds: 0.123_456,
+            findings: vec![Finding::code("F401", "a.py", 3, Severity::High, "`os` unused\nmore")],
+            metrics: vec![Metric {
+                name: "complexity".into(),
+                value: 16.0,
+                threshold: Some(15.0),
+                path: "a.py".into(),
+                symbol: "C.f".into(),
+                line: 1,
+            }],
+            reason: "1 new finding".into(),
+            ..result("ruff", Verdict::Fail)
+        };
+        let skipped = GateResult { reason: "nothing to check".into(), ..result("mypy", Verdict::Skipped) };
+        let tests = TestCounts { passed: 2, flaky: 1, ..TestCounts::default() };
+        let kept = GateResult { tests, cached: true, ..result("pytest", Verdict::Pass) };
+        Ran { base: Some("b".repeat(40)), head: None, gates: vec![lint, skipped, kept] }
+    }
+
+    #[test]
+    fn the_json_has_the_keys_of_the_contract() {
+        insta::assert_snapshot!(ran().json());
+    }
+
+    #[test]
+    fn the_text_names_place_rule_and_command() {
+        insta::assert_snapshot!(ran().text());
+    }
+
+    #[test]
+    fn exit_codes_say_the_worst() {
+        let of = |verdicts: &[Verdict]| {
+            let gates = verdicts.iter().map(|v| result("g", *v)).collect();
+            Ran { base: None, head: None, gates }.exit_code()
+        };
+        assert_eq!(of(&[]), 0);
+        assert_eq!(of(&[Verdict::Pass, Verdict::Skipped]), 0);
+        assert_eq!(of(&[Verdict::Pass, Verdict::Fail]), 1);
+        assert_eq!(of(&[Verdict::Error, Verdict::Fail]), 3);
+    }
+}

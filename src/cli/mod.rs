@@ -1,0 +1,44 @@
+//! One file per subcommand, and what they share. Only here things are printed.
+//!
+//! [`run`] parses ([`args`]) and routes; a command finds its repository ([`context`]), reads one
+//! moment of the store ([`picture`]) or sends a request ([`request`]), and writes through
+//! [`out`] what [`text`] has made harmless. Commands that only ask are synchronous.
+
+pub mod args;
+pub mod context;
+pub mod environment;
+pub mod follow;
+pub mod out;
+pub mod picture;
+mod radar;
+pub mod request;
+pub mod text;
+
+pub mod agent;
+pub mod answer;
+pub mod attach;
+pub mod control;
+pub mod demo;
+pub mod doctor;
+pub mod events;
+mod gate_trees;
+pub mod gates;
+pub mod gates_run;
+pub mod generate;
+pub mod health;
+pub mod init;
+pub mod install;
+pub mod lint;
+pub mod logs;
+pub mod scripted;
+pub mod start;
+pub mod status;
+pub mod stop;
+pub mod supervise;
+pub mod task;
+pub mod tasks_lint;
+pub mod work;
+
+mod dispatch;
+
+pub use dispatch::run;

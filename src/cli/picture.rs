@@ -1,0 +1,419 @@
+//! What `status`, `health` and the lists show, made from one moment of the store. No output here.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::text::{plain, rfc3339, span};
+use crate::config::layout::Layout;
+use crate::domain::event::Now;
+use crate::domain::ids::{FeatureId, TaskId};
+use crate::domain::pipeline::{Role, StageKind};
+use crate::domain::plan;
+use crate::domain::schedule::progress_of;
+use crate::domain::state::{Feature, FeatureStatus, Mode, State};
+use crate::domain::task::{Status, Task};
+use crate::domain::worker::{Life, ProcRef, Worker};
+use crate::process::identity::ProcId;
+use crate::process::load::{Load, load_of};
+use crate::process::supervisor_file::SupervisorFile;
+use crate::process::tree::Table;
+use crate::store::Overview;
+
+/// Columns of a text in JSON: agents may print without end, and a page of it says enough.
+pub const TEXT_MAX: usize = 4_000;
+/// So many predecessors are named in a reason.
+const NAMED_MAX: usize = 4;
+
+/// `sprint status --json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusJson {
+    /// The feature that is shown: the one that is built, else the last one.
+    pub feature: Option<String>,
+    /// Where it is.
+    pub state: &'static str,
+    /// Its tasks in order.
+    pub tasks: Vec<TaskRow>,
+    /// All workers.
+    pub workers: Vec<WorkerRow>,
+    /// The merge queue.
+    pub queue: Vec<QueueRow>,
+    /// What waits for a person.
+    pub needs_you: Vec<NeedRow>,
+}
+
+/// A task in `status`.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: String,
+    /// Its title, harmless.
+    pub title: String,
+    /// Where it is on its way.
+    pub stage: String,
+    /// How it is.
+    pub state: String,
+    /// The developer's attempt.
+    pub attempt: u32,
+    /// Who has it.
+    pub worker: Option<String>,
+    /// Why it is there.
+    pub reason: String,
+    /// Since when, for people.
+    #[serde(skip)]
+    pub since_ms: i64,
+    /// The state in the store's own word, for people.
+    #[serde(skip)]
+    pub word: &'static str,
+}
+
+/// A worker in `status` and `health`.
+#[derive(Debug, Clone, Serialize)]
+pub struct WorkerRow {
+    /// Its name, also of its tmux session.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Its process, if it lives.
+    pub pid: Option<u32>,
+    /// How it is.
+    pub state: &'static str,
+    /// The task that it has.
+    pub task: Option<String>,
+    /// Since when it is so.
+    pub since: String,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Since its last sign of life.
+    pub heartbeat_age_ms: Option<u64>,
+    /// Of one core, on average since it started, with everything that it runs.
+    pub cpu_percent: Option<f64>,
+    /// Memory of it and everything that it runs.
+    pub rss_bytes: Option<u64>,
+    /// For people.
+    #[serde(skip)]
+    pub since_ms: i64,
+}
+
+/// An entry of the merge queue.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueRow {
+    /// Its task.
+    pub task: String,
+    /// Counted from 1.
+    pub position: usize,
+    /// `waiting`, `gating`, `landing`, `retry` or `held`.
+    pub state: &'static str,
+}
+
+/// Something that waits for a person.
+#[derive(Debug, Clone, Serialize)]
+pub struct NeedRow {
+    /// The task, if it is about one.
+    pub task: Option<String>,
+    /// `answer`, `approval`, `operator`, `external`, `parked` or `landing`.
+    pub kind: &'static str,
+    /// The question, or the reason.
+    pub text: String,
+}
+
+/// One moment.
+#[derive(Debug)]
+pub struct Picture<'a> {
+    /// What the store says.
+    pub overview: &'a Overview,
+    /// Where things live.
+    pub layout: &'a Layout,
+    /// The living supervisor.
+    pub supervisor: Option<&'a SupervisorFile>,
+    /// The processes of the machine, if they could be read.
+    pub processes: Option<&'a Table>,
+    /// When.
+    pub now: Now,
+}
+
+impl Picture<'_> {
+    fn state(&self) -> &State {
+        &self.overview.state
+    }
+
+    /// The feature that is shown: the one that is built, else the next, else the last.
+    pub fn feature(&self) -> Option<&Feature> {
+        let state = self.state();
+        let mut all: Vec<&Feature> = state.features.values().collect();
+        all.sort_by_key(|feature| feature.order);
+        let queued = all.iter().find(|feature| feature.status == FeatureStatus::Queued).copied();
+        let unfinished = all.iter().rev().find(|feature| feature.status != FeatureStatus::Finished).copied();
+        state.current().or(queued).or(unfinished).or(all.last().copied())
+    }
+
+    /// Where the sprint is, in a word.
+    pub fn word(&self) -> &'static str {
+        let Some(feature) = self.feature() else { return "none" };
+        let over = matches!(
+            feature.status,
+            FeatureStatus::Finished | FeatureStatus::Resting | FeatureStatus::Refused { .. }
+        );
+        match self.state().sprint.mode {
+            _ if over => feature.status.word(),
+            _ if self.supervisor.is_none() => "stopped",
+            Mode::Paused => "paused",
+            Mode::Draining { .. } | Mode::Stopping => "stopping",
+            Mode::Running | Mode::Booting => feature.status.word(),
+        }
+    }
+
+    /// Everything that `status --json` prints.
+    pub fn status(&self) -> StatusJson {
+        StatusJson {
+            feature: self.feature().map(|feature| feature.id.to_string()),
+            state: self.word(),
+            tasks: self.feature().map(|feature| self.tasks(feature)).unwrap_or_default(),
+            workers: self.workers(),
+            queue: self.feature().map(|feature| self.queue(feature)).unwrap_or_default(),
+            needs_you: self.needs(),
+        }
+    }
+
+    /// The tasks of a feature in the order of the plan.
+    pub fn tasks(&self, feature: &Feature) -> Vec<TaskRow> {
+        let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
+        tasks.sort_by_key(|task| task.order);
+        let why_not = Self::why_not_begun(feature, &tasks);
+        tasks.into_iter().map(|task| self.task(feature, task, &why_not)).collect()
+    }
+
+    fn task(&self, feature: &Feature, task: &Task, why_not: &BTreeMap<&TaskId, String>) -> TaskRow {
+        let worker = match &task.status {
+            Status::Running { run } | Status::Landing { entry: run } => self.state().runs.get(run),
+            _ => None,
+        };
+        TaskRow {
+            id: task.key.id.to_string(),
+            title: plain(&task.title, TEXT_MAX),
+            stage: stage_word(task),
+            state: state_word(task),
+            attempt: task.attempt,
+            worker: worker.map(|run| run.worker.to_string()),
+            reason: plain(&self.reason(feature, task, why_not), TEXT_MAX),
+            since_ms: task.since_ms,
+            word: task.status.word(),
+        }
+    }
+
+    fn reason(&self, feature: &Feature, task: &Task, why_not: &BTreeMap<&TaskId, String>) -> String {
+        let stage = task.stage.as_ref().and_then(|name| feature.frozen.policy.pipeline.stage(name));
+        // What sent it back to the developer explains; that the stage before was passed does not.
+        let works = stage.is_some_and(|stage| stage.kind == StageKind::Work);
+        let sent_back = if works && task.feedback.is_some() { task.reason.as_str() } else { "" };
+        match &task.status {
+            Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
+            Status::Ready => {
+                let lands = stage.is_some_and(|stage| stage.kind == StageKind::Land);
+                match (&feature.halted, stage) {
+                    (Some(_), _) if lands => "landing is halted".to_owned(),
+                    (None, _) if lands => "waits for its turn in the merge queue".to_owned(),
+                    (_, Some(stage)) => after("waits for a ", stage.role.as_str(), sent_back),
+                    (_, None) => after("waits for a ", "worker", sent_back),
+                }
+            }
+            Status::Running { .. } => sent_back.to_owned(),
+            Status::Retry { due_ms } => {
+                let left = span(due_ms.saturating_sub(self.now.mono_ms));
+                format!("retry in {left}: {}", task.reason)
+            }
+            Status::Landing { .. } => "the integration branch is being moved".to_owned(),
+            Status::Waiting { text, .. } => text.clone(),
+            Status::Done { commit } if task.reason == "landed" => format!("landed as {}", commit.short()),
+            Status::Parked | Status::Skipped | Status::Done { .. } => task.reason.clone(),
+        }
+    }
+
+    /// For every task that has not begun, what it waits for.
+    fn why_not_begun<'t>(feature: &Feature, tasks: &[&'t Task]) -> BTreeMap<&'t TaskId, String> {
+        if tasks.iter().all(|task| task.status != Status::ToDo) {
+            return BTreeMap::new();
+        }
+        let by_id: BTreeMap<&TaskId, &Task> = tasks.iter().map(|task| (&task.key.id, *task)).collect();
+        let progress = |id: &TaskId| match by_id.get(id).map(|task| &task.status) {
+            // A waiting task holds what comes after it, like a parked one.
+            Some(Status::Waiting { .. }) => plan::Progress::Waiting,
+            Some(_) => progress_of(by_id[id]),
+            None => plan::Progress::Done,
+        };
+        let frozen = &feature.frozen;
+        let held = plan::held(&frozen.plan, &progress, frozen.policy.parked);
+        let open = plan::open_predecessors(&frozen.plan, &progress, frozen.policy.parked);
+        let busy: BTreeMap<u32, &TaskId> = frozen
+            .plan
+            .tasks
+            .iter()
+            .filter(|planned| by_id.get(&planned.id).is_some_and(|task| task.in_flight()))
+            .filter_map(|planned| Some((planned.convoy?, &planned.id)))
+            .collect();
+        let mut reasons = BTreeMap::new();
+        for ((planned, held), open) in frozen.plan.tasks.iter().zip(held).zip(open) {
+            let Some(task) = by_id.get(&planned.id).filter(|task| task.status == Status::ToDo) else {
+                continue;
+            };
+            let text = match planned.convoy.and_then(|convoy| busy.get(&convoy)) {
+                _ if !held.is_empty() => format!("held by {}", named(&held, &by_id)),
+                _ if !open.is_empty() => format!("after {}", named(&open, &BTreeMap::new())),
+                Some(other) => format!("shares files with {other}"),
+                None => "waits for a developer".to_owned(),
+            };
+            reasons.insert(&task.key.id, text);
+        }
+        reasons
+    }
+
+    /// All workers, those that are there first.
+    pub fn workers(&self) -> Vec<WorkerRow> {
+        let mut workers: Vec<&Worker> = self.state().workers.values().collect();
+        workers.sort_by_key(|worker| (worker.role, worker.slot));
+        workers.into_iter().map(|worker| self.worker(worker)).collect()
+    }
+
+    fn worker(&self, worker: &Worker) -> WorkerRow {
+        let process = worker.life.proc().map(proc_id);
+        let alive = process.as_ref().filter(|id| self.processes.is_none_or(|table| table.is_alive(id)));
+        let load: Option<Load> = alive.and_then(|id| load_of(self.processes?, id));
+        let task = worker
+            .life
+            .run()
+            .and_then(|run| self.state().runs.get(run))
+            .and_then(|run| run.job.task.as_ref());
+        WorkerRow {
+            name: worker.name.to_string(),
+            role: worker.role,
+            pid: alive.map(|id| id.pid.cast_unsigned()),
+            state: if process.is_some() && alive.is_none() { "gone" } else { worker.life.word() },
+            task: task.map(ToString::to_string),
+            since: rfc3339(worker.since_ms),
+            restarts: worker.restarts,
+            heartbeat_age_ms: alive.and_then(|_| self.heartbeat_age(worker)),
+            cpu_percent: load.map(|load| load.cpu_percent),
+            rss_bytes: load.map(|load| load.rss_bytes),
+            since_ms: worker.since_ms,
+        }
+    }
+
+    fn heartbeat_age(&self, worker: &Worker) -> Option<u64> {
+        let beat =
+            std::fs::metadata(self.layout.heartbeat(&worker.name)).and_then(|meta| meta.modified()).ok()?;
+        let beat = beat.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis();
+        let now = u128::try_from(self.now.wall_ms).ok()?;
+        u64::try_from(now.saturating_sub(beat)).ok()
+    }
+
+    /// The merge queue in its order.
+    pub fn queue(&self, feature: &Feature) -> Vec<QueueRow> {
+        let open =
+            self.state().tasks_of(&feature.id).filter(|task| !task.closed() && task.status != Status::Parked);
+        let mut queue: Vec<(u64, &Task)> = open.filter_map(|task| Some((task.queued?, task))).collect();
+        queue.sort_by_key(|(place, _)| *place);
+        let row = |(index, (_, task)): (usize, &(u64, &Task))| QueueRow {
+            task: task.key.id.to_string(),
+            position: index + 1,
+            state: match task.status {
+                Status::Running { .. } => "gating",
+                Status::Landing { .. } => "landing",
+                Status::Retry { .. } => "retry",
+                Status::Waiting { .. } => "held",
+                _ if feature.halted.is_some() => "held",
+                _ => "waiting",
+            },
+        };
+        queue.iter().enumerate().map(row).collect()
+    }
+
+    /// What waits for a person, in all features that are not over.
+    pub fn needs(&self) -> Vec<NeedRow> {
+        let mut features: Vec<&Feature> = self.state().features.values().collect();
+        features.sort_by_key(|feature| feature.order);
+        features.into_iter().flat_map(|feature| self.needs_of(feature)).collect()
+    }
+
+    fn needs_of(&self, feature: &Feature) -> Vec<NeedRow> {
+        let need = |task: Option<&TaskId>, kind, text: &str| NeedRow {
+            task: task.map(ToString::to_string),
+            kind,
+            text: plain(text, TEXT_MAX),
+        };
+        let mut needs = Vec::new();
+        if let FeatureStatus::Refused { reason, .. } = &feature.status {
+            needs.push(need(None, "operator", &format!("{} cannot begin: {reason}", feature.id)));
+            return needs;
+        }
+        if let Some(why) = &feature.halted {
+            needs.push(need(None, "landing", why));
+        }
+        let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
+        tasks.sort_by_key(|task| task.order);
+        needs.extend(tasks.into_iter().filter_map(|task| match &task.status {
+            Status::Waiting { wait, text } => Some(need(Some(&task.key.id), wait.as_str(), text)),
+            Status::Parked => Some(need(Some(&task.key.id), "parked", &task.reason)),
+            _ => None,
+        }));
+        needs
+    }
+
+    /// The features before and after the one that is shown.
+    pub fn other_features(&self, shown: &FeatureId) -> Vec<&Feature> {
+        let mut all: Vec<&Feature> =
+            self.state().features.values().filter(|feature| feature.id != *shown).collect();
+        all.sort_by_key(|feature| feature.order);
+        all
+    }
+}
+
+/// The process that a row of the store means.
+pub fn proc_id(proc: &ProcRef) -> ProcId {
+    ProcId { boot_id: proc.boot.clone(), pid: proc.pid.cast_signed(), start_ticks: proc.start }
+}
+
+/// `ToDo`, the name of a stage of the pipeline, or `Done`.
+pub fn stage_word(task: &Task) -> String {
+    match (&task.status, &task.stage) {
+        (Status::Done { .. }, _) => "Done".to_owned(),
+        (_, Some(stage)) => stage.to_string(),
+        (_, None) => "ToDo".to_owned(),
+    }
+}
+
+/// `ToDo`, the stage's name while it moves, `Waiting`, `Parked`, `Skipped` or `Done`.
+pub fn state_word(task: &Task) -> String {
+    match task.status {
+        Status::Waiting { .. } => "Waiting".to_owned(),
+        Status::Parked => "Parked".to_owned(),
+        Status::Skipped => "Skipped".to_owned(),
+        Status::ToDo => "ToDo".to_owned(),
+        Status::Ready
+        | Status::Running { .. }
+        | Status::Retry { .. }
+        | Status::Landing { .. }
+        | Status::Done { .. } => stage_word(task),
+    }
+}
+
+/// Whether a worker's slot is in use.
+pub fn is_there(life: &Life) -> bool {
+    !matches!(life, Life::Absent)
+}
+
+fn after(lead: &str, role: &str, reason: &str) -> String {
+    if reason.is_empty() { format!("{lead}{role}") } else { format!("{lead}{role}: {reason}") }
+}
+
+/// `T001, T002 (parked) and 3 more`.
+fn named(ids: &[TaskId], tasks: &BTreeMap<&TaskId, &Task>) -> String {
+    let name = |id: &TaskId| match tasks.get(id) {
+        Some(task) => format!("{id} ({})", state_word(task).to_lowercase()),
+        None => id.to_string(),
+    };
+    let text = ids.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ");
+    match ids.len().checked_sub(NAMED_MAX) {
+        Some(more) if more > 0 => format!("{text} and {more} more"),
+        _ => text,
+    }
+}

@@ -1,0 +1,190 @@
+//! Asking the supervisor for something: a row in the inbox, a ring, and the result.
+//!
+//! Without a supervisor the row stays and is applied at the next `sprint start`; what can be
+//! refused at once (an unknown task) is.
+
+use std::time::{Duration, Instant};
+
+use super::context::{Context, store_error};
+use super::follow::Follower;
+use super::out::Out;
+use super::text::plain;
+use crate::config::layout::Layout;
+use crate::config::nearest;
+use crate::domain::draft::Reply;
+use crate::domain::event::Request;
+use crate::domain::ids::TaskId;
+use crate::domain::state::State;
+use crate::domain::task::{Input, Move, Task, transition};
+use crate::error::{CliError, ErrorKind, exit};
+use crate::process::supervisor_file::SupervisorFile;
+use crate::process::{clock, doorbell};
+use crate::store::{Client, InboxBody, StoreError};
+
+/// An id that is less like the one that was given is not worth a hint.
+const ALIKE: f64 = 0.5;
+/// How long a result is waited for.
+const RESULT_WAIT: Duration = Duration::from_secs(10);
+/// Without a ring the result is looked for after so long, at first and at last.
+const LOOK_MS: (u16, u16) = (100, 1_000);
+/// A row is tried so often when the disk or the lock says no.
+const APPENDS_MAX: u32 = 3;
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The supervisor's answer.
+    Answered(Reply),
+    /// No supervisor: it is applied later.
+    Later,
+}
+
+/// Sends a request and prints what became of it; the exit code is the supervisor's.
+///
+/// # Errors
+/// The request was refused, the store cannot be written, or nobody answered in time.
+pub fn send(context: &Context, request: Request, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let (client, layout) = context.required()?;
+    match deliver(&client, layout, context.supervisor().as_ref(), request)? {
+        Outcome::Answered(reply) => answered(&reply, out),
+        Outcome::Later => {
+            out.line("no supervisor runs: applied at the next `sprint start`");
+            Ok(exit::DONE)
+        }
+    }
+}
+
+/// Prints a good result; makes an error of a refusal.
+///
+/// # Errors
+/// The supervisor refused.
+pub fn answered(reply: &Reply, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let message = plain(&reply.message, 2_000);
+    let kind = match reply.exit {
+        exit::DONE => {
+            out.line(message);
+            return Ok(exit::DONE);
+        }
+        exit::USAGE => ErrorKind::Usage,
+        exit::ENVIRONMENT => ErrorKind::Environment,
+        exit::BUG => ErrorKind::Internal,
+        _ => ErrorKind::Refused,
+    };
+    Err(CliError::new(kind, message))
+}
+
+/// Appends the request, and waits for its result if there is a supervisor.
+///
+/// # Errors
+/// The store cannot be written, or nobody answered in time.
+pub fn deliver(
+    client: &Client,
+    layout: &Layout,
+    supervisor: Option<&SupervisorFile>,
+    request: Request,
+) -> Result<Outcome, CliError> {
+    // The doorbell first: a ring between the row and the wait is heard.
+    let follower = supervisor.map(|_| Follower::new(Some(layout)));
+    let id = append(client, &InboxBody::Request(request))?;
+    if let Err(error) = doorbell::ring(&layout.supervisor_bell()) {
+        tracing::debug!(%error, "the supervisor could not be rung; it looks by itself");
+    }
+    let (Some(supervisor), Some(follower)) = (supervisor, follower) else { return Ok(Outcome::Later) };
+    let end = Instant::now() + RESULT_WAIT;
+    let mut look = LOOK_MS.0;
+    loop {
+        if let Some(reply) = client.result(id).map_err(store_error)? {
+            return Ok(Outcome::Answered(reply));
+        }
+        if !supervisor.alive() {
+            // It may have answered as its last act.
+            let last = client.result(id).map_err(store_error)?;
+            return Ok(last.map_or(Outcome::Later, Outcome::Answered));
+        }
+        if Instant::now() >= end {
+            let text = format!("the supervisor has not answered for {} s", RESULT_WAIT.as_secs());
+            return Err(CliError::environment(text)
+                .hint("the request is recorded and will be applied")
+                .hint("sprint health says what the supervisor does"));
+        }
+        follower.rang(look);
+        look = look.saturating_mul(2).min(LOOK_MS.1);
+    }
+}
+
+fn append(client: &Client, body: &InboxBody) -> Result<i64, CliError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match client.append(body, clock::wall_ms()) {
+            Ok(id) => return Ok(id),
+            // Busy after SQLite's own wait: once more, then the person is told.
+            Err(StoreError::Sqlite(_)) if tries < APPENDS_MAX => {}
+            Err(error) => return Err(store_error(error)),
+        }
+    }
+}
+
+/// A request about a task: its id is checked against the store first, and, where no supervisor
+/// will say so, whether it makes sense.
+///
+/// # Errors
+/// No such task, or it cannot be done with it now (exit 4); and as [`send`].
+pub fn about_task(
+    context: &Context,
+    task: &str,
+    input: Input,
+    request: impl FnOnce(TaskId) -> Request,
+    out: &mut Out<'_>,
+) -> Result<u8, CliError> {
+    let (client, _) = context.required()?;
+    let overview = client.overview().map_err(store_error)?;
+    let found = find_task(&overview.state, task)?;
+    let idle = context.supervisor().is_none() && overview.inbox.0 == 0;
+    if idle && all_refuse(&overview.state, &found.key.id, input) {
+        return Err(refusal(found, input));
+    }
+    send(context, request(found.key.id.clone()), out)
+}
+
+fn all_refuse(state: &State, id: &TaskId, input: Input) -> bool {
+    let mut same = state.tasks.values().filter(|task| task.key.id == *id);
+    same.all(|task| transition(task.status.kind(), input) == Move::Refuse)
+}
+
+fn refusal(task: &Task, input: Input) -> CliError {
+    let (id, is) = (&task.key.id, task.status.word());
+    CliError::refused(match input {
+        Input::Answer => format!("{id} asks nothing: it is {is}"),
+        Input::Approve | Input::Reject => format!("{id} waits for no approval: it is {is}"),
+        Input::Retry => format!("{id} cannot be retried while it is {is}"),
+        Input::Skip => format!("{id} cannot be skipped while it is {is}"),
+        Input::Stop => format!("{id} cannot be stopped while it is {is}"),
+        _ => format!("{id} is {is}"),
+    })
+}
+
+/// The task of that id: of the feature that is built, else of the newest that has it.
+///
+/// # Errors
+/// There is none (exit 4); names the nearest.
+pub fn find_task<'s>(state: &'s State, text: &str) -> Result<&'s Task, CliError> {
+    let current = state.current().map(|feature| &feature.id);
+    let order = |task: &Task| state.features.get(&task.key.feature).map_or(0, |feature| feature.order);
+    let same = state.tasks.values().filter(|task| task.key.id.as_str() == text);
+    let best = same.max_by_key(|task| (current == Some(&task.key.feature), order(task)));
+    best.ok_or_else(|| unknown_task(state, text))
+}
+
+fn unknown_task(state: &State, text: &str) -> CliError {
+    let shown = plain(text, 80);
+    let error = CliError::refused(format!("there is no task `{shown}`"));
+    let ids: Vec<&str> = state.tasks.keys().map(|key| key.id.as_str()).collect();
+    let other_case = ids.iter().find(|id| id.eq_ignore_ascii_case(text)).copied();
+    let alike = nearest(&shown, ids.iter().copied())
+        .filter(|near| strsim::normalized_damerau_levenshtein(&shown, near) >= ALIKE);
+    match other_case.or(alike) {
+        Some(near) => error.hint(format!("the nearest is `{near}`; `sprint task list` shows all")),
+        None => error.hint("`sprint task list` shows all"),
+    }
+}

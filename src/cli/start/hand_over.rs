@@ -1,0 +1,226 @@
+//! Makes the state, files the request, and sees that a supervisor runs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::READY_WAIT;
+use super::check::{Plan, Ready};
+use super::summary::exit_of;
+use crate::cli::context::{died_supervisor, git_error, layout_of, live_supervisor, store_error};
+use crate::cli::environment::Environment;
+use crate::config::layout::Layout;
+use crate::domain::event::Request;
+use crate::domain::ids::FeatureId;
+use crate::domain::state::{FeatureStatus, Mode, State};
+use crate::error::CliError;
+use crate::git::{Repo, branch, diff, id};
+use crate::process::detach::{Background, DetachError, spawn_detached};
+use crate::process::{clock, doorbell};
+use crate::store::session::Session;
+use crate::store::{Client, InboxBody, Store, StoreError};
+
+/// How long a supervisor that is ending may take: its workers' and its own limits.
+const END_WAIT: Duration = Duration::from_secs(100);
+
+/// A sprint that was handed over.
+pub(super) struct Started {
+    pub(super) client: Client,
+    pub(super) layout: Layout,
+    pub(super) features: Vec<FeatureId>,
+    /// Lines of the history up to this one are older than this start.
+    pub(super) since: i64,
+    /// Nothing is left to do, and this is the exit code.
+    pub(super) over: Option<u8>,
+}
+
+/// Hands the features over to the supervisor, which is started if it does not run.
+///
+/// # Errors
+/// The state cannot be made or used (exit 3), or nothing is left to do here (exit 4).
+pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliError> {
+    let repo = &plan.checked.repo;
+    let (id, _) = id::ensure(repo)
+        .map_err(|error| git_error("the repository's `sprint.id` cannot be written", error))?;
+    let layout = layout_of(env, repo, &id);
+    make_directories(&layout)?;
+    // A supervisor that runs has checked and migrated the database, and holds it.
+    if live_supervisor(&layout).is_none() {
+        Store::open(&layout.database()).map_err(store_error)?;
+    }
+    let client = Client::open(&layout.database()).map_err(store_error)?;
+    let state = client.overview().map_err(store_error)?.state;
+    let features: Vec<FeatureId> = plan.features.iter().map(|ready| ready.new.id.clone()).collect();
+    let since = client.last_event().map_err(store_error)?;
+    let nothing_runs = live_supervisor(&layout).is_none() && !died_supervisor(&layout);
+    if nothing_runs && inbox_is_empty(&client)? && all_over(plan, &state)? {
+        let code = exit_of(&state, &features);
+        return Ok(Started { client, layout, features, since, over: Some(code) });
+    }
+    let identity = &plan.checked.identity;
+    Session::new(&repo.top, &identity.name, &identity.email, env.variables.iter().cloned())
+        .write(&layout.session())
+        .map_err(store_error)?;
+    client.put_config(&plan.config.fingerprint(), &plan.config.to_json()).map_err(store_error)?;
+    for ready in &plan.features {
+        let request = Request::Start { feature: Box::new(ready.new.clone()) };
+        client.append(&InboxBody::Request(request), clock::wall_ms()).map_err(store_error)?;
+    }
+    ensure_supervisor(&layout, &repo.top, env)?;
+    Ok(Started { client, layout, features, since, over: None })
+}
+
+/// A feature that was never begun and has no open task; nothing has been made yet.
+///
+/// # Errors
+/// There is one (exit 4), or the state that is there cannot be read (exit 3).
+pub(super) fn refuse_closed(repo: &Repo, features: &[Ready], env: &Environment) -> Result<(), CliError> {
+    let told = |error| git_error("the repository's `sprint.id` cannot be read", error);
+    let layout = id::read(repo).map_err(told)?.map(|id| layout_of(env, repo, &id));
+    let path = layout.map(|layout| layout.database()).filter(|path| path.exists());
+    let overview = path.map(|path| Client::open_read_only(&path).and_then(|client| client.overview()));
+    let state = match overview {
+        // A file without tables is what a start leaves that found the disk full.
+        None | Some(Err(StoreError::Missing(_))) => State::default(),
+        Some(overview) => overview.map_err(store_error)?.state,
+    };
+    let closed = features.iter().find(|ready| !ready.open && !state.features.contains_key(&ready.new.id));
+    closed.map_or(Ok(()), |ready| {
+        Err(CliError::refused(format!("`{}` has nothing open: every task is done", ready.new.dir))
+            .hint("add tasks to tasks.md, or open one: - [ ]"))
+    })
+}
+
+fn inbox_is_empty(client: &Client) -> Result<bool, CliError> {
+    Ok(client.overview().map_err(store_error)?.inbox.0 == 0)
+}
+
+/// Whether every feature was finished before and its file has no task that is new.
+fn all_over(plan: &Plan, state: &State) -> Result<bool, CliError> {
+    let mut over = true;
+    for ready in &plan.features {
+        let known: BTreeSet<_> = state.tasks_of(&ready.new.id).map(|task| &task.key.id).collect();
+        let unknown =
+            ready.new.tasks.iter().any(|task| !task.done && !task.dropped && !known.contains(&task.id));
+        let Some(feature) = state.features.get(&ready.new.id) else {
+            over = false;
+            continue;
+        };
+        match feature.status {
+            FeatureStatus::Finished if !unknown => {}
+            FeatureStatus::Finished => {
+                check_round(plan, ready)?;
+                over = false;
+            }
+            _ => over = false,
+        }
+    }
+    Ok(over)
+}
+
+/// Another round begins on what the last one made: its branch must be in the base.
+fn check_round(plan: &Plan, ready: &Ready) -> Result<(), CliError> {
+    let repo = &plan.checked.repo;
+    let name = branch::integration(&ready.new.id);
+    let told = |error| git_error("the branches cannot be read", error);
+    let Some(head) = repo.reference(&branch::head_ref(&name)).map_err(told)? else { return Ok(()) };
+    if diff::is_descendant(repo, &head, &ready.new.base).map_err(told)? {
+        return Ok(());
+    }
+    Err(CliError::refused(format!(
+        "`{}` has new tasks, but the base does not contain `{name}`",
+        ready.new.dir
+    ))
+    .hint(format!("merge it first: git merge {name}")))
+}
+
+fn make_directories(layout: &Layout) -> Result<(), CliError> {
+    for directory in layout.directories() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|error| {
+            CliError::environment(format!("`{}` cannot be made", directory.display()))
+                .because(error)
+                .hint("set general.state_dir to a directory that you can write")
+        })?;
+        keep_private(&directory)?;
+    }
+    Ok(())
+}
+
+/// Sockets, environment and transcripts are the person's alone: a directory that somebody else
+/// made first, in a shared `/tmp` for instance, is not used.
+fn keep_private(directory: &Path) -> Result<(), CliError> {
+    let told =
+        |error| CliError::environment(format!("`{}` cannot be used", directory.display())).because(error);
+    let meta = fs::symlink_metadata(directory).map_err(told)?;
+    if !meta.is_dir() || meta.uid() != nix::unistd::getuid().as_raw() {
+        return Err(CliError::environment(format!("`{}` is not a directory of yours", directory.display()))
+            .hint("remove it, or set XDG_RUNTIME_DIR and general.state_dir to directories of your own"));
+    }
+    // Nothing for the group, nothing for others.
+    if meta.permissions().mode().trailing_zeros() >= 6 {
+        return Ok(());
+    }
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(told)
+}
+
+/// Rings the supervisor, or starts one.
+///
+/// # Errors
+/// It does not come up (exit 3).
+pub(super) fn ensure_supervisor(layout: &Layout, top: &Path, env: &Environment) -> Result<(), CliError> {
+    if living_after_the_end(layout)? {
+        return doorbell::ring(&layout.supervisor_bell())
+            .map_err(|error| CliError::environment("the supervisor cannot be rung").because(error));
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::environment("sprint's own program is not there").because(error))?;
+    let what = Background {
+        program: program.into(),
+        args: vec!["supervise".into(), "--repository".into(), top.into()],
+        cwd: layout.state.clone(),
+        env: env.variables.clone(),
+        log: layout.supervisor_output(),
+    };
+    let started = spawn_detached(&what).and_then(|detached| detached.wait_ready(READY_WAIT));
+    match started {
+        Ok(_) => Ok(()),
+        // Another `start` was quicker: its supervisor takes our request too.
+        Err(DetachError::Ended { .. }) if live_supervisor(layout).is_some() => Ok(()),
+        Err(error) => Err(not_started(layout, error)),
+    }
+}
+
+/// Whether a supervisor runs that takes requests: one that is ending is waited for.
+fn living_after_the_end(layout: &Layout) -> Result<bool, CliError> {
+    let end = Instant::now() + END_WAIT;
+    let Some(file) = live_supervisor(layout) else { return Ok(false) };
+    let client = Client::open_read_only(&layout.database()).map_err(store_error)?;
+    let handle = file.process.open().ok().flatten();
+    let Some(handle) = handle else { return Ok(false) };
+    while Instant::now() < end {
+        if client.overview().map_err(store_error)?.state.sprint.mode != Mode::Stopping {
+            return Ok(true);
+        }
+        if handle.wait(Duration::from_millis(200)) {
+            return Ok(false);
+        }
+    }
+    Err(CliError::environment(format!(
+        "supervisor {} is ending and does not come to its end",
+        file.process.pid
+    ))
+    .hint("sprint stop --now, then sprint start again"))
+}
+
+fn not_started(layout: &Layout, error: DetachError) -> CliError {
+    let said = fs::read_to_string(layout.supervisor_output()).unwrap_or_default();
+    let last =
+        said.lines().rfind(|line| line.starts_with("error: ")).map(|line| line["error: ".len()..].to_owned());
+    let message = last.map_or_else(
+        || "the supervisor did not start".to_owned(),
+        |line| format!("the supervisor did not start: {}", crate::cli::text::plain(&line, 500)),
+    );
+    CliError::environment(message).because(error).hint("see: sprint logs supervisor")
+}

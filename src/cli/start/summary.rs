@@ -1,0 +1,89 @@
+//! How a sprint ended: the lines at its end, and the exit code.
+
+use crate::cli::context::store_error;
+use crate::cli::out::Out;
+use crate::cli::text::plain;
+use crate::domain::ids::FeatureId;
+use crate::domain::state::{FeatureStatus, State};
+use crate::domain::task::{Status, Task};
+use crate::error::{CliError, exit};
+use crate::git::branch;
+use crate::store::Client;
+
+/// Tasks that need somebody, at most so many are named.
+const NAMED_MAX: usize = 20;
+
+/// The exit code of these features: what refused one, 1 if anything is open, else 0.
+pub(super) fn exit_of(state: &State, features: &[FeatureId]) -> u8 {
+    let rows: Vec<_> = features.iter().filter_map(|id| state.features.get(id)).collect();
+    let refused = rows.iter().find_map(|row| match &row.status {
+        FeatureStatus::Refused { exit, .. } => Some(*exit),
+        _ => None,
+    });
+    let finished =
+        rows.len() == features.len() && rows.iter().all(|row| row.status == FeatureStatus::Finished);
+    refused.unwrap_or(if finished { exit::DONE } else { exit::UNFINISHED })
+}
+
+/// Prints how the features stand and what to type next.
+///
+/// # Errors
+/// The store cannot be read (exit 3).
+pub(super) fn print(
+    out: &mut Out<'_>,
+    client: &Client,
+    features: &[FeatureId],
+    branch_name: Option<&str>,
+) -> Result<(), CliError> {
+    let state = client.overview().map_err(store_error)?.state;
+    for id in features {
+        let Some(feature) = state.features.get(id) else { continue };
+        if let FeatureStatus::Refused { reason, .. } = &feature.status {
+            out.line(format!("{id}: could not begin: {}", plain(reason, 2_000)));
+            continue;
+        }
+        let mut tasks: Vec<&Task> = state.tasks_of(id).collect();
+        tasks.sort_by_key(|task| task.order);
+        let landed = tasks.iter().filter(|task| matches!(task.status, Status::Done { .. })).count();
+        out.line(format!("{id}: {landed} of {} tasks are done", tasks.len()));
+        tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX).for_each(|task| open_task(out, task));
+        if let Some(reason) = &feature.halted {
+            out.line(format!("  landing is halted: {}", plain(reason, 500)));
+        }
+        let integration = branch::integration(id);
+        match branch_name {
+            Some(name) if landed > 0 => {
+                out.line(format!("  to take it over into {name}: git merge {integration}"));
+            }
+            _ => out.line(format!("  to take it over: git merge {integration}")),
+        }
+    }
+    Ok(())
+}
+
+fn open_task(out: &mut Out<'_>, task: &Task) {
+    let id = &task.key.id;
+    let (how, todo) = match &task.status {
+        Status::Waiting { wait, text } => (
+            format!("waits: {}", plain(text, 300)),
+            match wait {
+                crate::domain::task::WaitKind::Answer => format!("sprint answer {id} \"…\""),
+                crate::domain::task::WaitKind::Approval | crate::domain::task::WaitKind::External => {
+                    format!("sprint approve {id}")
+                }
+                crate::domain::task::WaitKind::Operator => format!("sprint task retry {id}"),
+            },
+        ),
+        Status::Parked => {
+            (format!("is parked: {}", plain(&task.reason, 300)), format!("sprint task retry {id}"))
+        }
+        Status::ToDo => ("is held by another task".to_owned(), format!("sprint task show {id}")),
+        Status::Ready
+        | Status::Running { .. }
+        | Status::Retry { .. }
+        | Status::Landing { .. }
+        | Status::Skipped
+        | Status::Done { .. } => ("is not done yet".to_owned(), format!("sprint task show {id}")),
+    };
+    out.line(format!("  {id} {how}  [{todo}]"));
+}

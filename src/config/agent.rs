@@ -1,0 +1,203 @@
+//! Adapters as they are configured: `[agent.NAME]`, and which one a role uses. How a program is
+//! then driven is `agents`' business.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Config, Role};
+use super::pipeline::StageKind;
+
+/// How a program is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterKind {
+    /// Any program.
+    Command,
+    /// The embedded player of scripts; not a model.
+    Scripted,
+}
+
+/// Who commits what an agent changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Commits {
+    /// The agent is asked to; what it leaves, sprint commits.
+    #[default]
+    Agent,
+    /// The agent is never asked to.
+    Supervisor,
+}
+
+/// What the next attempt starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Retry {
+    /// The integration head, clean.
+    #[default]
+    Fresh,
+    /// The candidate of the attempt before.
+    Continue,
+}
+
+/// Whose home directory an agent sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Home {
+    /// The person's, logins included.
+    #[default]
+    Person,
+    /// One under the state directory.
+    Own,
+}
+
+/// `[agent.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// None only where nothing says it.
+    #[serde(default)]
+    pub kind: Option<AdapterKind>,
+    /// The adapter that this one starts from; its keys are already in here.
+    #[serde(default)]
+    pub extends: Option<String>,
+    /// Program and arguments, with placeholders.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Arguments put after those of `command`: what an adapter that extends another one adds.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Variables over the person's.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Who commits.
+    #[serde(default)]
+    pub commit: Commits,
+    /// What the next attempt starts from.
+    #[serde(default)]
+    pub retry: Retry,
+    /// Without a sign of life for so long it is hung; None: `timeouts.hung`.
+    #[serde(default)]
+    pub stall: Option<String>,
+    /// Whose home it sees.
+    #[serde(default)]
+    pub home: Home,
+}
+
+/// An adapter that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adapter {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How it is driven.
+    pub kind: AdapterKind,
+    /// Program and arguments, with placeholders; empty for the scripted one.
+    pub command: Vec<String>,
+    /// Variables over the person's.
+    pub env: BTreeMap<String, String>,
+    /// Who commits.
+    pub commit: Commits,
+    /// What the next attempt starts from.
+    pub retry: Retry,
+    /// Without a sign of life for so long it is hung.
+    #[serde(with = "super::duration")]
+    pub stall: Duration,
+    /// Whose home it sees.
+    pub home: Home,
+    /// The role's model; empty: the adapter's own.
+    pub model: String,
+}
+
+/// The adapters that are to come. Naming one is fine until an agent is needed.
+pub(super) const UNBUILT: [&str; 8] =
+    ["claude", "codex", "opencode", "gemini", "qwen", "aider", "pi", "mini-swe-agent"];
+
+/// The agent of a role that only runs its gates.
+pub const NO_AGENT: &str = "none";
+
+/// Why a role has no agent to use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AgentError {
+    /// One that is still to come.
+    #[error("the agent `{name}` of the role `{role}` is not built yet")]
+    NotBuilt {
+        /// The adapter.
+        name: String,
+        /// The role.
+        role: Role,
+    },
+    /// One that is not there at all: only in a frozen configuration that was edited.
+    #[error("the agent `{name}` of the role `{role}` is not configured")]
+    Unknown {
+        /// The adapter.
+        name: String,
+        /// The role.
+        role: Role,
+    },
+    /// No program.
+    #[error("the agent `{name}` of the role `{role}` has no `command`")]
+    NoCommand {
+        /// The adapter.
+        name: String,
+        /// The role.
+        role: Role,
+    },
+    /// A work stage without anyone to work.
+    #[error("the role `{role}` has the agent `none`, and nobody else can make changes")]
+    NobodyWorks {
+        /// The role.
+        role: Role,
+    },
+}
+
+impl AgentError {
+    /// What the person can do about it.
+    pub fn hint(&self) -> String {
+        let (Self::NotBuilt { role, .. }
+        | Self::Unknown { role, .. }
+        | Self::NoCommand { role, .. }
+        | Self::NobodyWorks { role }) = self;
+        format!(
+            "write `[agent.mine]` with `kind = \"command\"` and `command = [\"./my-agent.sh\", \"{{task.id}}\"]` \
+             into `sprint.toml`, and `agent = \"mine\"` under `[roles.{role}]`; or try `--agent scripted`"
+        )
+    }
+}
+
+pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, AgentError> {
+    let settings = config.role(role);
+    let name = settings.agent.clone();
+    if name == NO_AGENT {
+        let works = config.pipeline.iter().any(|stage| stage.role == role && stage.kind == StageKind::Work);
+        return if works { Err(AgentError::NobodyWorks { role }) } else { Ok(None) };
+    }
+    let Some(agent) = config.agent.get(&name) else {
+        return Err(if UNBUILT.contains(&name.as_str()) {
+            AgentError::NotBuilt { name, role }
+        } else {
+            AgentError::Unknown { name, role }
+        });
+    };
+    let Some(kind) = agent.kind else {
+        return Err(AgentError::Unknown { name, role });
+    };
+    if kind == AdapterKind::Command && agent.command.is_empty() {
+        return Err(AgentError::NoCommand { name, role });
+    }
+    Ok(Some(Adapter {
+        kind,
+        command: agent.command.iter().chain(&agent.args).cloned().collect(),
+        env: agent.env.clone(),
+        commit: agent.commit,
+        retry: agent.retry,
+        stall: agent
+            .stall
+            .as_deref()
+            .and_then(|text| super::duration::parse(text).ok())
+            .unwrap_or(config.timeouts.hung),
+        home: agent.home,
+        model: settings.model.clone(),
+        name,
+    }))
+}

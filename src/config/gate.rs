@@ -1,0 +1,147 @@
+//! What one gate is: the keys of `[gate.X]`, and the facts about its tool that only a preset knows.
+//!
+//! Holds values only. Where they come from (presets, layers) is `config`'s other files' business;
+//! how a gate runs and is judged is `gates`'.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::domain::gate::Mode;
+use crate::domain::ids::{GateName, StageName};
+
+/// One gate: a command, a parser and a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateConfig {
+    /// `ruff`; unique among the gates.
+    pub name: GateName,
+    /// The stage that runs it.
+    pub stage: StageName,
+    /// `false`: as if it were not written.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Whether an absent tool refuses `start`; otherwise the gate is skipped, and shown so.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// Whether it must have passed for exactly the tree that lands.
+    #[serde(default = "yes")]
+    pub at_merge: bool,
+    /// Program and arguments. `{out}` is a file for the tool's report, `{root}` the worktree,
+    /// `{tmp}` the gate's own temporary directory.
+    pub command: Vec<String>,
+    /// How its output is read: one of [`super::presets::parser_names`].
+    #[serde(default = "exit_code")]
+    pub parser: String,
+    /// Against what it is held.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Ended after this; counted from the moment that it has its slots.
+    #[serde(default = "five_minutes", with = "super::duration")]
+    pub timeout: Duration,
+    /// How many cores it keeps busy.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// Globs of the files that it looks at, from the repository's root; empty: the preset's.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// For the parser `regex`: named groups `path`, `line`, `message`, `rule`, `severity`.
+    #[serde(default)]
+    pub pattern: String,
+    /// A file that the command writes its report to, relative to the worktree; empty: `{out}`
+    /// where the command names it, else stdout.
+    #[serde(default)]
+    pub output: String,
+    /// The preset that it comes from.
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// What only a preset knows; never written in `sprint.toml`.
+    #[serde(default)]
+    pub tool: Tool,
+}
+
+/// What has to be there, besides an expected exit code and a readable report, for a clean verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// The parser's own rule alone (the default of a user's gate).
+    #[default]
+    None,
+    /// At least one file of the tree matches the inputs.
+    Files,
+    /// At least one test ran.
+    Tests,
+}
+
+/// Where a tool is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartIn {
+    /// The worktree's root (or `general.root` in it).
+    #[default]
+    Root,
+    /// The gate's temporary directory: for tools that choke on a repository's own files.
+    Tmp,
+}
+
+/// Facts about a tool that a preset carries.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// The languages that select the preset under `presets = "auto"`.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// Globs of what it can look at; none in the tree: the gate is skipped.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+    /// Prints its version.
+    #[serde(default)]
+    pub version: Vec<String>,
+    /// Exit codes that mean "I did my work"; empty: the parser decides.
+    #[serde(default)]
+    pub expected: Vec<i32>,
+    /// What must be there for a clean verdict.
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// Where it is started.
+    #[serde(default)]
+    pub start_in: StartIn,
+    /// Arguments that the parser relies on, each group added unless its first word is there
+    /// already: a command that a person wrote keeps working. One with `{venv}` needs a `.venv`.
+    #[serde(default)]
+    pub ensure: Vec<Vec<String>>,
+    /// Environment, with the placeholders of `command`.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The `[quality]` key that it is held to, if any.
+    #[serde(default)]
+    pub threshold: Option<String>,
+    /// How a person gets it.
+    #[serde(default)]
+    pub install: String,
+}
+
+impl GateConfig {
+    /// The keys that `[gate.X]` may have in a person's file (`name` is the table's).
+    pub const KEYS: [&'static str; 12] = [
+        "stage", "enabled", "required", "at_merge", "command", "parser", "mode", "timeout", "weight",
+        "paths", "pattern", "output",
+    ];
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn exit_code() -> String {
+    "exit-code".to_owned()
+}
+
+fn five_minutes() -> Duration {
+    Duration::from_mins(5)
+}

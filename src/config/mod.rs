@@ -1,0 +1,36 @@
+//! Configuration: built-in defaults, files, environment, flags; validated, then frozen.
+//!
+//! [`load()`] is pure; [`Sources`] reads the layers. A [`Config`] is plain data: a feature's is
+//! frozen into the database as JSON when it starts.
+
+mod agent;
+mod check;
+pub mod duration;
+pub mod gate;
+pub mod layout;
+mod load;
+mod model;
+mod pipeline;
+pub mod placeholder;
+pub mod presets;
+mod problem;
+mod schema;
+pub mod size;
+mod sources;
+mod tree;
+mod validate;
+mod values;
+
+pub use agent::{Adapter, AdapterKind, AgentConfig, AgentError, Commits, Home, NO_AGENT, Retry};
+pub use gate::{GateConfig, Mode};
+pub use load::{DEFAULT_TOML, Layer, LayerBody, Pair, VARIABLE_PREFIX, load};
+pub use model::{
+    Agents, AutoWord, Config, Finish, Gates, General, Merge, Order, ParkedDependents, Planner, Presets,
+    Quality, Role, RoleConfig, Roles, Security, Stories, Timeouts, Worktree,
+};
+pub use pipeline::{Proof, StageConfig, StageKind, Target};
+pub use problem::{ConfigErrors, PROBLEMS_SHOWN_MAX, Problem, nearest};
+pub use sources::{FILE_BYTES_MAX, SourceError, Sources};
+
+#[cfg(test)]
+mod tests;

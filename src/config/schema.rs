@@ -1,0 +1,220 @@
+//! Every key of the configuration, and what its value may be. The only list of keys: what is not
+//! here is an unknown key. Holds no defaults (they are in `config/default.toml`) and knows no file.
+
+use super::values::{self, TextRule};
+use super::{model, presets};
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Bool,
+    /// A whole number within the bounds, both included.
+    Int(i64, i64),
+    /// Any number within the bounds, both included.
+    Number(f64, f64),
+    /// A text that keeps a rule.
+    Text(TextRule),
+    /// A text with a number and a unit, such as the example.
+    Quantity(TextRule, &'static str),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A list of texts that each keep a rule.
+    Texts(TextRule),
+    /// A program and its arguments: a list with at least one text, the first not empty.
+    Command(TextRule),
+    /// A word, or a list of texts.
+    WordOrTexts(&'static str, TextRule),
+    /// A table of texts by free names: variables of the environment.
+    Env,
+    /// A section with fixed keys.
+    Table(&'static [Field]),
+    /// Sections by free names: `[gate.NAME]`.
+    Named(NameRule, &'static [Field]),
+    /// `[[pipeline.stage]]`.
+    Tables(&'static [Field]),
+}
+
+/// What the free names of a section may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NameRule {
+    pub(super) what: &'static str,
+    pub(super) check: TextRule,
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    pub(super) key: &'static str,
+    pub(super) kind: Kind,
+}
+
+const fn field(key: &'static str, kind: Kind) -> Field {
+    Field { key, kind }
+}
+
+const ANY: Kind = Kind::Text(values::any);
+const DURATION: Kind = Kind::Quantity(values::duration, "5m");
+const TIMEOUT: Kind = Kind::Quantity(values::positive_duration, "5m");
+const PATHS: Kind = Kind::Texts(values::relative_path);
+const GLOBS: Kind = Kind::Texts(values::glob);
+const PERCENT: Kind = Kind::Number(0.0, 100.0);
+/// More workers than this on one host is a typing error.
+pub(super) const WORKERS_MAX: i64 = 1_000;
+
+/// The whole configuration.
+pub(super) const ROOT: &[Field] = &[
+    field("general", Kind::Table(GENERAL)),
+    field("planner", Kind::Table(PLANNER)),
+    field("pipeline", Kind::Table(&[field("stage", Kind::Tables(STAGE))])),
+    field("agents", Kind::Table(AGENTS)),
+    field("roles", Kind::Table(ROLES)),
+    field("agent", Kind::Named(NameRule { what: "agent", check: values::name }, AGENT)),
+    field("timeouts", Kind::Table(TIMEOUTS)),
+    field("quality", Kind::Table(QUALITY)),
+    field("security", Kind::Table(SECURITY)),
+    field("gates", Kind::Table(&[field("presets", Kind::WordOrTexts("auto", values::name))])),
+    field("gate", Kind::Named(NameRule { what: "gate", check: values::name }, GATE)),
+    field("worktree", Kind::Table(WORKTREE)),
+    field("merge", Kind::Table(&[field("finish", Kind::OneOf(&["none", "ff", "pr"]))])),
+];
+
+const GENERAL: &[Field] = &[
+    field("state_dir", Kind::Text(values::no_nul)),
+    field("log_level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"])),
+    field("answer_wait", DURATION),
+    field("disk_free_min", Kind::Quantity(values::size, "2GB")),
+    field("inhibit_sleep", Kind::Bool),
+    field("root", Kind::Text(values::relative_path_or_none)),
+];
+
+const PLANNER: &[Field] = &[
+    field("order", Kind::OneOf(&["spec-kit", "files"])),
+    field("stories", Kind::OneOf(&["sequential", "parallel"])),
+    field("parked", Kind::OneOf(&["hold", "continue"])),
+];
+
+const STAGE: &[Field] = &[
+    field("name", Kind::Text(values::name)),
+    field("kind", Kind::OneOf(&["work", "check", "land", "wait"])),
+    field("role", Kind::OneOf(model::ROLE_NAMES)),
+    field("prompt", Kind::Text(values::relative_path_or_none)),
+    field("proof", Kind::OneOf(&["commit", "file", "verdict", "none"])),
+    field("writes", GLOBS),
+    field("members", Kind::Int(1, 100)),
+    field("timeout", TIMEOUT),
+    field("attempts", Kind::Int(1, 100)),
+    field("on_pass", ANY),
+    field("on_fail", ANY),
+    field("on_skip", ANY),
+    field("on_error", ANY),
+];
+
+const AGENTS: &[Field] = &[
+    field("max_developers", Kind::Int(1, WORKERS_MAX)),
+    field("max_testers", Kind::Int(1, WORKERS_MAX)),
+    field("max_in_flight", Kind::Int(0, WORKERS_MAX)),
+];
+
+const ROLES: &[Field] = &[
+    field("manager", Kind::Table(ROLE)),
+    field("reviewer", Kind::Table(ROLE)),
+    field("tester", Kind::Table(ROLE)),
+    field("librarian", Kind::Table(ROLE)),
+    field("merger", Kind::Table(ROLE)),
+    field("developer", Kind::Table(ROLE)),
+];
+
+const ROLE: &[Field] = &[
+    field("agent", Kind::Text(values::name)),
+    field("model", Kind::Text(values::no_nul)),
+    field("max", Kind::Int(1, WORKERS_MAX)),
+    field("permanent", Kind::Bool),
+];
+
+const AGENT: &[Field] = &[
+    field("kind", Kind::OneOf(&["command", "scripted"])),
+    field("extends", Kind::Text(values::name)),
+    field("command", Kind::Command(values::template)),
+    field("args", Kind::Texts(values::template)),
+    field("env", Kind::Env),
+    field("commit", Kind::OneOf(&["agent", "supervisor"])),
+    field("retry", Kind::OneOf(&["fresh", "continue"])),
+    field("stall", TIMEOUT),
+    field("home", Kind::OneOf(&["person", "own"])),
+];
+
+const TIMEOUTS: &[Field] =
+    &[field("heartbeat", TIMEOUT), field("hung", TIMEOUT), field("task", TIMEOUT), field("merge", TIMEOUT)];
+
+const QUALITY: &[Field] = &[
+    field("coverage", PERCENT),
+    field("mutation", PERCENT),
+    field("complexity_flag", Kind::Int(1, 1_000)),
+    field("complexity_max", Kind::Int(1, 1_000)),
+];
+
+const SECURITY: &[Field] = &[
+    field("critical_cve_max", Kind::Int(0, 1_000_000)),
+    field("high_cve_max", Kind::Int(0, 1_000_000)),
+    field("medium_cve_max", Kind::Int(0, 1_000_000)),
+];
+
+const GATE: &[Field] = &[
+    field("stage", Kind::Text(values::name)),
+    field("enabled", Kind::Bool),
+    field("required", Kind::Bool),
+    field("at_merge", Kind::Bool),
+    field("command", Kind::Command(values::gate_template)),
+    field("parser", Kind::OneOf(presets::PARSERS)),
+    field("mode", Kind::OneOf(&["new", "absolute", "report"])),
+    field("timeout", TIMEOUT),
+    field("weight", Kind::Int(1, 1_024)),
+    field("paths", GLOBS),
+    field("pattern", Kind::Text(values::regex)),
+    field("output", Kind::Text(values::relative_path_or_none)),
+];
+
+const WORKTREE: &[Field] = &[
+    field("setup", Kind::Text(values::no_nul)),
+    field("setup_inputs", GLOBS),
+    field("copy", PATHS),
+    field("link", PATHS),
+];
+
+/// The names of the keys of a section.
+pub(super) fn keys(fields: &'static [Field]) -> impl Iterator<Item = &'static str> {
+    fields.iter().map(|field| field.key)
+}
+
+/// The kind of the value at a dotted path; None for an unknown key.
+pub(super) fn find(path: &[String]) -> Option<Kind> {
+    let (first, mut rest) = path.split_first()?;
+    let mut kind = ROOT.iter().find(|field| field.key == first)?.kind;
+    while let Some((key, tail)) = rest.split_first() {
+        kind = match kind {
+            Kind::Table(fields) => fields.iter().find(|field| field.key == key)?.kind,
+            Kind::Named(_, fields) => Kind::Table(fields),
+            Kind::Env => Kind::Text(values::no_nul),
+            _ => return None,
+        };
+        rest = tail;
+    }
+    Some(kind)
+}
+
+/// Every fixed key, dotted, for suggestions: `quality.coverage`.
+pub(super) fn dotted_keys() -> Vec<String> {
+    let mut all = Vec::new();
+    collect(ROOT, "", &mut all);
+    all
+}
+
+fn collect(fields: &'static [Field], prefix: &str, all: &mut Vec<String>) {
+    for field in fields {
+        let dotted = format!("{prefix}{}", field.key);
+        if let Kind::Table(inner) = field.kind {
+            collect(inner, &format!("{dotted}."), all);
+        }
+        all.push(dotted);
+    }
+}

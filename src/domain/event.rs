@@ -1,0 +1,265 @@
+//! What comes into the supervisor: facts from outside, and requests of people.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{CommitSha, FeatureId, RunId, TaskId, Token, WorkerName};
+use super::plan::Plan;
+use super::policy::Policy;
+use super::report::Report;
+use super::worker::ProcRef;
+
+/// The time of an event. The domain has no clock of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Now {
+    /// Wall clock, Unix milliseconds; for display only.
+    pub wall_ms: i64,
+    /// `CLOCK_MONOTONIC` milliseconds; for deadlines.
+    pub mono_ms: u64,
+}
+
+/// An event with everything that `step` must not fetch by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// When.
+    pub now: Now,
+    /// 32 random bytes as hex, for run ids and tokens.
+    pub entropy: String,
+    /// What.
+    pub event: Event,
+}
+
+/// A feature as it is handed over for a sprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFeature {
+    /// Its name.
+    pub id: FeatureId,
+    /// The feature directory, relative to the repository.
+    pub dir: String,
+    /// Order and convoys.
+    pub plan: Plan,
+    /// Titles by task, with what is already done.
+    pub tasks: Vec<NewTask>,
+    /// The rules.
+    pub policy: Policy,
+    /// The commit that it begins on, unless it follows another feature.
+    pub base: CommitSha,
+    /// The feature whose integration branch it begins on.
+    pub after: Option<FeatureId>,
+    /// Whether the supervisor stays while something waits for a person.
+    pub stay: bool,
+    /// How long it stays otherwise, in milliseconds.
+    pub answer_wait_ms: u64,
+}
+
+/// A task as it is handed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTask {
+    /// Its id.
+    pub id: TaskId,
+    /// One line.
+    pub title: String,
+    /// Ticked in `tasks.md`.
+    pub done: bool,
+    /// Struck out in `tasks.md`.
+    pub dropped: bool,
+    /// Numbers up to this one were used by earlier rounds.
+    pub attempt: u32,
+}
+
+/// A fact, or a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A supervisor began its work.
+    SupervisorStarted {
+        /// Raised at every start.
+        epoch: u64,
+        /// Whether the machine was started anew since the last one.
+        rebooted: bool,
+    },
+    /// Everything that happened without a supervisor is applied: it decides again.
+    Recovered,
+    /// The worker's pane is there.
+    WorkerSpawned {
+        /// Who.
+        worker: WorkerName,
+        /// Its pane.
+        pane: String,
+    },
+    /// The worker's pane could not be made.
+    SpawnFailed {
+        /// Who.
+        worker: WorkerName,
+        /// Why.
+        reason: String,
+    },
+    /// The worker registered.
+    WorkerStarted {
+        /// Who.
+        worker: WorkerName,
+        /// Its process.
+        proc: ProcRef,
+        /// Its pane.
+        pane: Option<String>,
+    },
+    /// The worker's process is gone.
+    WorkerDied {
+        /// Who.
+        worker: WorkerName,
+        /// Which process; another one's death is none of ours.
+        proc: Option<ProcRef>,
+        /// Whether the tmux server died with it.
+        with_server: bool,
+    },
+    /// A run ended, as its worker says.
+    RunReported {
+        /// Which.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// How.
+        report: Report,
+    },
+    /// A dead worker's run was cleared.
+    RunCleared {
+        /// Which.
+        run: RunId,
+        /// Processes that would not end, as `pid name`.
+        survivors: Vec<String>,
+    },
+    /// An agent says something.
+    Comment {
+        /// In which run.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// What.
+        text: String,
+    },
+    /// The feature's integration branch is there.
+    FeatureBegun {
+        /// Which.
+        feature: FeatureId,
+        /// Its head.
+        head: CommitSha,
+    },
+    /// The feature's integration branch could not be made.
+    FeatureRefused {
+        /// Which.
+        feature: FeatureId,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The integration branch moved.
+    RefMoved {
+        /// The run that built the entry.
+        entry: RunId,
+    },
+    /// The integration branch did not move.
+    RefRefused {
+        /// The run that built the entry.
+        entry: RunId,
+        /// Why, and what to do.
+        reason: String,
+        /// Whether it is tried again by itself (the branch is checked out somewhere).
+        busy: bool,
+    },
+    /// The integration branch is not where the store says.
+    BranchMoved {
+        /// Which feature's.
+        feature: FeatureId,
+        /// Where it is, if it is.
+        found: Option<CommitSha>,
+    },
+    /// The disk has less free space than is wanted, or again enough.
+    DiskLow {
+        /// Whether it has less.
+        low: bool,
+    },
+    /// Something that was due may be due.
+    TimePassed,
+    /// A request of a person.
+    Request {
+        /// The inbox row that waits for the result.
+        id: i64,
+        /// What.
+        request: Request,
+    },
+}
+
+/// What people ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// A feature is to be built.
+    Start {
+        /// The feature; boxed because it is large.
+        feature: Box<NewFeature>,
+    },
+    /// An answer to a question.
+    Answer {
+        /// Which task.
+        task: TaskId,
+        /// The text.
+        text: String,
+    },
+    /// A wait stage is passed.
+    Approve {
+        /// Which task.
+        task: TaskId,
+    },
+    /// A wait stage is not passed.
+    Reject {
+        /// Which task.
+        task: TaskId,
+        /// Why.
+        reason: String,
+    },
+    /// Another go.
+    TaskRetry {
+        /// Which task.
+        task: TaskId,
+    },
+    /// It is left out.
+    TaskSkip {
+        /// Which task.
+        task: TaskId,
+    },
+    /// It is stopped and parked.
+    TaskStop {
+        /// Which task.
+        task: TaskId,
+    },
+    /// Nothing new is assigned.
+    Pause,
+    /// Goes on.
+    Resume {
+        /// What to do about a branch that somebody moved.
+        branch: Option<ForeignBranch>,
+    },
+    /// The sprint stops.
+    Stop {
+        /// At once, instead of letting runs finish.
+        now: bool,
+        /// How long runs may go on, in milliseconds.
+        limit_ms: u64,
+    },
+    /// New rules for the current feature.
+    Reload {
+        /// The rules; boxed because they are large.
+        policy: Box<Policy>,
+    },
+}
+
+/// What to do about an integration branch that somebody moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "branch", rename_all = "snake_case")]
+pub enum ForeignBranch {
+    /// Its head, a gated descendant, becomes ours.
+    Adopted {
+        /// The foreign head.
+        head: CommitSha,
+    },
+    /// The branch was set back; the foreign head is kept.
+    Restored,
+}

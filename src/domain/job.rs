@@ -1,0 +1,108 @@
+//! What a worker is given: the job of a run, out of the task and the feature's frozen rules.
+
+use super::draft::Draft;
+use super::effect::Effect;
+use super::ids::{FeatureId, RunId, WorkerName};
+use super::moves;
+use super::pipeline::StageKind;
+use super::state::{Job, Run, RunStatus};
+use super::task::{Status, TaskKey};
+use super::work::{Work, WorkKind};
+use super::worker::Life;
+
+/// The worker gets the work: a run with an id and a token of its own.
+pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
+    let job = match &work.kind {
+        WorkKind::Base { feature } => base_job(draft, feature),
+        WorkKind::Task { key, begins } => {
+            if *begins && let Some(first) = moves::first_stage(draft, key) {
+                moves::enter(draft, key, &first, "");
+            }
+            task_job(draft, key)
+        }
+    };
+    let Some(job) = job else { return };
+    let (id, token) = draft.draw_run();
+    let now = draft.now;
+    announce(draft, worker, &job, &id);
+    if let Some(worker) = draft.edit_worker(worker)
+        && let Life::Idle { proc, .. } = &worker.life
+    {
+        worker.life = Life::Busy { proc: proc.clone(), run: id.clone() };
+        worker.since_ms = now.wall_ms;
+    }
+    draft.put_run(Run { id, token, status: RunStatus::Active, worker: worker.clone(), job });
+    draft.effect(Effect::Wake { worker: worker.clone() });
+}
+
+fn announce(draft: &mut Draft<'_>, worker: &WorkerName, job: &Job, run: &RunId) {
+    let Some(task) = &job.task else {
+        return draft.say_worker("run_assigned", worker, None, format!("the gates of {}", job.title));
+    };
+    let key = TaskKey { feature: job.feature.clone(), id: task.clone() };
+    let wall = draft.now.wall_ms;
+    if let Some(task) = draft.edit_task(&key) {
+        task.status = Status::Running { run: run.clone() };
+        task.since_ms = wall;
+    }
+    let stage = job.stage.as_ref().map_or_else(String::new, ToString::to_string);
+    draft.say_worker(
+        "run_assigned",
+        worker,
+        Some(&key),
+        format!("{stage}, attempt {}, on {worker}", job.attempt),
+    );
+}
+
+/// A run on the base, or on a foreign head that is to be taken over, may take as long as a stage's longest.
+fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
+    let feature = draft.feature(id)?;
+    let foreign = feature.adopting.as_ref();
+    let timeout_ms = feature.frozen.policy.pipeline.stages.iter().map(|stage| stage.timeout_ms).max()?;
+    Some(Job {
+        feature: id.clone(),
+        dir: feature.dir.clone(),
+        task: None,
+        title: if foreign.is_some() { "the foreign head" } else { "the base" }.to_owned(),
+        stage: None,
+        kind: StageKind::Check,
+        member: 0,
+        attempt: 0,
+        base: foreign.unwrap_or(&feature.base).clone(),
+        head: None,
+        resume_from: None,
+        candidate: None,
+        gates: Vec::new(),
+        feedback: None,
+        answer: None,
+        stamp_s: draft.now.wall_ms / 1000,
+        timeout_ms,
+        config: feature.frozen.policy.config.clone(),
+    })
+}
+
+fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
+    let feature = draft.feature(&key.feature)?;
+    let task = draft.task(key)?;
+    let stage = moves::named_stage(draft, key, task.stage.as_ref()?)?;
+    Some(Job {
+        feature: key.feature.clone(),
+        dir: feature.dir.clone(),
+        task: Some(key.id.clone()),
+        title: task.title.clone(),
+        stage: Some(stage.name.clone()),
+        kind: stage.kind,
+        member: 0,
+        attempt: task.attempt,
+        base: feature.head.clone()?,
+        head: task.head.clone(),
+        resume_from: task.resume_from.clone(),
+        candidate: task.candidate.clone(),
+        gates: task.gates.clone(),
+        feedback: task.feedback.clone(),
+        answer: task.answer.clone(),
+        stamp_s: task.stamp_s,
+        timeout_ms: stage.timeout_ms,
+        config: feature.frozen.policy.config.clone(),
+    })
+}

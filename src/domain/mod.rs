@@ -1,0 +1,30 @@
+//! The pure core: what a sprint is and how it moves. No I/O, clock, randomness or environment.
+//!
+//! Start with [`step::step`]: an event meets the state and gives changed rows, lines of history
+//! and effects. [`task::transition`] is the table of a task's life.
+#![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
+
+pub mod ids;
+
+pub mod effect;
+pub mod event;
+pub mod state;
+pub mod step;
+
+pub mod draft;
+pub mod gate;
+pub mod pipeline;
+pub mod plan;
+pub mod policy;
+pub mod report;
+pub mod schedule;
+pub mod task;
+pub mod worker;
+
+mod features;
+mod job;
+mod moves;
+mod reported;
+mod requests;
+mod work;
+mod workers;

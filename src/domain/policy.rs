@@ -1,0 +1,74 @@
+//! The rules of one feature, frozen when it starts: limits, backoff, roles.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::GateName;
+use super::pipeline::{Pipeline, Role};
+use super::plan::ParkedPolicy;
+
+/// How many workers a role has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolePolicy {
+    /// At most so many at once.
+    pub max: u32,
+    /// Kept while the sprint runs, else started on demand and ended when idle.
+    pub permanent: bool,
+}
+
+/// What happens to the person's branch when a feature is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finish {
+    #[default]
+    /// Nothing; the merge command is printed.
+    None,
+    /// The branch that the feature began on is fast-forwarded, unless it is checked out.
+    Ff,
+}
+
+/// The rules of one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Policy {
+    /// The stages.
+    pub pipeline: Pipeline,
+    /// Workers by role.
+    pub roles: BTreeMap<Role, RolePolicy>,
+    /// Tasks that may be in flight and not Waiting.
+    pub max_in_flight: u32,
+    /// Whether a parked task holds its dependents.
+    pub parked: ParkedPolicy,
+    /// What happens at the end.
+    pub finish: Finish,
+    /// Whether there are gates that the base must pass first.
+    pub gate_base: bool,
+    /// Gates that must stand for every tree that lands, whatever a worker reports: a person's own
+    /// and the presets that are listed by name. Others depend on the tree.
+    #[serde(default)]
+    pub must_land: Vec<GateName>,
+    /// Fingerprint of the frozen configuration, whose text the store keeps.
+    pub config: String,
+}
+
+/// Waits before a gate that could not run is repeated, in milliseconds.
+pub const ERROR_BACKOFF_MS: [u64; 3] = [10_000, 20_000, 40_000];
+/// A (task, stage) whose workers died so often without a report is parked.
+pub const DEATHS_MAX: u32 = 10;
+/// A worker that dies so soon after its start, without a report, counts for the breaker.
+pub const INSTANT_DEATH_MS: u64 = 10_000;
+/// Instant deaths in a row that open a slot's breaker.
+pub const BREAKER_DEATHS: u32 = 5;
+/// An open breaker tries again so often, in milliseconds.
+pub const BREAKER_RETRY_MS: u64 = 60_000;
+/// A breaker that has been open so long does not keep a feature from being at rest.
+pub const BREAKER_REST_MS: u64 = 600_000;
+/// An on-demand worker is ended when it was idle so long, in milliseconds.
+pub const IDLE_MS: u64 = 15_000;
+/// A worker that has not registered so long after its pane came is ended and counted as dead.
+pub const REGISTER_MS: u64 = 30_000;
+
+/// The wait after the `deaths`-th instant death in a row, in milliseconds.
+pub fn death_backoff_ms(deaths: u32) -> u64 {
+    1_000u64 << deaths.saturating_sub(1).min(5)
+}

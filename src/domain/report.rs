@@ -1,0 +1,132 @@
+//! What a worker reports about a run, and the facts that it carries.
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::Verdict;
+use super::ids::{CommitSha, GateName, RunId, Token};
+
+/// A task's head merged with the integration head of a moment, its box ticked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The merge commit.
+    pub commit: CommitSha,
+    /// Its tree: what the gates judge.
+    pub tree: CommitSha,
+    /// The integration head that it was made on, its first parent.
+    pub base: CommitSha,
+    /// The task's head, its second parent.
+    pub head: CommitSha,
+}
+
+/// A gate's verdict on one tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRecord {
+    /// The gate.
+    pub gate: GateName,
+    /// What it said.
+    pub verdict: Verdict,
+    /// The tree that it judged.
+    pub tree: CommitSha,
+    /// Whether it must stand for the tree that lands.
+    pub at_merge: bool,
+    /// One line for people.
+    pub summary: String,
+}
+
+impl GateRecord {
+    /// Whether the tree may land as far as this gate goes.
+    pub fn lets_land(&self, tree: &CommitSha) -> bool {
+        self.tree == *tree
+            && match self.verdict {
+                Verdict::Pass | Verdict::Skipped => true,
+                Verdict::Fail | Verdict::Error => false,
+            }
+    }
+}
+
+/// What the next attempt is told: the JSON of `SPRINT_FEEDBACK`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// The stage that sends it back.
+    pub stage: String,
+    /// Why, in a line.
+    pub reason: String,
+    /// What was found, most severe first. The shape is the gates' own.
+    pub findings: Vec<serde_json::Value>,
+}
+
+/// A report as it lies in the run's directory and in the inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filed {
+    /// Which run.
+    pub run: RunId,
+    /// Its secret.
+    pub token: Token,
+    /// How it ended.
+    pub report: Report,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Report {
+    /// A `work` stage: the claim and its proof.
+    Worked {
+        /// The head that git proves.
+        head: CommitSha,
+        /// What the agent said of it.
+        summary: String,
+    },
+    /// A `check` stage, or the base: what the gates and the review say.
+    Checked {
+        /// All of it.
+        verdict: Verdict,
+        /// What was judged; `None` for the base.
+        candidate: Option<Candidate>,
+        /// A line a gate.
+        gates: Vec<GateRecord>,
+        /// For the next attempt, when it failed.
+        feedback: Option<Feedback>,
+        /// One line for people.
+        summary: String,
+    },
+    /// A `land` stage: the candidate may land.
+    Landable {
+        /// What is to land.
+        candidate: Candidate,
+        /// Every gate that must stand for it.
+        gates: Vec<GateRecord>,
+    },
+    /// It failed: red, conflict, claim without proof, time-out, hang.
+    Failed {
+        /// In a line.
+        reason: String,
+        /// For the next attempt.
+        feedback: Option<Feedback>,
+    },
+    /// The agent says that there is nothing to do.
+    NothingToDo {
+        /// Why.
+        reason: String,
+    },
+    /// The agent asks.
+    Blocked {
+        /// What.
+        question: String,
+    },
+    /// Something could not run: the operator's.
+    Errored {
+        /// What, and what to do about it.
+        reason: String,
+    },
+    /// Processes of the run would not end.
+    Survived {
+        /// Which, as `pid name`.
+        processes: Vec<String>,
+    },
+    /// Sprint ended the run itself.
+    Interrupted {
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,202 @@
+//! A run's report meets its task: whether it fits the stage, what of it is kept, what follows.
+//!
+//! A worker only claims. What cannot be true here (a pass out of the merge queue, a candidate of
+//! another head, a gate that is missing) never moves a task on.
+
+use super::draft::Draft;
+use super::effect::Effect;
+use super::gate::Verdict;
+use super::ids::RunId;
+use super::moves::{Because, feed, set};
+use super::pipeline::StageKind;
+use super::policy::Policy;
+use super::report::{Candidate, GateRecord, Report};
+use super::state::Run;
+use super::task::{Input, Status, Task, TaskKey};
+
+/// Applies the report of a run that counts.
+pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
+    let of_this_run = matches!(
+        draft.task(key).map(|task| &task.status),
+        Some(Status::Running { run: running }) if *running == run.id
+    );
+    if !of_this_run {
+        draft.say_task("report_ignored", key, "a report for a run that the task is not in");
+    } else if !fits(run.job.kind, report) {
+        let reason = "the worker's report does not fit the stage; see `sprint logs`";
+        feed(draft, key, Input::Errored, &Because::reason(reason));
+    } else if let Report::Landable { candidate, gates } = report {
+        landable(draft, key, run, candidate, gates);
+    } else {
+        keep(draft, key, run, report);
+        let (input, because) = meaning(key, report);
+        feed(draft, key, input, &because);
+    }
+}
+
+/// Which reports a kind of stage may end with. Only the branch's own move lands a task, so a
+/// `land` stage never just passes.
+fn fits(kind: StageKind, report: &Report) -> bool {
+    match report {
+        Report::Errored { .. } | Report::Survived { .. } | Report::Interrupted { .. } => true,
+        Report::Worked { .. } => kind == StageKind::Work,
+        Report::NothingToDo { .. } | Report::Blocked { .. } => {
+            matches!(kind, StageKind::Work | StageKind::Check)
+        }
+        Report::Failed { .. } => kind != StageKind::Wait,
+        Report::Landable { .. } => kind == StageKind::Land,
+        Report::Checked { verdict: Verdict::Pass | Verdict::Skipped, .. } => kind == StageKind::Check,
+        Report::Checked { verdict: Verdict::Fail | Verdict::Error, .. } => {
+            matches!(kind, StageKind::Check | StageKind::Land)
+        }
+    }
+}
+
+fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
+    match report {
+        Report::Worked { summary, .. } => (Input::Passed, Because::reason(summary)),
+        Report::Checked { verdict, feedback, summary, .. } => {
+            let input = match verdict {
+                Verdict::Pass | Verdict::Skipped => Input::Passed,
+                Verdict::Fail => Input::Failed,
+                Verdict::Error => Input::Errored,
+            };
+            (input, Because { reason: summary.clone(), feedback: feedback.clone() })
+        }
+        Report::Failed { reason, feedback } => {
+            (Input::Failed, Because { reason: reason.clone(), feedback: feedback.clone() })
+        }
+        Report::NothingToDo { reason } => (Input::NothingToDo, Because::reason(reason)),
+        Report::Blocked { question } => (Input::Asked, Because::reason(question)),
+        Report::Errored { reason } => (Input::Errored, Because::reason(reason)),
+        Report::Survived { processes } => (Input::Survived, Because::reason(survived(key, processes))),
+        Report::Interrupted { reason } => (Input::Interrupted, Because::reason(reason)),
+        Report::Landable { .. } => (Input::Landable, Because::default()),
+    }
+}
+
+/// What the task keeps of a report, whatever becomes of it.
+fn keep(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
+    let current = config_of(draft, key).is_some_and(|config| config == run.job.config);
+    let Some(task) = draft.edit_task(key) else { return };
+    match report {
+        Report::Worked { head, .. } => {
+            task.head = Some(head.clone());
+            task.candidate = None;
+            task.gates.clear();
+        }
+        Report::Checked { candidate: Some(candidate), gates, .. } => {
+            // Verdicts under an older configuration count for this stage alone.
+            judged(task, candidate, if current { gates } else { &[] });
+        }
+        // What cannot be merged is no ground for the next attempt: it begins on the head.
+        Report::Failed { .. } if run.job.kind == StageKind::Land => task.candidate = None,
+        Report::Checked { candidate: None, .. }
+        | Report::Failed { .. }
+        | Report::NothingToDo { .. }
+        | Report::Blocked { .. }
+        | Report::Errored { .. }
+        | Report::Survived { .. }
+        | Report::Interrupted { .. }
+        | Report::Landable { .. } => {}
+    }
+}
+
+fn config_of(draft: &Draft<'_>, key: &TaskKey) -> Option<String> {
+    draft.feature(&key.feature).map(|feature| feature.frozen.policy.config.clone())
+}
+
+/// The newest record of each gate stands, and none of another candidate.
+fn judged(task: &mut Task, candidate: &Candidate, gates: &[GateRecord]) {
+    if task.candidate.as_ref() != Some(candidate) {
+        task.gates.clear();
+    }
+    task.candidate = Some(candidate.clone());
+    task.gates.retain(|old| gates.iter().all(|record| record.gate != old.gate));
+    task.gates.extend_from_slice(gates);
+}
+
+/// What to tell the operator about processes that would not end.
+pub(super) fn survived(key: &TaskKey, processes: &[String]) -> String {
+    let list = processes.join(", ");
+    format!("processes of its run would not end: {list}; end them, then `sprint task retry {}`", key.id)
+}
+
+/// Landed tree = gated tree: the entry lands only when every gate that must stand for it does,
+/// on exactly its tree, and it is the task's head on the last landed commit.
+fn landable(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, candidate: &Candidate, gates: &[GateRecord]) {
+    if let Some(reason) = outdated(draft, key, run, candidate) {
+        return feed(draft, key, Input::Interrupted, &Because::reason(reason));
+    }
+    let policy = draft.feature(&key.feature).map(|feature| &feature.frozen.policy);
+    if let Some(reason) = policy.and_then(|policy| missing(policy, candidate, gates)) {
+        return feed(draft, key, Input::Errored, &Because::reason(reason));
+    }
+    if draft.task(key).and_then(|task| task.head.as_ref()) != Some(&candidate.head) {
+        let reason = "the candidate is not of the task's head; see `sprint logs`";
+        return feed(draft, key, Input::Errored, &Because::reason(reason));
+    }
+    if let Some(task) = draft.edit_task(key) {
+        judged(task, candidate, gates);
+    }
+    set(draft, key, Status::Landing { entry: run.id.clone() }, "");
+    draft.effect(Effect::MoveRef {
+        entry: run.id.clone(),
+        feature: key.feature.clone(),
+        task: key.id.clone(),
+        old: candidate.base.clone(),
+        new: candidate.commit.clone(),
+    });
+}
+
+/// What happened while the entry was gated, so that it has to be gated again.
+fn outdated(draft: &Draft<'_>, key: &TaskKey, run: &Run, candidate: &Candidate) -> Option<&'static str> {
+    let feature = draft.feature(&key.feature)?;
+    if feature.head.as_ref() != Some(&candidate.base) {
+        Some("the integration branch moved while the entry was gated; it is gated again")
+    } else if feature.halted.is_some() {
+        Some("landing was halted while the entry was gated")
+    } else if feature.frozen.policy.config != run.job.config {
+        Some("the configuration changed while the entry was gated; it is gated again")
+    } else {
+        None
+    }
+}
+
+/// The first gate that does not stand for the tree.
+fn missing(policy: &Policy, candidate: &Candidate, gates: &[GateRecord]) -> Option<String> {
+    let stands = |record: &&GateRecord| record.lets_land(&candidate.tree);
+    let red = gates.iter().find(|record| record.at_merge && !stands(record)).map(|record| &record.gate);
+    let absent =
+        policy.must_land.iter().find(|name| !gates.iter().filter(stands).any(|record| record.gate == **name));
+    let name = red.or(absent)?;
+    Some(format!("gate {name} does not stand for the tree that is to land"))
+}
+
+fn landing_task(draft: &Draft<'_>, entry: &RunId) -> Option<TaskKey> {
+    let features = draft.feature_ids();
+    features
+        .iter()
+        .flat_map(|id| draft.tasks_of(id))
+        .find(|task| matches!(&task.status, Status::Landing { entry: at } if at == entry))
+        .map(|task| task.key.clone())
+}
+
+/// The integration branch is at the entry's candidate.
+pub(super) fn landed(draft: &mut Draft<'_>, entry: &RunId) {
+    match landing_task(draft, entry) {
+        Some(key) => feed(draft, &key, Input::Landed, &Because::reason("landed")),
+        None => draft.say("landing_ignored", None, format!("entry {entry} is not landing any more")),
+    }
+}
+
+/// The integration branch is not at the entry's candidate, and was not moved. `busy`: it is
+/// checked out somewhere, or could not be written; that is tried again.
+pub(super) fn land_refused(draft: &mut Draft<'_>, entry: &RunId, reason: &str, busy: bool) {
+    let Some(key) = landing_task(draft, entry) else {
+        draft.say("landing_ignored", None, format!("entry {entry} is not landing any more"));
+        return;
+    };
+    let input = if busy { Input::Errored } else { Input::LandRefused };
+    feed(draft, &key, input, &Because::reason(reason));
+}

@@ -1,0 +1,144 @@
+//! `step`: an event meets the state. It only routes; the work is in the modules beside it.
+
+use super::draft::{Draft, Step};
+use super::event::{Envelope, Event};
+use super::ids::{RunId, Token};
+use super::report::Report;
+use super::state::{Mode, RunStatus, State};
+use super::task::TaskKey;
+use super::worker::Life;
+use super::{features, moves, reported, requests, schedule, workers};
+
+/// Applies one event. Total: every event in every state has an answer, and a fact that comes
+/// late or from the wrong side is recorded and changes nothing.
+pub fn step(state: &State, envelope: &Envelope) -> Step {
+    let mut draft = Draft::new(state, envelope);
+    route(&mut draft, &envelope.event);
+    if draft.sprint().mode != Mode::Booting {
+        schedule::settle(&mut draft);
+    }
+    draft.finish()
+}
+
+fn route(draft: &mut Draft<'_>, event: &Event) {
+    match event {
+        Event::SupervisorStarted { epoch, rebooted } => supervisor_started(draft, *epoch, *rebooted),
+        Event::Recovered => recovered(draft),
+        Event::WorkerSpawned { worker, pane } => workers::spawned(draft, worker, pane),
+        Event::SpawnFailed { worker, reason } => workers::spawn_failed(draft, worker, reason),
+        Event::WorkerStarted { worker, proc, pane } => workers::started(draft, worker, proc, pane.as_ref()),
+        Event::WorkerDied { worker, proc, with_server } => {
+            workers::died(draft, worker, proc.as_ref(), *with_server);
+        }
+        Event::RunReported { run, token, report } => run_reported(draft, run, token, report),
+        Event::RunCleared { run, survivors } => workers::run_cleared(draft, run, survivors),
+        Event::Comment { run, token, text } => comment(draft, run, token, text),
+        Event::FeatureBegun { feature, head } => features::begun(draft, feature, head),
+        Event::FeatureRefused { feature, reason } => features::refuse(draft, feature, 4, reason),
+        Event::RefMoved { entry } => reported::landed(draft, entry),
+        Event::RefRefused { entry, reason, busy } => reported::land_refused(draft, entry, reason, *busy),
+        Event::BranchMoved { feature, found } => features::branch_moved(draft, feature, found.as_ref()),
+        Event::DiskLow { low } => disk_low(draft, *low),
+        Event::TimePassed => time_passed(draft),
+        Event::Request { id, request } => requests::apply(draft, *id, request),
+    }
+}
+
+/// Deadlines are of the boot that set them; after a reboot everything that was to wait is due.
+fn supervisor_started(draft: &mut Draft<'_>, epoch: u64, rebooted: bool) {
+    let sprint = draft.edit_sprint();
+    sprint.epoch = epoch;
+    sprint.paused |= sprint.mode == Mode::Paused;
+    sprint.mode = Mode::Booting;
+    sprint.rest_since_ms = None;
+    draft.say("supervisor_started", None, format!("supervisor started, epoch {epoch}"));
+    if rebooted {
+        moves::forget_deadlines(draft);
+        workers::forget_deadlines(draft);
+        features::forget_deadlines(draft);
+    }
+}
+
+/// A pause outlives the supervisor; a request to stop that came meanwhile holds.
+fn recovered(draft: &mut Draft<'_>) {
+    let sprint = draft.edit_sprint();
+    if sprint.mode == Mode::Booting {
+        sprint.mode = if sprint.paused { Mode::Paused } else { Mode::Running };
+    }
+    sprint.paused = false;
+    draft.say("supervisor_recovered", None, "the supervisor has recovered its state");
+}
+
+fn disk_low(draft: &mut Draft<'_>, low: bool) {
+    if draft.sprint().disk_low == low {
+        return;
+    }
+    draft.edit_sprint().disk_low = low;
+    let text = if low {
+        "the disk is nearly full (general.disk_free_min): runs go on, nothing new is begun until there is room"
+    } else {
+        "the disk has room again"
+    };
+    draft.say("disk", None, text);
+}
+
+fn time_passed(draft: &mut Draft<'_>) {
+    moves::retry_due(draft);
+    workers::time_passed(draft);
+    features::retry_due(draft);
+}
+
+fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Report) {
+    let Some(run) = draft.run(id).cloned() else {
+        draft.say("report_refused", None, format!("a report about run {id}, which is over, changes nothing"));
+        return;
+    };
+    if run.token != *token {
+        draft.say_worker(
+            "report_refused",
+            &run.worker,
+            None,
+            "a report with another run's token changes nothing",
+        );
+        return;
+    }
+    draft.end_run(id);
+    let now = draft.now;
+    if let Some(worker) = draft.edit_worker(&run.worker) {
+        worker.reported = true;
+        worker.instant_deaths = 0;
+        worker.broken_since_ms = None;
+        // A worker whose run is being cleared is dead: it becomes free when that is done.
+        if let Life::Busy { proc, run: busy } = &worker.life
+            && busy == id
+        {
+            worker.life = Life::Idle { proc: proc.clone(), since_ms: now.mono_ms };
+            worker.since_ms = now.wall_ms;
+        }
+    }
+    if run.status == RunStatus::Revoked {
+        draft.say_worker(
+            "run_revoked",
+            &run.worker,
+            None,
+            "the run's task went elsewhere; its report changes nothing",
+        );
+        return;
+    }
+    match &run.job.task {
+        Some(task) => {
+            let key = TaskKey { feature: run.job.feature.clone(), id: task.clone() };
+            reported::reported(draft, &key, &run, report);
+        }
+        None => features::base_reported(draft, &run, report),
+    }
+}
+
+fn comment(draft: &mut Draft<'_>, id: &RunId, token: &Token, text: &str) {
+    let Some(run) = draft.run(id).filter(|run| run.token == *token).cloned() else {
+        draft.say("comment_refused", None, format!("a comment on run {id}, which is over or another's"));
+        return;
+    };
+    let key = run.job.task.map(|id| TaskKey { feature: run.job.feature, id });
+    draft.say_worker("comment", &run.worker, key.as_ref(), text);
+}

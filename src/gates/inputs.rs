@@ -1,0 +1,83 @@
+//! Which files of a tree a gate looks at.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::config::gate::GateConfig;
+
+/// The files that a gate looks at, as two sets of globs that both have to match.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    tool: Option<GlobSet>,
+    paths: Option<GlobSet>,
+}
+
+impl Inputs {
+    pub(super) fn of(gate: &GateConfig) -> Result<Self, globset::Error> {
+        Ok(Self { tool: set(&gate.tool.inputs)?, paths: set(&gate.paths)? })
+    }
+
+    /// Whether the gate is held to have something to check; if not, it runs on any tree.
+    pub(super) fn any(&self) -> bool {
+        self.tool.is_some() || self.paths.is_some()
+    }
+
+    /// How many of `files` it looks at; with a `subdir`, only those below it.
+    pub(super) fn count(&self, files: &[String], subdir: &str) -> usize {
+        let inside = |file: &&String| subdir.is_empty() || below(file, subdir);
+        let wanted = |file: &&String| matches(self.tool.as_ref(), file) && matches(self.paths.as_ref(), file);
+        files.iter().filter(inside).filter(wanted).count()
+    }
+
+    /// Whether a finding at `path` is this gate's: only `paths` of a person keeps one out.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        path.is_empty() || matches(self.paths.as_ref(), path)
+    }
+}
+
+fn below(file: &str, subdir: &str) -> bool {
+    file.strip_prefix(subdir).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn matches(set: Option<&GlobSet>, path: &str) -> bool {
+    set.is_none_or(|set| set.is_match(path))
+}
+
+fn set(globs: &[String]) -> Result<Option<GlobSet>, globset::Error> {
+    if globs.is_empty() {
+        return Ok(None);
+    }
+    let mut builder = GlobSetBuilder::new();
+    for glob in globs {
+        let plain = glob.trim_start_matches("./").trim_end_matches('/');
+        builder.add(GlobBuilder::new(plain).literal_separator(true).build()?);
+        // A directory means all that is in it.
+        builder.add(GlobBuilder::new(&format!("{plain}/**")).literal_separator(true).build()?);
+    }
+    builder.build().map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::presets::preset;
+
+    fn count(name: &str, paths: &[&str], subdir: &str, files: &[&str]) -> usize {
+        let paths = paths.iter().map(ToString::to_string).collect();
+        let gate = GateConfig { paths, ..preset(name).unwrap() };
+        let files: Vec<String> = files.iter().map(ToString::to_string).collect();
+        Inputs::of(&gate).unwrap().count(&files, subdir)
+    }
+
+    #[test]
+    fn presets_find_their_files_at_any_depth() {
+        assert_eq!(count("ruff", &[], "", &["a.py", "x/y/b.pyi", "c.txt", "py"]), 2);
+        assert_eq!(count("pytest", &[], "", &["test_a.py", "t/b_test.py", "t/conftest.py", "testing.py"]), 2);
+    }
+
+    #[test]
+    fn paths_and_a_subdirectory_narrow_them() {
+        assert_eq!(count("ruff", &["back/"], "", &["back/a.py", "backup/a.py", "back/a.txt"]), 1);
+        assert_eq!(count("ruff", &["back/*.py"], "", &["back/a.py", "back/x/a.py"]), 1);
+        assert_eq!(count("ruff", &[], "back", &["back/a.py", "backup/a.py", "a.py"]), 1);
+    }
+}

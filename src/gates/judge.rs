@@ -1,0 +1,218 @@
+//! Policy: what a tool's findings on a candidate mean, held against those on the base. Pure.
+
+use crate::domain::gate::{Finding, Kind, Metric, Mode, Status, Verdict, compare, judge_complexity};
+
+use super::parse::Parsed;
+
+/// The `[quality]` limits of the gates that there are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Above this a function is shown.
+    pub complexity_flag: f64,
+    /// Above this it blocks, if new or worse.
+    pub complexity_max: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { complexity_flag: 10.0, complexity_max: 15.0 }
+    }
+}
+
+/// What is known of the base.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Base {
+    /// There is none: all is new.
+    None,
+    /// There is one, and nothing that it could excuse.
+    NotNeeded,
+    /// What the tool found there.
+    Scanned(Parsed),
+    /// The tool could not run there: that excuses nothing.
+    Error(String),
+}
+
+/// A verdict and what it rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) findings: Vec<Finding>,
+    pub(super) metrics: Vec<Metric>,
+    pub(super) reason: String,
+}
+
+/// Whether the base could make a difference to the verdict.
+pub(super) fn needs_base(head: &Parsed, thresholds: Thresholds) -> bool {
+    head.refused.is_some()
+        || !head.findings.is_empty()
+        || head.metrics.iter().any(|metric| metric.value > thresholds.complexity_flag)
+}
+
+/// Judges a tool's findings on the candidate.
+pub(super) fn judge(mode: Mode, head: &Parsed, base: &Base, thresholds: Thresholds) -> Judged {
+    let scanned = match base {
+        Base::Scanned(parsed) => Some(parsed),
+        Base::None | Base::NotNeeded | Base::Error(_) => None,
+    };
+    let mut findings = head.findings.clone();
+    if let Some(base) = scanned {
+        compare(&mut findings, base.findings.clone());
+    }
+    let (flag, max) = (thresholds.complexity_flag, thresholds.complexity_max);
+    findings.extend(judge_complexity(&head.metrics, scanned.map(|base| base.metrics.as_slice()), flag, max));
+    findings.sort_by(|a, b| order(a).cmp(&order(b)));
+    let over = head.metrics.iter().filter(|metric| metric.value > flag);
+    let metrics = over.map(|metric| Metric { threshold: Some(max), ..metric.clone() }).collect();
+    let (verdict, reason) = verdict(mode, head, base, &findings);
+    Judged { verdict, findings, metrics, reason }
+}
+
+/// New ones first, then the most severe, then by place.
+fn order(finding: &Finding) -> (u8, crate::domain::gate::Severity, &str, u32) {
+    let rank = match finding.status {
+        Status::New => 0,
+        Status::Existing => 1,
+        Status::Suppressed => 2,
+        Status::Fixed => 3,
+    };
+    (rank, finding.severity, &finding.path, finding.line)
+}
+
+fn verdict(mode: Mode, head: &Parsed, base: &Base, findings: &[Finding]) -> (Verdict, String) {
+    if let Some(refused) = &head.refused {
+        return refused_verdict(mode, refused, base);
+    }
+    let mut reason = summary(findings);
+    if let Base::Error(why) = base {
+        let semicolon = if reason.is_empty() { "" } else { "; " };
+        reason = format!("{reason}{semicolon}the base could not be checked: {why}");
+    }
+    if findings.iter().any(|finding| finding.blocks(mode)) {
+        return (Verdict::Fail, reason);
+    }
+    match &head.incomplete {
+        // What it did not look at is not clean, and the developer has broken nothing new.
+        Some(why) if mode != Mode::Report => {
+            (Verdict::Error, format!("{why}; the base has the same: {reason}"))
+        }
+        _ => (Verdict::Pass, reason),
+    }
+}
+
+/// A tool without findings: its refusal is new unless it refuses the base too.
+fn refused_verdict(mode: Mode, refused: &str, base: &Base) -> (Verdict, String) {
+    let at_base = matches!(base, Base::Scanned(parsed) if parsed.refused.is_some());
+    match (mode, base) {
+        (Mode::Report, _) => (Verdict::Pass, refused.to_owned()),
+        (Mode::New, _) if at_base => (Verdict::Pass, format!("fails at the base too: {refused}")),
+        (Mode::New, Base::Error(why)) => {
+            (Verdict::Fail, format!("{refused}\nthe base could not be checked: {why}"))
+        }
+        (Mode::New | Mode::Absolute, _) => (Verdict::Fail, refused.to_owned()),
+    }
+}
+
+/// `2 new findings, 1 test failed, 12 old, 3 fixed, 1 flaky`; empty when there is nothing.
+fn summary(findings: &[Finding]) -> String {
+    let count = |wanted: &dyn Fn(&&Finding) -> bool| findings.iter().filter(wanted).count();
+    let is = |f: &Finding, kind, status| f.kind == kind && f.status == status && f.severity.blocks();
+    let parts = [
+        (count(&|f| is(f, Kind::Code, Status::New)), "new finding", "new findings"),
+        (count(&|f| is(f, Kind::Test, Status::New)), "test failed", "tests failed"),
+        (count(&|f| is(f, Kind::Code, Status::Existing)), "old finding", "old findings"),
+        (
+            count(&|f| is(f, Kind::Test, Status::Existing)),
+            "test fails at the base too",
+            "tests fail at the base too",
+        ),
+        (count(&|f| f.rule == "test-flaky" && f.status != Status::Fixed), "flaky test", "flaky tests"),
+        (count(&|f| f.status == Status::Suppressed), "suppressed", "suppressed"),
+        (count(&|f| f.status == Status::Fixed && f.severity.blocks()), "fixed", "fixed"),
+    ];
+    let said = parts.iter().filter(|(n, ..)| *n > 0);
+    said.map(|(n, one, many)| format!("{n} {}", if *n == 1 { one } else { many }))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gate::{Fingerprint, Severity};
+
+    fn finding(id: &str) -> Finding {
+        let fingerprint = Fingerprint { placed: id.into(), placeless: id.into() };
+        Finding { fingerprint, ..Finding::code("R", "a.py", 1, Severity::High, id) }
+    }
+
+    fn with(findings: &[Finding]) -> Parsed {
+        Parsed { findings: findings.to_vec(), ..Parsed::default() }
+    }
+
+    fn refused() -> Parsed {
+        Parsed { refused: Some("exited with 1".into()), ..Parsed::default() }
+    }
+
+    fn check(mode: Mode, head: &Parsed, base: &Base, verdict: Verdict, reason: &str) {
+        let judged = judge(mode, head, base, Thresholds::default());
+        assert_eq!((judged.verdict, judged.reason.as_str()), (verdict, reason), "{mode:?} {base:?}");
+    }
+
+    #[test]
+    fn findings_block_by_mode() {
+        let head = with(&[finding("old"), finding("new")]);
+        let base = || Base::Scanned(with(&[finding("old"), finding("gone")]));
+        check(Mode::New, &head, &base(), Verdict::Fail, "1 new finding, 1 old finding, 1 fixed");
+        check(Mode::New, &with(&[finding("old")]), &base(), Verdict::Pass, "1 old finding, 1 fixed");
+        check(Mode::Absolute, &with(&[finding("old")]), &base(), Verdict::Fail, "1 old finding, 1 fixed");
+        check(Mode::Report, &head, &base(), Verdict::Pass, "1 new finding, 1 old finding, 1 fixed");
+        check(Mode::New, &with(&[]), &Base::NotNeeded, Verdict::Pass, "");
+        check(Mode::New, &with(&[finding("x")]), &Base::None, Verdict::Fail, "1 new finding");
+    }
+
+    #[test]
+    fn an_error_at_the_base_excuses_nothing() {
+        let why = || Base::Error("broken".into());
+        let reason = "1 new finding; the base could not be checked: broken";
+        check(Mode::New, &with(&[finding("x")]), &why(), Verdict::Fail, reason);
+        let reason = "exited with 1\nthe base could not be checked: broken";
+        check(Mode::New, &refused(), &why(), Verdict::Fail, reason);
+    }
+
+    #[test]
+    fn a_refusal_is_new_unless_the_base_is_refused_too() {
+        let red = || Base::Scanned(refused());
+        check(Mode::New, &refused(), &red(), Verdict::Pass, "fails at the base too: exited with 1");
+        check(Mode::New, &refused(), &Base::Scanned(Parsed::default()), Verdict::Fail, "exited with 1");
+        check(Mode::Absolute, &refused(), &red(), Verdict::Fail, "exited with 1");
+        check(Mode::Report, &refused(), &Base::None, Verdict::Pass, "exited with 1");
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_never_a_pass() {
+        let stopped = || Parsed { incomplete: Some("stopped".into()), ..with(&[finding("syntax")]) };
+        check(Mode::New, &stopped(), &Base::Scanned(with(&[])), Verdict::Fail, "1 new finding");
+        let reason = "stopped; the base has the same: 1 old finding";
+        check(Mode::New, &stopped(), &Base::Scanned(stopped()), Verdict::Error, reason);
+    }
+
+    #[test]
+    fn complexity_is_held_to_the_limits() {
+        let metric = |value| Metric {
+            name: "complexity".into(),
+            value,
+            threshold: None,
+            path: "a.py".into(),
+            symbol: "f".into(),
+            line: 3,
+        };
+        let head = |value| Parsed { metrics: vec![metric(value)], ..Parsed::default() };
+        assert!(!needs_base(&head(10.0), Thresholds::default()));
+        check(Mode::New, &head(12.0), &Base::Scanned(head(1.0)), Verdict::Pass, "");
+        check(Mode::New, &head(16.0), &Base::Scanned(head(16.0)), Verdict::Pass, "1 old finding");
+        check(Mode::New, &head(17.0), &Base::Scanned(head(16.0)), Verdict::Fail, "1 new finding");
+        let judged = judge(Mode::New, &head(17.0), &Base::None, Thresholds::default());
+        assert_eq!(judged.metrics[0].threshold, Some(15.0));
+        assert_eq!(judged.findings[0].message, "`f` has complexity 17 (at most 15)");
+    }
+}

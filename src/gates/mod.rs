@@ -1,0 +1,25 @@
+//! Gates: run a tool on a tree, read what it says, hold it against the base.
+//!
+//! `run` is the way through one gate; `scan` runs a tool, `parse` reads it, `judge` decides. No
+//! git here: trees come through [`Trees`]. Nothing here turns "could not tell" into a pass.
+
+mod cache;
+mod command;
+mod fingerprint;
+mod inputs;
+mod judge;
+mod pane;
+pub mod parse;
+mod run;
+mod scan;
+mod tools;
+mod validate;
+mod version;
+
+pub use cache::Cache;
+pub use judge::Thresholds;
+pub use run::{BaseScan, Cancelled, Context, Side, Trees, run_gate, run_gates};
+pub use tools::{Missing, find_program, find_tools, languages, search_path, selected, takes_part};
+pub use validate::{InvalidGate, validate};
+
+pub use crate::config::presets::{parser_names, preset_names};

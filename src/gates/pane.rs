@@ -1,0 +1,54 @@
+//! What a person who looks at a gate sees. Trouble with the writer never reaches the gate.
+
+use std::io::Write;
+
+use crate::process::run::Stream;
+
+/// A writer for people, fed with output of tools: control characters do not get through.
+pub(super) struct Pane<'a> {
+    out: &'a mut dyn Write,
+    column: usize,
+}
+
+impl<'a> Pane<'a> {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+        Self { out, column: 0 }
+    }
+
+    /// One line of our own.
+    pub(super) fn line(&mut self, text: &str) {
+        self.end_output();
+        self.put(text.as_bytes());
+        self.put(b"\n");
+        self.column = 0;
+    }
+
+    /// What a tool prints: its complaints always, its standard output where that is for people.
+    pub(super) fn output(&mut self, stream: Stream, bytes: &[u8], shown: bool) {
+        if stream == Stream::Out && !shown {
+            return;
+        }
+        let plain: Vec<u8> = bytes
+            .iter()
+            .copied()
+            .filter(|byte| matches!(byte, b'\n' | b'\t') || !byte.is_ascii_control())
+            .collect();
+        self.put(&plain);
+    }
+
+    /// Ends a line that a tool left open.
+    pub(super) fn end_output(&mut self) {
+        if self.column > 0 {
+            self.put(b"\n");
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last() {
+            self.column = usize::from(*last != b'\n');
+        }
+        if let Err(error) = self.out.write_all(bytes).and_then(|()| self.out.flush()) {
+            tracing::debug!(%error, "nobody can see this gate");
+        }
+    }
+}

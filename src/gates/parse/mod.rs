@@ -1,0 +1,229 @@
+//! What tools print, as findings, metrics and tests. Pure: bytes in, values out.
+//!
+//! A parser says what a report contains; it never decides a verdict. What it cannot believe is a
+//! [`ParseError`], which becomes the verdict `error`: an unreadable report is never a pass.
+//! To add a tool: one file here, and its line in [`find`].
+
+mod exit_code;
+mod junit;
+mod mypy;
+mod pytest;
+mod radon;
+mod regex;
+mod ruff;
+mod sarif;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::gate::{Finding, Metric, TestCounts};
+
+/// A message keeps at most this many bytes: it goes into databases and prompts.
+const MESSAGE_MAX: usize = 2000;
+
+/// A report gives at most this many findings; more are an error, because nobody could read them
+/// and a comparison of a part would call old ones new.
+const FINDINGS_MAX: usize = 200_000;
+
+/// What a tool left.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// Its exit code.
+    pub exit: i32,
+    /// What it printed.
+    pub stdout: &'a [u8],
+    /// What it complained about.
+    pub stderr: &'a [u8],
+    /// The report file, where it was told to write one.
+    pub file: Option<&'a [u8]>,
+    /// The worktree's root: absolute paths in it become relative.
+    pub root: &'a Path,
+    /// Where relative paths begin, from the root: empty, or `sub/dir`.
+    pub subdir: &'a str,
+    /// `pattern` of the gate.
+    pub pattern: &'a str,
+}
+
+/// What a report contains.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Parsed {
+    /// In the report's order.
+    pub findings: Vec<Finding>,
+    /// All of them, over a threshold or not.
+    pub metrics: Vec<Metric>,
+    /// Zeros where there are no tests.
+    pub tests: TestCounts,
+    /// A tool without findings says no, and this is what it said.
+    pub refused: Option<String>,
+    /// The tool stopped before it had looked at everything.
+    pub incomplete: Option<String>,
+}
+
+/// Why a report cannot be believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Not the format that was asked for.
+    #[error("its report cannot be read: {what}")]
+    Garbled {
+        /// What was expected, and what was there.
+        what: String,
+    },
+    /// No report at all.
+    #[error("it exited with {exit} and left no report{tail}")]
+    NoReport {
+        /// The exit code.
+        exit: i32,
+        /// `: ` and its last words, or nothing.
+        tail: String,
+    },
+    /// The report and the exit code say different things.
+    #[error("it exited with {exit}, but its report has nothing that explains that{tail}")]
+    Contradiction {
+        /// The exit code.
+        exit: i32,
+        /// `: ` and its last words, or nothing.
+        tail: String,
+    },
+    /// It says itself that it did not work.
+    #[error("it says that it failed: {what}")]
+    Failed {
+        /// Its words.
+        what: String,
+    },
+    /// It ran no test.
+    #[error("there are test files, but {what}")]
+    NoTests {
+        /// `none was collected`, `all 3 tests were skipped`.
+        what: String,
+    },
+    /// The gate's `pattern` is not a regular expression.
+    #[error("its pattern cannot be used: {what}")]
+    Pattern {
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// Reads a report.
+pub type Parser = fn(&Report<'_>) -> Result<Parsed, ParseError>;
+
+/// The parser of that name; [`crate::config::presets::parser_names`] lists them.
+pub fn find(name: &str) -> Option<Parser> {
+    Some(match name {
+        "exit-code" => exit_code::parse,
+        "regex" => regex::parse,
+        "sarif" => sarif::parse,
+        "junit" => junit::parse,
+        "ruff" => ruff::parse,
+        "mypy" => mypy::parse,
+        "radon" => radon::parse,
+        "pytest" => pytest::parse,
+        _ => return None,
+    })
+}
+
+/// Reads with the parser, then holds the result to the bounds that all parsers share.
+///
+/// # Errors
+/// What the parser says, or that there are too many findings.
+pub fn read(parser: Parser, report: &Report<'_>) -> Result<Parsed, ParseError> {
+    let parsed = parser(report)?;
+    if parsed.findings.len() > FINDINGS_MAX {
+        let what = format!("{} findings, more than {FINDINGS_MAX}", parsed.findings.len());
+        return Err(ParseError::Garbled { what });
+    }
+    Ok(parsed)
+}
+
+/// Whether a pattern can be used by the parser `regex`.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), ParseError> {
+    regex::compile(pattern).map(drop)
+}
+
+/// The tests of a pytest report that passed; none if it cannot be read.
+pub(super) fn passed_tests(report: &Report<'_>) -> BTreeSet<String> {
+    pytest::passed(report)
+}
+
+impl Report<'_> {
+    /// The report file if there was to be one, else what was printed.
+    fn body(&self) -> &[u8] {
+        self.file.unwrap_or(self.stdout)
+    }
+
+    fn garbled(what: impl Into<String>) -> ParseError {
+        ParseError::Garbled { what: what.into() }
+    }
+
+    fn no_report(&self) -> ParseError {
+        ParseError::NoReport { exit: self.exit, tail: self.tail() }
+    }
+
+    fn contradiction(&self) -> ParseError {
+        ParseError::Contradiction { exit: self.exit, tail: self.tail() }
+    }
+
+    /// `: ` and the last line that says something, of stderr or else of stdout.
+    fn tail(&self) -> String {
+        last_words(self.stderr)
+            .or_else(|| last_words(self.stdout))
+            .map_or(String::new(), |words| format!(": {words}"))
+    }
+
+    /// A path of the report, relative to the repository where it lies in it.
+    fn path(&self, path: &str) -> String {
+        relative(self.root, self.subdir, path)
+    }
+}
+
+/// `path` from the root of the repository; one outside stays as it is.
+pub(super) fn relative(root: &Path, subdir: &str, path: &str) -> String {
+    let plain = path.strip_prefix("file://").unwrap_or(path);
+    if let Ok(inside) = Path::new(plain).strip_prefix(root) {
+        return inside.to_string_lossy().into_owned();
+    }
+    let plain = plain.trim_start_matches("./").replace('\\', "/");
+    if plain.starts_with('/') || subdir.is_empty() { plain } else { format!("{subdir}/{plain}") }
+}
+
+/// The last line with text, at most 300 characters of it.
+pub(super) fn last_words(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(clean(line, 300))
+}
+
+/// The last `lines` lines with text, for people.
+pub(super) fn last_lines(output: &[u8], lines: usize) -> String {
+    let text = String::from_utf8_lossy(output);
+    let mut last: Vec<&str> = text.lines().rev().filter(|l| !l.trim().is_empty()).take(lines).collect();
+    last.reverse();
+    clean(&last.join("\n"), MESSAGE_MAX)
+}
+
+/// Text from outside for a message: without control characters, shortened to `max` bytes.
+pub(super) fn clean(text: &str, max: usize) -> String {
+    let mut kept = String::with_capacity(text.len().min(max + 4));
+    for c in text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()) {
+        if kept.len() + c.len_utf8() > max {
+            kept.push('…');
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+fn message(text: &str) -> String {
+    clean(text.trim(), MESSAGE_MAX)
+}
+
+/// Numbers of lines come as anything: −1, 0, `null`, or beyond every file.
+fn line(number: Option<i64>) -> u32 {
+    number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

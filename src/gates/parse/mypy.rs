@@ -1,0 +1,47 @@
+//! `mypy --output json`: one object a line; nothing at all for a clean tree.
+//!
+//! Exit code 2 is both a syntax error (with JSON) and a broken call (with plain text).
+
+use serde::Deserialize;
+
+use super::{ParseError, Parsed, Report, clean, line, message};
+use crate::domain::gate::{Finding, Severity};
+
+#[derive(Deserialize)]
+struct Item {
+    file: String,
+    line: Option<i64>,
+    message: String,
+    code: Option<String>,
+    severity: String,
+}
+
+pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
+    let mut findings = Vec::new();
+    for text in String::from_utf8_lossy(report.body()).lines().filter(|text| !text.trim().is_empty()) {
+        let item: Item = serde_json::from_str(text)
+            .map_err(|_| Report::garbled(format!("not a line of mypy's JSON: {}", clean(text, 200))))?;
+        if item.severity == "error" {
+            findings.push(finding(report, &item));
+        }
+    }
+    match (report.exit, findings.first()) {
+        (0, _) | (_, Some(_)) => {}
+        (_, None) => return Err(report.contradiction()),
+    }
+    // At a syntax error or a module with two names it looks at nothing else.
+    let incomplete = (report.exit == 2).then(|| "mypy stopped there and checked nothing else".to_owned());
+    Ok(Parsed { findings, incomplete, ..Parsed::default() })
+}
+
+fn finding(report: &Report<'_>, item: &Item) -> Finding {
+    let rule = item.code.as_deref().unwrap_or("misc");
+    let severity = if rule == "syntax" { Severity::Critical } else { Severity::High };
+    Finding::code(
+        &message(rule),
+        &report.path(&item.file),
+        line(item.line),
+        severity,
+        &message(&item.message),
+    )
+}

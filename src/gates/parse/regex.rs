@@ -1,0 +1,64 @@
+//! Any tool that prints one finding a line, by a regular expression with named groups.
+//!
+//! Groups: `message` (else the whole line), `path`, `line`, `rule`, `severity`.
+
+use ::regex::{Captures, Regex, RegexBuilder};
+
+use super::{ParseError, Parsed, Report, line, message};
+use crate::domain::gate::{Finding, Severity};
+
+/// The compiled pattern may take this much memory; `regex` runs in linear time.
+const SIZE_MAX: usize = 4 << 20;
+
+pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
+    let pattern = compile(report.pattern)?;
+    let mut findings = Vec::new();
+    let outputs = match report.file {
+        Some(file) => [file, b""],
+        None => [report.stdout, report.stderr],
+    };
+    for output in outputs {
+        let text = String::from_utf8_lossy(output);
+        findings
+            .extend(text.lines().filter_map(|l| pattern.captures(l)).map(|found| finding(report, &found)));
+    }
+    if report.exit != 0 && findings.is_empty() {
+        return Err(report.contradiction());
+    }
+    Ok(Parsed { findings, ..Parsed::default() })
+}
+
+/// The pattern as a regular expression within bounds.
+pub(super) fn compile(pattern: &str) -> Result<Regex, ParseError> {
+    if pattern.is_empty() {
+        return Err(ParseError::Pattern { what: "it is empty".to_owned() });
+    }
+    let built = RegexBuilder::new(pattern).size_limit(SIZE_MAX).build();
+    built.map_err(|error| ParseError::Pattern { what: error.to_string() })
+}
+
+fn finding(report: &Report<'_>, found: &Captures<'_>) -> Finding {
+    let group = |name| found.name(name).map(|m| m.as_str());
+    let path = group("path").map_or(String::new(), |path| report.path(path));
+    let number = group("line").and_then(|text| text.parse().ok());
+    let whole = found.get(0).map_or("", |m| m.as_str());
+    let rule = message(group("rule").unwrap_or("match"));
+    Finding::code(
+        &rule,
+        &path,
+        line(number),
+        severity(group("severity")),
+        &message(group("message").unwrap_or(whole)),
+    )
+}
+
+/// The words that tools use; one that nobody knows blocks.
+fn severity(word: Option<&str>) -> Severity {
+    match word.unwrap_or("error").to_ascii_lowercase().as_str() {
+        "critical" | "fatal" | "blocker" => Severity::Critical,
+        "warning" | "warn" | "medium" | "moderate" | "w" => Severity::Medium,
+        "low" | "minor" | "style" | "convention" | "refactor" | "hint" => Severity::Low,
+        "info" | "information" | "note" | "notice" | "debug" | "i" => Severity::Info,
+        _ => Severity::High,
+    }
+}

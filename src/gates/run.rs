@@ -1,0 +1,349 @@
+//! One gate on one candidate, from its trees to its result.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::cache::Cache;
+use super::inputs::Inputs;
+use super::judge::{self, Base, Judged, Thresholds};
+use super::pane::Pane;
+use super::scan::{Done, Scan, Scanner};
+use super::tools;
+use super::validate::validate;
+use super::version::Version;
+use crate::config::gate::GateConfig;
+use crate::domain::gate::{GateResult, Mode, Verdict};
+use crate::process::slots::Slots;
+
+/// Which of the two trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The candidate.
+    Head,
+    /// Its first parent, or what else it is held against.
+    Base,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head => "candidate",
+            Self::Base => "base",
+        })
+    }
+}
+
+/// The trees of a candidate and its base, from whoever knows git. What goes wrong is a text for
+/// people: it becomes the reason of a verdict `error`.
+pub trait Trees {
+    /// The tree's object id; `None` for a worktree as it is, whose results are not kept.
+    fn tree(&self, side: Side) -> Option<String>;
+
+    /// Whether there is a base to compare with. Without one, every finding is new.
+    fn has_base(&self) -> bool;
+
+    /// The files of the tree, relative to the repository's root.
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    fn files(&self, side: Side) -> Result<Vec<String>, String>;
+
+    /// The root of a worktree of exactly that tree, cleaned of what other gates left. Called before
+    /// every run of a tool, and for the base only when it is needed.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn checkout(&self, side: Side) -> Result<PathBuf, String>;
+
+    /// Tracked files of that worktree which differ from the tree now.
+    ///
+    /// # Errors
+    /// Why they cannot be compared.
+    fn modified(&self, side: Side) -> Result<Vec<String>, String>;
+
+    /// Makes that worktree the tree again, after a gate has changed it.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn restore(&self, side: Side) -> Result<(), String>;
+
+    /// Whether the path is a file in the candidate or in the base.
+    fn is_file(&self, path: &str) -> bool;
+
+    /// Whether the candidate changes, adds or removes that file.
+    fn changed(&self, path: &str) -> bool;
+
+    /// Whether the task that is judged names that file.
+    fn named_by_task(&self, path: &str) -> bool;
+
+    /// The file's content in the base.
+    fn base_file(&self, path: &str) -> Option<Vec<u8>>;
+
+    /// Renamed files: (path in the base, path in the candidate).
+    fn renames(&self) -> Vec<(String, String)>;
+}
+
+/// When the base is scanned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaseScan {
+    /// When the candidate has something that the base could excuse, or a result is kept: a clean
+    /// candidate needs no second run.
+    WhenNeeded,
+    /// Always, so that what was fixed is shown too.
+    Always,
+}
+
+/// What a gate runs in.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Candidate and base.
+    pub trees: &'a dyn Trees,
+    /// `general.root`: where gates start, relative to the repository; empty for its root.
+    pub subdir: &'a str,
+    /// The person's environment, less sprint's secrets.
+    pub env: &'a [(OsString, OsString)],
+    /// sprint's own tools, last in PATH.
+    pub tools: Option<&'a Path>,
+    /// An existing directory for temporary files, of this run alone. Short: sockets go in there.
+    pub tmp: &'a Path,
+    /// Kept results.
+    pub cache: Option<&'a Cache>,
+    /// The machine's gate slots; `None` only in tests.
+    pub slots: Option<&'a Slots>,
+    /// From `[quality]`.
+    pub thresholds: Thresholds,
+    /// When the base is scanned.
+    pub base: BaseScan,
+    /// Whether kept results are not believed: a red base runs once more.
+    pub fresh: bool,
+    /// Asked at least ten times a second.
+    pub cancel: &'a dyn Fn() -> bool,
+}
+
+impl Context<'_> {
+    /// PATH for a gate in that worktree. A virtual environment that the candidate itself brings or
+    /// changes does not count: its `pytest` would be the judge of its own cause.
+    pub(super) fn search_path(&self, root: &Path) -> OsString {
+        let own = |path: &String| path.starts_with(OWN_ENVIRONMENT) && self.trees.changed(path);
+        let brings = self.trees.files(Side::Head).map_or(true, |files| files.iter().any(own));
+        let path = tools::search_path(root, self.variable("PATH"), self.tools);
+        if !brings {
+            return path;
+        }
+        let rest = std::env::split_paths(&path).filter(|directory| !directory.starts_with(root));
+        std::env::join_paths(rest).unwrap_or_default()
+    }
+
+    /// The root of that side's worktree as tools see it: they print real paths, and one that does
+    /// not begin with the root could not be compared with the base's.
+    pub(super) fn checkout(&self, side: Side) -> Result<PathBuf, String> {
+        let told = |why: &dyn fmt::Display| format!("cannot check out the {side}: {why}");
+        let root = self.trees.checkout(side).map_err(|why| told(&why))?;
+        root.canonicalize().map_err(|error| told(&error))
+    }
+
+    /// A variable of the person's environment.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_os_str())
+    }
+}
+
+/// Where a worktree has its virtual environment.
+const OWN_ENVIRONMENT: &str = ".venv/";
+
+/// The caller cancelled; there is no verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the gate was cancelled")]
+pub struct Cancelled;
+
+/// Runs one gate and judges it. What goes wrong on the way is a verdict, with its reason.
+///
+/// # Errors
+/// [`Cancelled`] alone.
+pub fn run_gate(
+    gate: &GateConfig,
+    context: &Context<'_>,
+    pane: &mut dyn Write,
+) -> Result<GateResult, Cancelled> {
+    let mut pane = Pane::new(pane);
+    let result = Gate { gate, context }.run(&mut pane)?;
+    show(&result, &mut pane);
+    Ok(result)
+}
+
+/// Runs gates in their order, each to its end: a red one does not hide the next one's findings.
+///
+/// # Errors
+/// [`Cancelled`] alone.
+pub fn run_gates(
+    gates: &[GateConfig],
+    context: &Context<'_>,
+    pane: &mut dyn Write,
+) -> Result<Vec<GateResult>, Cancelled> {
+    gates.iter().filter(|gate| gate.enabled).map(|gate| run_gate(gate, context, pane)).collect()
+}
+
+struct Gate<'a> {
+    gate: &'a GateConfig,
+    context: &'a Context<'a>,
+}
+
+impl Gate<'_> {
+    fn run(&self, pane: &mut Pane<'_>) -> Result<GateResult, Cancelled> {
+        if let Err(error) = validate(self.gate) {
+            return Ok(self.without_run(Verdict::Error, &error.to_string()));
+        }
+        let inputs = match Inputs::of(self.gate) {
+            Ok(inputs) => inputs,
+            Err(error) => return Ok(self.without_run(Verdict::Error, &error.to_string())),
+        };
+        if let Some(result) = self.nothing_to_check(&inputs) {
+            return Ok(result);
+        }
+        let root = match self.context.checkout(Side::Head) {
+            Ok(root) => root,
+            Err(why) => return Ok(self.without_run(Verdict::Error, &why)),
+        };
+        let version = Version::ask(self.gate, self.context, &root);
+        let scanner = |side| Scanner::new(self.gate, self.context, &inputs, side);
+        let command = scanner(Side::Head).shown_command(&root);
+        pane.line(&format!("▶ {}: {}", self.gate.name, command.join(" ")));
+        let blank = GateResult {
+            command,
+            tool_version: version.text.clone(),
+            ..self.without_run(Verdict::Error, "")
+        };
+        let (done, cached) = match scanner(Side::Head).scan(&version, pane)? {
+            Scan::Done { done, cached } => (done, cached),
+            Scan::Nothing => {
+                return Ok(GateResult {
+                    verdict: Verdict::Skipped,
+                    reason: "nothing to check".into(),
+                    ..blank
+                });
+            }
+            Scan::Missing(why) if self.gate.required => return Ok(GateResult { reason: why, ..blank }),
+            Scan::Missing(why) => return Ok(GateResult { verdict: Verdict::Skipped, reason: why, ..blank }),
+            Scan::Error(why, seconds) => return Ok(GateResult { reason: why, seconds, ..blank }),
+        };
+        let base = self.base(&scanner(Side::Base), &done, &version, pane)?;
+        let seconds = if cached { 0.0 } else { done.seconds };
+        let Judged { verdict, findings, metrics, reason } =
+            judge::judge(self.gate.mode, &done.parsed, &base, self.context.thresholds);
+        Ok(GateResult {
+            verdict,
+            findings,
+            metrics,
+            reason,
+            seconds,
+            cached,
+            tests: done.parsed.tests,
+            ..blank
+        })
+    }
+
+    /// A result where no tool ran.
+    fn without_run(&self, verdict: Verdict, reason: &str) -> GateResult {
+        GateResult {
+            name: self.gate.name.clone(),
+            verdict,
+            mode: self.gate.mode,
+            tool_version: None,
+            seconds: 0.0,
+            cached: false,
+            command: self.gate.command.clone(),
+            findings: Vec::new(),
+            metrics: Vec::new(),
+            tests: crate::domain::gate::TestCounts::default(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// A tree without anything that the gate looks at passes it by, unless the base had some: then
+    /// the candidate has removed what was judged.
+    fn nothing_to_check(&self, inputs: &Inputs) -> Option<GateResult> {
+        if !inputs.any() {
+            return None;
+        }
+        let trees = self.context.trees;
+        let count = |side| trees.files(side).map(|files| inputs.count(&files, self.context.subdir));
+        match count(Side::Head) {
+            Ok(0) => {}
+            Ok(_) => return None,
+            Err(why) => {
+                return Some(self.without_run(Verdict::Error, &format!("cannot list the candidate: {why}")));
+            }
+        }
+        let before = if trees.has_base() { count(Side::Base) } else { Ok(0) };
+        Some(match (before, self.gate.mode) {
+            (Ok(0), _) => self.without_run(Verdict::Skipped, "nothing to check"),
+            (Ok(n), Mode::Report) => {
+                self.without_run(Verdict::Skipped, &format!("nothing to check; the base has {n} files"))
+            }
+            (Ok(n), Mode::New | Mode::Absolute) => self.without_run(
+                Verdict::Fail,
+                &format!("the base has {n} files for this gate to check, the candidate has none"),
+            ),
+            (Err(why), _) => self.without_run(Verdict::Error, &format!("cannot list the base: {why}")),
+        })
+    }
+
+    fn base(
+        &self,
+        scanner: &Scanner<'_>,
+        head: &Done,
+        version: &Version,
+        pane: &mut Pane<'_>,
+    ) -> Result<Base, Cancelled> {
+        if !self.context.trees.has_base() {
+            return Ok(Base::None);
+        }
+        let wanted =
+            self.context.base == BaseScan::Always || judge::needs_base(&head.parsed, self.context.thresholds);
+        if !wanted {
+            return Ok(scanner.kept(version).map_or(Base::NotNeeded, |done| Base::Scanned(done.parsed)));
+        }
+        pane.line("  and at the base, to compare");
+        Ok(match scanner.scan(version, pane)? {
+            Scan::Done { done, .. } => Base::Scanned(done.parsed),
+            Scan::Nothing => Base::Scanned(crate::gates::parse::Parsed::default()),
+            Scan::Missing(why) | Scan::Error(why, _) => Base::Error(why),
+        })
+    }
+}
+
+/// A pane shows at most this many findings; the result has them all.
+const SHOWN_MAX: usize = 50;
+
+fn show(result: &GateResult, pane: &mut Pane<'_>) {
+    use crate::domain::gate::Status;
+    let open = result.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing));
+    let (mut shown, mut more) = (0, 0);
+    for finding in open {
+        if shown == SHOWN_MAX {
+            more += 1;
+            continue;
+        }
+        shown += 1;
+        let first = finding.message.lines().next().unwrap_or_default();
+        let place = if finding.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}:{}: ", finding.path, finding.line)
+        };
+        pane.line(&format!("  {:8} {place}{} {first}", finding.status.as_str(), finding.rule));
+    }
+    if more > 0 {
+        pane.line(&format!("  … and {more} more"));
+    }
+    let time = if result.cached { "kept result".to_owned() } else { format!("{:.1} s", result.seconds) };
+    let reason = result.reason.lines().next().unwrap_or_default();
+    let colon = if reason.is_empty() { "" } else { ": " };
+    pane.line(&format!("{} {} ({time}){colon}{reason}", result.name, result.verdict));
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

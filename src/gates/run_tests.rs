@@ -1,0 +1,409 @@
+//! One gate from its trees to its result, with small scripts as tools.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::config::presets::preset;
+use crate::domain::gate::Status;
+
+/// Two directories that play a candidate and its base, both prepared from lists of files.
+struct World {
+    dir: tempfile::TempDir,
+    files: [BTreeMap<String, String>; 2],
+    has_base: bool,
+    named: Vec<String>,
+    keep: bool,
+    tmp: PathBuf,
+    cache: Cache,
+    env: Vec<(OsString, OsString)>,
+}
+
+const HEAD: usize = 0;
+const BASE: usize = 1;
+
+fn index(side: Side) -> usize {
+    if side == Side::Head { HEAD } else { BASE }
+}
+
+impl World {
+    fn new(base: &[(&str, &str)], head: &[(&str, &str)]) -> Self {
+        let owned = |files: &[(&str, &str)]| {
+            files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect::<BTreeMap<_, _>>()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        fs::create_dir(dir.path().join("tmp")).unwrap();
+        let path = format!("{}:/usr/bin:/bin", dir.path().join("bin").display());
+        Self {
+            tmp: dir.path().join("tmp"),
+            cache: Cache::new(&dir.path().join("cache")),
+            dir,
+            files: [owned(head), owned(base)],
+            has_base: true,
+            named: Vec::new(),
+            keep: false,
+            env: vec![("PATH".into(), path.into()), ("MINE".into(), "yes".into())],
+        }
+    }
+
+    /// A program in PATH.
+    fn tool(&self, name: &str, script: &str) {
+        let file = self.dir.path().join("bin").join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn root(&self, side: Side) -> PathBuf {
+        self.dir.path().join(side.to_string())
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            trees: self,
+            subdir: "",
+            env: &self.env,
+            tools: None,
+            tmp: &self.tmp,
+            cache: Some(&self.cache),
+            slots: None,
+            thresholds: Thresholds::default(),
+            base: BaseScan::WhenNeeded,
+            fresh: false,
+            cancel: &|| false,
+        }
+    }
+
+    fn run_with(&self, gate: &GateConfig, change: impl FnOnce(&mut Context<'_>)) -> (GateResult, String) {
+        let mut context = self.context();
+        change(&mut context);
+        let mut pane = Vec::new();
+        let result = run_gate(gate, &context, &mut pane).unwrap();
+        assert_eq!(fs::read_dir(&self.tmp).unwrap().count(), 0, "temporary directories are removed");
+        (result, String::from_utf8(pane).unwrap())
+    }
+
+    fn run(&self, gate: &GateConfig) -> GateResult {
+        self.run_with(gate, |_| {}).0
+    }
+
+    fn check(&self, gate: &GateConfig, verdict: Verdict, reason: &str) {
+        let result = self.run(gate);
+        assert_eq!((result.verdict, result.reason.as_str()), (verdict, reason));
+    }
+}
+
+impl Trees for World {
+    fn tree(&self, side: Side) -> Option<String> {
+        self.keep.then(|| format!("{:?}", self.files[index(side)]))
+    }
+
+    fn has_base(&self) -> bool {
+        self.has_base
+    }
+
+    fn files(&self, side: Side) -> Result<Vec<String>, String> {
+        Ok(self.files[index(side)].keys().cloned().collect())
+    }
+
+    fn checkout(&self, side: Side) -> Result<PathBuf, String> {
+        let root = self.root(side);
+        if root.exists() {
+            return Ok(root);
+        }
+        self.restore(side)?;
+        Ok(root)
+    }
+
+    fn modified(&self, side: Side) -> Result<Vec<String>, String> {
+        let differs = |path: &str, text: &str| {
+            fs::read_to_string(self.root(side).join(path)).ok().as_deref() != Some(text)
+        };
+        Ok(self.files[index(side)].iter().filter(|(p, t)| differs(p, t)).map(|(p, _)| p.clone()).collect())
+    }
+
+    fn restore(&self, side: Side) -> Result<(), String> {
+        for (path, text) in &self.files[index(side)] {
+            let file = self.root(side).join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::create_dir_all(self.root(side)).map_err(|e| e.to_string())
+    }
+
+    fn is_file(&self, path: &str) -> bool {
+        self.files.iter().any(|files| files.contains_key(path))
+    }
+
+    fn changed(&self, path: &str) -> bool {
+        self.files[HEAD].get(path) != self.files[BASE].get(path)
+    }
+
+    fn named_by_task(&self, path: &str) -> bool {
+        self.named.iter().any(|named| named == path)
+    }
+
+    fn base_file(&self, path: &str) -> Option<Vec<u8>> {
+        self.files[BASE].get(path).map(|text| text.clone().into_bytes())
+    }
+
+    fn renames(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+fn gate(command: &[&str]) -> GateConfig {
+    let command = command.iter().map(ToString::to_string).collect();
+    let mut gate: GateConfig = toml::from_str("name = 'mine'\nstage = 'InTests'\ncommand = []").unwrap();
+    gate.command = command;
+    gate
+}
+
+fn sh(script: &str) -> GateConfig {
+    gate(&["sh", "-c", script])
+}
+
+#[test]
+fn exit_codes_and_what_is_no_exit_code() {
+    let world = World::new(&[], &[]);
+    world.check(&sh("exit 0"), Verdict::Pass, "");
+    // The base's verdict is the same there: nothing new.
+    world.check(&sh("echo no; exit 3"), Verdict::Pass, "fails at the base too: exited with 3: no");
+    let absolute = |script| GateConfig { mode: Mode::Absolute, ..sh(script) };
+    world.check(&absolute("echo no; exit 3"), Verdict::Fail, "exited with 3: no");
+    world.check(
+        &absolute("echo gone >&2; exit 127"),
+        Verdict::Error,
+        "its command cannot be run (exit code 127): gone",
+    );
+    world.check(&absolute("exit 126"), Verdict::Error, "its command cannot be run (exit code 126)");
+    world.check(&absolute("kill -9 $$"), Verdict::Error, "signal 9 killed it");
+    let slow = GateConfig { timeout: Duration::from_millis(100), ..absolute("exec sleep 60") };
+    world.check(&slow, Verdict::Error, "it still ran after 100ms and was ended");
+}
+
+#[test]
+fn a_fail_is_new_unless_the_base_fails_and_a_base_error_excuses_nothing() {
+    let script = |code: &'static str| ("check.txt", code);
+    let gate = sh("exit $(cat check.txt)");
+    World::new(&[script("1")], &[script("2")]).check(
+        &gate,
+        Verdict::Pass,
+        "fails at the base too: exited with 2",
+    );
+    World::new(&[script("0")], &[script("2")]).check(&gate, Verdict::Fail, "exited with 2");
+    let reason = "exited with 2\nthe base could not be checked: its command cannot be run (exit code 127)";
+    World::new(&[script("127")], &[script("2")]).check(&gate, Verdict::Fail, reason);
+    let alone = World { has_base: false, ..World::new(&[script("1")], &[script("1")]) };
+    alone.check(&gate, Verdict::Fail, "exited with 1");
+}
+
+#[test]
+fn a_long_log_is_kept_from_its_end() {
+    let script = "yes noise | head -c 3000000; echo the reason; exit 1";
+    let result = World::new(&[], &[]).run(&GateConfig { mode: Mode::Absolute, ..sh(script) });
+    assert_eq!(result.verdict, Verdict::Fail);
+    assert!(result.reason.ends_with("noise\nthe reason") && result.reason.len() < 3000, "{}", result.reason);
+}
+
+#[test]
+fn a_subdirectory_is_where_gates_start_and_paths_stay_those_of_the_repository() {
+    let files = [("back/n", "bad\n"), ("n", "fine\n")];
+    let world = World::new(&[], &files);
+    let gate = GateConfig {
+        parser: "regex".into(),
+        pattern: "(?P<path>[a-z]+):bad".into(),
+        ..sh("grep -H bad n {root}/n")
+    };
+    let (result, _) = world.run_with(&gate, |context| context.subdir = "back");
+    let paths: Vec<_> = result.findings.iter().map(|f| f.path.as_str()).collect();
+    assert_eq!((result.verdict, paths[0]), (Verdict::Fail, "back/n"), "{result:?}");
+    let (result, _) = world.run_with(&gate, |context| context.subdir = "gone");
+    assert_eq!(result.verdict, Verdict::Error);
+}
+
+#[test]
+fn a_tool_that_is_absent_is_an_error_or_an_optional_ones_skip() {
+    let world = World::new(&[], &[("a.py", "")]);
+    let ruff = preset("ruff").unwrap();
+    world.check(&ruff, Verdict::Error, "`ruff` is not installed (pip install ruff)");
+    let optional = GateConfig { required: false, ..ruff };
+    world.check(&optional, Verdict::Skipped, "`ruff` is not installed (pip install ruff)");
+    world.check(&gate(&["./gone.sh"]), Verdict::Error, "`./gone.sh` is not there");
+}
+
+#[test]
+fn nothing_to_check_is_skipped_unless_the_base_had_some() {
+    let pytest = preset("pytest").unwrap();
+    World::new(&[], &[("a.py", "")]).check(&pytest, Verdict::Skipped, "nothing to check");
+    let reason = "the base has 1 files for this gate to check, the candidate has none";
+    World::new(&[("test_a.py", "")], &[("a.py", "")]).check(&pytest, Verdict::Fail, reason);
+}
+
+#[test]
+fn a_gate_that_changes_tracked_files_is_void() {
+    let world = World::new(&[("a", "1")], &[("a", "1")]);
+    world.check(&sh("echo 2 > a"), Verdict::Error, "it changed tracked files (`a`), so its verdict is void");
+    assert_eq!(fs::read_to_string(world.root(Side::Head).join("a")).unwrap(), "1", "and is restored");
+    world.check(&sh("echo 2 > untracked"), Verdict::Pass, "");
+}
+
+#[test]
+fn a_script_that_the_candidate_changes_runs_in_the_bases_version() {
+    let base = "#!/bin/sh\necho base $(basename $(dirname $0)); exit 1\n";
+    let head = "#!/bin/sh\nexit 0\n";
+    let mut world = World::new(&[("ci/check.sh", base)], &[("ci/check.sh", head)]);
+    world.has_base = true;
+    for command in [vec!["ci/check.sh"], vec!["sh", "-e", "ci/check.sh"]] {
+        let gate = GateConfig { mode: Mode::Absolute, ..gate(&command) };
+        world.check(&gate, Verdict::Fail, "exited with 1: base ci");
+    }
+    world.named.push("ci/check.sh".into());
+    world.check(&gate(&["ci/check.sh"]), Verdict::Pass, "");
+    let left = fs::read_dir(world.root(Side::Head).join("ci")).unwrap().count();
+    assert_eq!(left, 1, "the base's version is removed");
+}
+
+#[test]
+fn a_script_that_the_candidate_deletes_runs_all_the_same() {
+    let world = World::new(&[("check.sh", "#!/bin/sh\nexit 4\n")], &[("a", "")]);
+    let gate = GateConfig { mode: Mode::Absolute, ..gate(&["./check.sh"]) };
+    world.check(&gate, Verdict::Fail, "exited with 4");
+}
+
+#[test]
+fn a_gate_has_no_input_no_bytecode_its_own_tmp_and_the_persons_environment() {
+    let world = World::new(&[], &[]);
+    let script = "read x && exit 1; [ -d \"$TMPDIR\" ] && [ \"$MINE$PYTHONDONTWRITEBYTECODE\" = yes1 ] && ! tty -s && touch $TMPDIR/x; echo > /dev/tty && exit 9; [ -e $TMPDIR/x ]";
+    world.check(&GateConfig { mode: Mode::Absolute, ..sh(script) }, Verdict::Pass, "");
+}
+
+#[test]
+fn results_are_kept_by_tree_and_errors_are_not() {
+    let mut world = World::new(&[("a", "")], &[("a", "x")]);
+    world.keep = true;
+    let log = world.dir.path().join("log");
+    let script =
+        format!("echo run >> {}; [ ! -e {}/broken ] || exit 127", log.display(), world.dir.path().display());
+    let gate = sh(&script);
+    let runs = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    assert!(!world.run(&gate).cached);
+    let again = world.run(&gate);
+    assert_eq!((again.cached, again.verdict, again.seconds, runs()), (true, Verdict::Pass, 0.0, 1));
+    assert!(!world.run_with(&gate, |context| context.fresh = true).0.cached);
+    assert_eq!(runs(), 2);
+    let other = GateConfig { command: vec!["sh".into(), "-c".into(), format!("{script} ")], ..gate.clone() };
+    assert!(!world.run(&other).cached, "another command");
+    fs::write(world.dir.path().join("broken"), "").unwrap();
+    let third = GateConfig { command: vec!["sh".into(), "-c".into(), format!("{script}  ")], ..gate };
+    assert_eq!(world.run(&third).verdict, Verdict::Error);
+    fs::remove_file(world.dir.path().join("broken")).unwrap();
+    assert_eq!(world.run(&third).verdict, Verdict::Pass, "an error is tried again");
+}
+
+#[test]
+fn a_clean_candidate_needs_no_base_and_a_landed_tree_is_a_kept_base() {
+    let mut world = World::new(&[("n", "bad")], &[("n", "good")]);
+    world.keep = true;
+    let gate = GateConfig { parser: "regex".into(), pattern: "bad".into(), ..sh("cat n") };
+    let clean = world.run(&gate);
+    assert_eq!((clean.verdict, clean.reason.as_str()), (Verdict::Pass, ""));
+    assert!(!world.root(Side::Base).exists());
+    let shown = world.run_with(&gate, |context| context.base = BaseScan::Always).0;
+    assert_eq!((shown.reason.as_str(), shown.findings[0].status), ("1 fixed", Status::Fixed));
+    assert_eq!(world.run(&gate).reason, "1 fixed", "the base's result is kept now");
+}
+
+#[test]
+fn fake_tools_that_print_nonsense_crash_or_flood_never_pass() {
+    let world = World::new(&[], &[("a.py", "x\n"), ("test_a.py", "")]);
+    for name in ["ruff", "mypy", "radon", "pytest"] {
+        for script in
+            ["exit 0 # silent", "echo nonsense", "echo '['", "exit 9", "kill -SEGV $$", "echo '{\"a\":1}'"]
+        {
+            if name == "mypy" && script.ends_with("silent") {
+                continue; // That is how it says that all is well.
+            }
+            world.tool(name, script);
+            let result = world.run(&preset(name).unwrap());
+            assert_eq!(result.verdict, Verdict::Error, "{name} {script}: {result:?}");
+            assert!(!result.reason.is_empty());
+        }
+    }
+    world.tool("ruff", "head -c 70000000 /dev/zero | tr '\\0' x");
+    assert_eq!(world.run(&preset("ruff").unwrap()).reason, "it printed more than 64 MiB");
+}
+
+#[test]
+fn the_pane_shows_command_findings_and_verdict_without_control_characters() {
+    let world = World::new(&[], &[("a.py", "")]);
+    world.tool("ruff", r#"printf 'warn\033]0;x\007ing\n' >&2; printf '[{"code":"F1","filename":"a.py","location":{"row":1},"message":"m"}]'; exit 1"#);
+    let (result, pane) = world.run_with(&preset("ruff").unwrap(), |_| {});
+    assert_eq!(result.verdict, Verdict::Fail);
+    assert!(pane.starts_with("▶ ruff: ruff check --no-fix"), "{pane}");
+    assert!(
+        pane.contains("\nwarn]0;xing\n") && pane.contains("  new      a.py:1: F1 m\nruff fail ("),
+        "{pane}"
+    );
+    assert!(!pane.contains('\x1b') && !pane.contains("[{"), "{pane}");
+}
+
+#[test]
+fn a_cancelled_gate_has_no_verdict() {
+    let world = World::new(&[], &[]);
+    let context = Context { cancel: &|| true, ..world.context() };
+    assert_eq!(run_gate(&sh("sleep 60"), &context, &mut Vec::new()), Err(Cancelled));
+}
+
+#[test]
+fn gates_wait_for_slots_and_say_so() {
+    let world = World::new(&[], &[]);
+    let slots = Slots::new(&world.dir.path().join("slots"), 1).unwrap();
+    // The first question is asked while it waits: then the other gate ends.
+    let held = std::cell::Cell::new(Some(slots.acquire(1, &|| false).unwrap()));
+    let cancel = || {
+        drop(held.take());
+        false
+    };
+    let mut pane = Vec::new();
+    let context = Context { slots: Some(&slots), cancel: &cancel, ..world.context() };
+    let result = run_gate(&sh("exit 0"), &context, &mut pane).unwrap();
+    assert_eq!(result.verdict, Verdict::Pass);
+    let pane = String::from_utf8(pane).unwrap();
+    assert!(pane.contains("waits for 1 of this machine's gate slots"), "{pane}");
+}
+
+#[test]
+fn findings_outside_a_persons_paths_are_left_out() {
+    let world = World::new(&[], &[("back/a.py", ""), ("front/b.py", "")]);
+    world.tool(
+        "ruff",
+        r#"printf '[{"code":"F1","filename":"front/b.py","location":{"row":1},"message":"m"}]'; exit 1"#,
+    );
+    let gate = GateConfig { paths: vec!["back".into()], ..preset("ruff").unwrap() };
+    world.check(&gate, Verdict::Pass, "");
+}
+
+#[test]
+fn a_report_file_of_a_persons_gate_is_read() {
+    let xml = "<testsuite><testcase name='a'><failure/></testcase></testsuite>";
+    let world = World::new(&[("r", "")], &[("r", xml)]);
+    let to_out = GateConfig { parser: "junit".into(), ..sh("cat r > '{out}'; echo noise; exit 1") };
+    world.check(
+        &to_out,
+        Verdict::Fail,
+        "1 test failed; the base could not be checked: it exited with 1 and left no report: noise",
+    );
+    let file = GateConfig {
+        output: "out.xml".into(),
+        ..GateConfig { parser: "junit".into(), ..sh("cat r > out.xml; exit 1") }
+    };
+    assert_eq!(world.run(&file).verdict, Verdict::Fail);
+    let link = GateConfig { command: vec!["ln".into(), "-sf".into(), "r".into(), "out.xml".into()], ..file };
+    assert!(world.run(&link).reason.ends_with("is not a file"));
+}

@@ -1,0 +1,520 @@
+//! The pool of worktrees: `<state>/worktrees/NNN`, and beside each its record `NNN.json`.
+//!
+//! A recycled worktree is ready several times sooner than a new one. It is recycled only after
+//! [`Pool::release`], which wants proof that nothing in it can be lost; leftovers are saved by
+//! every path that resets one. Workers share the pool: a lock guards choosing and recording, the
+//! slow checkout happens outside it, in a worktree that the record already gives to one owner.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::branch;
+use super::durable;
+use super::error::{Error, IoContext, LibContext, Result};
+use super::landing;
+use super::leftovers::{self, Author};
+use super::repo::{Repo, oid, sha};
+use super::worktree::{Worktree, remove_any};
+use crate::domain::ids::{CommitSha, FeatureId, TaskId, WorkerName};
+
+/// How long the pool's lock is waited for: its holder forks git at most once.
+const LOCK_MAX: Duration = Duration::from_mins(1);
+/// How often a lock that is taken is tried: `flock` itself has no deadline.
+const LOCK_RETRY: Duration = Duration::from_millis(5);
+/// The highest number: a bound against a loop, far above `agents.max_in_flight`.
+const NUMBER_MAX: u32 = 9_999;
+/// In the administrative directory of every worktree of sprint's.
+pub(crate) const MARKER: &str = "sprint";
+
+/// Whose worktree it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Owner {
+    /// A task's: kept from attempt to attempt until it has landed.
+    Task {
+        /// The feature.
+        feature: FeatureId,
+        /// The task.
+        task: TaskId,
+    },
+    /// A worker's, for gates: whatever candidate comes.
+    Gate {
+        /// The worker.
+        worker: WorkerName,
+    },
+}
+
+/// What a record says about a worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Given to an owner, not checked out yet.
+    Preparing,
+    /// Its owner's.
+    InUse,
+    /// Anybody's.
+    Free,
+    /// Nobody's: processes that could not be ended are in it, or its link is gone.
+    Quarantined,
+}
+
+/// `NNN.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number.
+    pub number: u32,
+    /// The name of its administrative directory; empty until git has made it.
+    pub admin: String,
+    /// Whose it is.
+    pub owner: Option<Owner>,
+    /// What may be done with it.
+    pub state: State,
+    /// The branch that sprint put it on.
+    pub branch: Option<String>,
+    /// What `[worktree]` put there.
+    pub prepared: Vec<String>,
+    /// Hash of everything that preparation depends on.
+    pub prepared_key: Option<String>,
+    /// Why it is quarantined.
+    pub reason: Option<String>,
+}
+
+/// Where an acquired worktree came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The owner's, on the branch that was asked for: contents untouched.
+    Kept,
+    /// The owner's, checked out anew.
+    Reset,
+    /// Somebody else's before.
+    Recycled,
+    /// New.
+    Fresh,
+}
+
+/// A worktree for its owner.
+#[derive(Debug, Clone)]
+pub struct Acquired {
+    /// It.
+    pub worktree: Worktree,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The link to the repository had been changed, and was put right.
+    pub repaired: bool,
+}
+
+/// Why a worktree may be given back.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// A gate's: it holds nothing.
+    Gate,
+    /// Its head is contained in this commit of the integration branch (checked).
+    LandedIn(CommitSha),
+    /// The person skips the task: the branch stays, leftovers are saved.
+    BranchKept,
+}
+
+/// The pool of one repository's state directory.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    repo: Repo,
+    root: PathBuf,
+}
+
+impl Pool {
+    /// The pool below a state directory; makes the directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(repo: &Repo, state_dir: &Path) -> Result<Self> {
+        let root = state_dir.join("worktrees");
+        fs::create_dir_all(&root).at("create", &root)?;
+        let root = root.canonicalize().at("resolve", &root)?;
+        Ok(Self { repo: repo.clone(), root })
+    }
+
+    /// A worktree for `owner`, at `at`, on a new branch where one is named.
+    ///
+    /// The owner's own one is taken first: as it is where it is on that branch already, otherwise
+    /// checked out anew, after its leftovers were saved. A branch that exists keeps its commits:
+    /// the worktree is at its tip. A gate's worktree is always exactly `at`.
+    ///
+    /// # Errors
+    /// [`Error`]; the record stays `preparing`, and the next call begins again.
+    pub fn acquire(
+        &self,
+        owner: &Owner,
+        at: &CommitSha,
+        branch: Option<&str>,
+        author: &Author<'_>,
+    ) -> Result<Acquired> {
+        let (record, origin) = self.choose(owner, at)?;
+        let worktree = self.worktree(&record);
+        let repaired = match worktree.repair() {
+            Ok(repaired) => repaired,
+            Err(Error::Tampered { what, .. }) => {
+                self.quarantine(record.number, &what)?;
+                return self.acquire(owner, at, branch, author);
+            }
+            Err(error) => return Err(error),
+        };
+        worktree.clear_stale_locks()?;
+        let same = record.state == State::InUse && branch.is_some() && record.branch.as_deref() == branch;
+        if same && !worktree.is_empty() {
+            return Ok(Acquired { worktree, origin: Origin::Kept, repaired });
+        }
+        if origin != Origin::Fresh {
+            Self::save_leftovers(&record, &worktree, author)?;
+        }
+        self.check_out(&record, &worktree, at, branch)?;
+        Ok(Acquired { worktree, origin, repaired })
+    }
+
+    fn check_out(
+        &self,
+        record: &Record,
+        worktree: &Worktree,
+        at: &CommitSha,
+        branch: Option<&str>,
+    ) -> Result<()> {
+        // A gate's worktree is made exact whatever its record says, so that one needs no news.
+        let stays = branch.is_none() && record.branch.is_none() && record.state == State::InUse;
+        let said = record.branch.is_none() && record.state == State::Preparing;
+        if !stays && !said {
+            self.save_record(&Record { state: State::Preparing, branch: None, ..record.clone() })?;
+        }
+        match branch {
+            Some(name) => {
+                // One that is there keeps its commits.
+                durable::create_ref(&self.repo.open()?, &branch::head_ref(name), at)?;
+                worktree.checkout_branch(name)?;
+            }
+            None => worktree.checkout_tree(at)?,
+        }
+        if stays {
+            return Ok(());
+        }
+        let branch = branch.map(str::to_owned);
+        self.save_record(&Record { state: State::InUse, branch, ..record.clone() })
+    }
+
+    /// Saves what a task's worktree holds, for the attempt that its branch names.
+    fn save_leftovers(record: &Record, worktree: &Worktree, author: &Author<'_>) -> Result<()> {
+        let Some(Owner::Task { feature, task }) = &record.owner else { return Ok(()) };
+        // On no branch of ours there has been no attempt whose work it could be.
+        let attempt =
+            record.branch.as_deref().and_then(|b| b.rsplit('/').next()).and_then(|n| n.parse().ok());
+        let Some(attempt) = attempt else { return Ok(()) };
+        leftovers::save(worktree, feature, task, attempt, author).map(drop)
+    }
+
+    /// Under the lock: the owner's own, a free one, or a new one; recorded as the owner's.
+    fn choose(&self, owner: &Owner, at: &CommitSha) -> Result<(Record, Origin)> {
+        let _lock = self.lock()?;
+        let mut records = self.records()?;
+        let own = |r: &&mut Record| {
+            r.owner.as_ref() == Some(owner) && matches!(r.state, State::InUse | State::Preparing)
+        };
+        if let Some(record) = records.iter_mut().find(|r| own(r) && !r.admin.is_empty()) {
+            return Ok((record.clone(), Origin::Reset));
+        }
+        if let Some(record) = records.iter_mut().find(|r| r.state == State::Free && !r.admin.is_empty()) {
+            record.owner = Some(owner.clone());
+            record.state = State::Preparing;
+            record.branch = None;
+            self.save_record(record)?;
+            let admin = self.worktree(record).admin;
+            if admin.is_dir() {
+                write_lock(&admin, owner)?;
+            }
+            return Ok((record.clone(), Origin::Recycled));
+        }
+        let used: Vec<u32> = records.iter().map(|r| r.number).collect();
+        self.create(owner, at, &used).map(|record| (record, Origin::Fresh))
+    }
+
+    /// `git worktree add` without a checkout, which needs no hook, no filter and little time.
+    fn create(&self, owner: &Owner, at: &CommitSha, used: &[u32]) -> Result<Record> {
+        let free = |n: &u32| !used.contains(n) && !self.path(*n).exists();
+        let number = (1..=NUMBER_MAX).find(free).ok_or_else(|| Error::Kept {
+            path: self.root.clone(),
+            why: format!("it holds {NUMBER_MAX} worktrees already"),
+        })?;
+        let mut record = Record {
+            number,
+            admin: String::new(),
+            owner: Some(owner.clone()),
+            state: State::Preparing,
+            branch: None,
+            prepared: Vec::new(),
+            prepared_key: None,
+            reason: None,
+        };
+        self.save_record(&record)?;
+        let path = self.path(number);
+        let add = || {
+            let git =
+                self.repo.git().args(["worktree", "add", "--no-checkout", "--detach", "--lock", "--reason"]);
+            git.arg(lock_reason(owner)).arg(&path).arg(at.as_str()).run()
+        };
+        if let Err(error) = add() {
+            if self.remove_half_made()? == 0 {
+                return Err(error);
+            }
+            remove_any(&path)?;
+            add()?;
+        }
+        record.admin = admin_name(&path, &self.repo.common_dir)?;
+        let worktree = self.worktree(&record);
+        let marker = worktree.admin.join(MARKER);
+        fs::write(&marker, b"").at("write", &marker)?;
+        // git may write relative or differently resolved paths: ours are recorded ones.
+        worktree.repair()?;
+        self.save_record(&record)?;
+        Ok(record)
+    }
+
+    /// Removes what killed gits of ours have left half made; how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn clear_half_made(&self) -> Result<usize> {
+        let _lock = self.lock()?;
+        self.remove_half_made()
+    }
+
+    /// Removes what a `git worktree add` of ours left that was killed in the middle: its empty
+    /// `commondir` makes every git of the repository fail. Only under the pool's lock, where no
+    /// other one of ours is at it; the person's worktrees have another reason, or none.
+    fn remove_half_made(&self) -> Result<usize> {
+        let list = self.repo.common_dir.join("worktrees");
+        let mut removed = 0;
+        for admin in fs::read_dir(&list).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let text = |name: &str| fs::read_to_string(admin.join(name)).unwrap_or_default();
+            let half = admin.join("commondir").exists() && text("commondir").trim().is_empty();
+            let ours = text("locked").starts_with("sprint: ")
+                || Path::new(text("gitdir").trim()).starts_with(&self.root);
+            if half && ours {
+                tracing::warn!(admin = %admin.display(), "a worktree that git did not finish is removed");
+                remove_any(&admin)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Gives a worktree back, for anybody to use.
+    ///
+    /// # Errors
+    /// [`Error::Kept`] if the proof does not hold.
+    pub fn release(&self, worktree: &Worktree, proof: &Proof, author: &Author<'_>) -> Result<()> {
+        let record = self.record(worktree.number)?;
+        worktree.repair()?;
+        worktree.clear_stale_locks()?;
+        self.check_proof(worktree, proof)?;
+        Self::save_leftovers(&record, worktree, author)?;
+        // HEAD leaves the branch, so that the person can check it out or delete it.
+        if let Ok(head) = worktree.head() {
+            worktree.open()?.set_head_detached(oid(&head)?).during("cannot leave the branch")?;
+        }
+        let _lock = self.lock()?;
+        remove_any(&worktree.admin.join("locked"))?;
+        self.save_record(&Record { owner: None, state: State::Free, branch: None, ..record })
+    }
+
+    fn check_proof(&self, worktree: &Worktree, proof: &Proof) -> Result<()> {
+        let kept = |why: &str| Err(Error::Kept { path: worktree.path.clone(), why: why.to_owned() });
+        match proof {
+            Proof::Gate | Proof::BranchKept => Ok(()),
+            Proof::LandedIn(integration) => {
+                let head = worktree.head()?;
+                if landing::is_landed(&self.repo, &head, integration)? {
+                    return Ok(());
+                }
+                kept(&format!("{} has not landed in {}", head.short(), integration.short()))
+            }
+        }
+    }
+
+    /// Takes a worktree out of use, with everything in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn quarantine(&self, number: u32, reason: &str) -> Result<()> {
+        let _lock = self.lock()?;
+        let record = self.record(number)?;
+        let reason = Some(reason.chars().take(500).collect());
+        self.save_record(&Record { state: State::Quarantined, reason, ..record })
+    }
+
+    /// The worktree of an owner, as it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Malformed`].
+    pub fn find(&self, owner: &Owner) -> Result<Option<Worktree>> {
+        let records = self.records()?;
+        let own = records.iter().find(|r| r.owner.as_ref() == Some(owner) && r.state == State::InUse);
+        Ok(own.map(|r| self.worktree(r)))
+    }
+
+    /// Every record, by number.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Malformed`].
+    pub fn records(&self) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for entry in fs::read_dir(&self.root).at("read", &self.root)? {
+            let path = entry.at("read", &self.root)?.path();
+            let number = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok());
+            if let (Some(number), true) = (number, path.extension().is_some_and(|e| e == "json")) {
+                records.push(self.record(number)?);
+            }
+        }
+        records.sort_by_key(|r| r.number);
+        Ok(records)
+    }
+
+    /// Removes free worktrees beyond `keep`, and records whose worktree never came to be.
+    /// Returns the numbers that are gone.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn prune(&self, keep: usize) -> Result<Vec<u32>> {
+        let _lock = self.lock()?;
+        let records = self.records()?;
+        let unborn = records.iter().filter(|r| r.admin.is_empty());
+        let free = records.iter().filter(|r| r.state == State::Free && !r.admin.is_empty()).skip(keep);
+        let mut gone = Vec::new();
+        for record in unborn.chain(free) {
+            self.remove(record)?;
+            gone.push(record.number);
+        }
+        Ok(gone)
+    }
+
+    /// The directory is renamed first: a half-removed one is never taken for a worktree.
+    fn remove(&self, record: &Record) -> Result<()> {
+        let path = self.path(record.number);
+        let trash = self.root.join(format!(".trash-{}", uuid::Uuid::new_v4().simple()));
+        let admin = if record.admin.is_empty() {
+            admin_name(&path, &self.repo.common_dir).unwrap_or_default()
+        } else {
+            record.admin.clone()
+        };
+        if path.exists() {
+            fs::rename(&path, &trash).at("remove", &path)?;
+        }
+        if !admin.is_empty() {
+            remove_any(&self.repo.common_dir.join("worktrees").join(admin))?;
+        }
+        remove_any(&self.record_path(record.number))?;
+        remove_any(&trash)
+    }
+
+    /// Puts down what preparation has done.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn record_prepared(&self, number: u32, prepared: &[String], key: &str) -> Result<()> {
+        let record = self.record(number)?;
+        let prepared_key = Some(key.to_owned());
+        self.save_record(&Record { prepared: prepared.to_vec(), prepared_key, ..record })
+    }
+
+    /// The record of one worktree.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Malformed`].
+    pub fn record(&self, number: u32) -> Result<Record> {
+        let path = self.record_path(number);
+        let text = fs::read(&path).at("read", &path)?;
+        serde_json::from_slice(&text).map_err(|error| Error::Malformed { path, what: error.to_string() })
+    }
+
+    fn save_record(&self, record: &Record) -> Result<()> {
+        let path = self.record_path(record.number);
+        let temporary = path.with_extension(format!("json.{}", uuid::Uuid::new_v4().simple()));
+        let text = serde_json::to_vec_pretty(record).expect("a record is JSON");
+        let mut file = File::create(&temporary).at("create", &temporary)?;
+        file.write_all(&text).and_then(|()| file.sync_all()).at("write", &temporary)?;
+        fs::rename(&temporary, &path).at("write", &path)?;
+        durable::sync_dir(&self.root)
+    }
+
+    /// A worktree out of its record.
+    pub fn worktree(&self, record: &Record) -> Worktree {
+        Worktree {
+            number: record.number,
+            path: self.path(record.number),
+            admin: self.repo.common_dir.join("worktrees").join(&record.admin),
+            common_dir: self.repo.common_dir.clone(),
+            prepared: record.prepared.clone(),
+        }
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.root.join(format!("{number:03}"))
+    }
+
+    fn record_path(&self, number: u32) -> PathBuf {
+        self.root.join(format!("{number:03}.json"))
+    }
+
+    /// The lock of the pool; the kernel drops it with the process.
+    fn lock(&self) -> Result<File> {
+        let path = self.root.join(".lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path).at("open", &path)?;
+        let until = Instant::now() + LOCK_MAX;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(source)) => return Err(Error::Io { what: "lock", path, source }),
+                Err(TryLockError::WouldBlock) if Instant::now() > until => {
+                    return Err(Error::Locked { path, seconds: LOCK_MAX.as_secs() });
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+            }
+        }
+    }
+}
+
+/// The last component of what the new `.git` file points to, if that is below the repository.
+fn admin_name(path: &Path, common_dir: &Path) -> Result<String> {
+    let dot_git = path.join(".git");
+    let text = fs::read_to_string(&dot_git).at("read", &dot_git)?;
+    let target = text.trim_end().strip_prefix("gitdir: ").map(|t| path.join(t));
+    let name = target.as_deref().and_then(Path::file_name).and_then(|n| n.to_str()).map(str::to_owned);
+    name.filter(|n| common_dir.join("worktrees").join(n).is_dir()).ok_or_else(|| Error::Tampered {
+        path: path.to_owned(),
+        what: "its `.git` file does not name a worktree of the repository".to_owned(),
+    })
+}
+
+fn lock_reason(owner: &Owner) -> String {
+    match owner {
+        Owner::Task { feature, task } => format!("sprint: {feature} {task}"),
+        Owner::Gate { worker } => format!("sprint: gates of {worker}"),
+    }
+}
+
+/// As `git worktree lock`, without the fork.
+fn write_lock(admin: &Path, owner: &Owner) -> Result<()> {
+    let path = admin.join("locked");
+    fs::write(&path, lock_reason(owner)).at("write", &path)
+}
+
+/// True if this git directory is a worktree that sprint made.
+pub(crate) fn is_ours(git_dir: &Path) -> bool {
+    git_dir.join("gitdir").exists() && git_dir.join(MARKER).exists()
+}
+
+/// The commit that a worktree's HEAD names, for messages.
+pub fn head_of(worktree: &Worktree) -> Option<CommitSha> {
+    let repo = worktree.open().ok()?;
+    let head = repo.head().ok()?.peel_to_commit().ok()?;
+    Some(sha(head.id()))
+}

@@ -1,0 +1,34 @@
+//! The clocks: monotonic for every timer, wall for people and records.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+
+pub use super::identity::boot_id;
+
+/// Milliseconds on `CLOCK_MONOTONIC`: the same for all processes of one boot, stands still during
+/// sleep, never jumps.
+pub fn monotonic_ms() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists on every Linux");
+    let millis = now.tv_sec() * 1000 + now.tv_nsec() / 1_000_000;
+    u64::try_from(millis).unwrap_or(0)
+}
+
+/// Milliseconds since 1970 as the machine believes; may jump.
+pub fn wall_ms() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monotonic_clock_does_not_go_back() {
+        let first = monotonic_ms();
+        assert!(first > 0 && monotonic_ms() >= first && wall_ms() > 1_700_000_000_000);
+    }
+}

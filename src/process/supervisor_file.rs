@@ -1,0 +1,118 @@
+//! `supervisor.json` in the runtime directory: who the supervisor is. A hint for commands; the
+//! lock on the repository is what decides that there is only one.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::ProcId;
+
+/// Bytes that are read of the file: it holds a few short values.
+const BYTES_MAX: u64 = 16 * 1024;
+
+/// The supervisor of one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorFile {
+    /// The process.
+    #[serde(flatten)]
+    pub process: ProcId,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The version of the program.
+    pub version: String,
+    /// When it began, wall clock milliseconds.
+    pub started_wall_ms: i64,
+    /// It has ended everything that it started, and is only about to go. A file without this, of a
+    /// process that is gone, means that something may be left.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+impl SupervisorFile {
+    /// Writes the file whole, in place of another one.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        let part = path.with_extension(format!("{}.part", self.process.pid));
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(&text)?;
+        drop(file);
+        fs::rename(&part, path)
+    }
+
+    /// What the file says; `None` if it is not there or not one of ours.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn read(path: &Path) -> io::Result<Option<Self>> {
+        let file = match fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut text = Vec::new();
+        file.take(BYTES_MAX).read_to_end(&mut text)?;
+        Ok(serde_json::from_slice(&text).ok())
+    }
+
+    /// Takes the file away, if it is still this process's.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        if Self::read(path)?.is_some_and(|found| found.process == self.process) {
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this very process still runs.
+    pub fn alive(&self) -> bool {
+        self.process.alive()
+    }
+
+    /// Waits for the end of this very process, which comes a moment after its file is gone; whether
+    /// it came within `limit`.
+    pub fn wait_gone(&self, limit: Duration) -> bool {
+        // A process that cannot be opened is not there, or not ours to wait for.
+        self.process.open().ok().flatten().is_none_or(|process| process.wait(limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_who_and_whether_it_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("supervisor.json");
+        assert_eq!(SupervisorFile::read(&path).unwrap(), None);
+        let own = SupervisorFile {
+            process: ProcId::own().unwrap(),
+            epoch: 3,
+            version: "0.1.0".into(),
+            started_wall_ms: 7,
+            ended: false,
+        };
+        own.write(&path).unwrap();
+        assert_eq!(SupervisorFile::read(&path).unwrap(), Some(own.clone()));
+        assert!(own.alive());
+        let mut other = own.clone();
+        other.process.start_ticks += 1;
+        assert!(!other.alive());
+        other.remove(&path).unwrap();
+        assert!(path.exists(), "another one's file stays");
+        own.remove(&path).unwrap();
+        assert!(!path.exists());
+        fs::write(&path, "{torn").unwrap();
+        assert_eq!(SupervisorFile::read(&path).unwrap(), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! What workers and commands have of the store: they read, and append to the inbox.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::open::{connect, user_version, with_path};
+use super::schema::VERSION;
+use crate::domain::draft::Reply;
+use crate::domain::event::{Event, Request};
+use crate::domain::ids::{RunId, WorkerName};
+use crate::domain::state::Run;
+
+/// What is put into the inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "read one at a time, and gone at once")]
+pub enum InboxBody {
+    /// Something that has happened.
+    Fact(Event),
+    /// Something that a person asks for; its result goes to the row's number.
+    Request(Request),
+}
+
+/// A process's own connection.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) connection: Connection,
+    path: PathBuf,
+}
+
+impl Client {
+    /// Opens an existing database for reading and for the inbox.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Newer`], or what SQLite says.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// Opens an existing database for reading only.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// As [`Client::open`], for a worker: what it appends is only news of what is durable
+    /// elsewhere (a report file, which every boot looks for) or over after a power cut (a process
+    /// that is up). So its commits do not wait for the disk; the supervisor's do, and bring these
+    /// along.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn open_for_news(path: &Path) -> Result<Self, StoreError> {
+        let client = Self::open(path)?;
+        client.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(client)
+    }
+
+    fn open_with(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        let connection = connect(path, flags)?;
+        let found = user_version(&connection).map_err(|error| with_path(error, path))?;
+        if found > VERSION {
+            return Err(StoreError::Newer { found, known: VERSION });
+        }
+        if found == 0 {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends to the inbox; durable when it returns.
+    ///
+    /// # Errors
+    /// What SQLite says; the caller tries again.
+    pub fn append(&self, body: &InboxBody, wall_ms: i64) -> Result<i64, StoreError> {
+        let text = serde_json::to_string(body).map_err(StoreError::row("inbox"))?;
+        self.connection
+            .prepare_cached("INSERT INTO inbox (wall_ms, body) VALUES (?1, ?2)")?
+            .execute(params![wall_ms, text])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// The result of a request, once there is one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn result(&self, id: i64) -> Result<Option<Reply>, StoreError> {
+        let row = self
+            .connection
+            .prepare_cached("SELECT exit, message FROM results WHERE id = ?1")?
+            .query_row([id], |row| Ok(Reply { id, exit: row.get(0)?, message: row.get(1)? }))
+            .optional()?;
+        Ok(row)
+    }
+
+    /// The run that a worker has.
+    ///
+    /// # Errors
+    /// What SQLite says, or [`StoreError::Row`].
+    pub fn run_of(&self, worker: &WorkerName) -> Result<Option<Run>, StoreError> {
+        let body: Option<String> = self
+            .connection
+            .prepare_cached("SELECT body FROM runs WHERE worker = ?1 AND status <> 'ended'")?
+            .query_row([worker.as_str()], |row| row.get(0))
+            .optional()?;
+        body.map(|body| serde_json::from_str(&body).map_err(StoreError::row("runs"))).transpose()
+    }
+
+    /// Whether a run still counts: neither revoked nor ended.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn run_is_active(&self, run: &RunId) -> Result<bool, StoreError> {
+        let status: Option<String> = self
+            .connection
+            .prepare_cached("SELECT status FROM runs WHERE id = ?1")?
+            .query_row([run.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(status.as_deref() == Some("active"))
+    }
+
+    /// Keeps a frozen configuration, so that runs find it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn put_config(&self, fingerprint: &str, body: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR IGNORE INTO configs (fingerprint, body) VALUES (?1, ?2)")?
+            .execute([fingerprint, body])?;
+        Ok(())
+    }
+
+    /// A frozen configuration as JSON.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn config(&self, fingerprint: &str) -> Result<Option<String>, StoreError> {
+        let body = self
+            .connection
+            .prepare_cached("SELECT body FROM configs WHERE fingerprint = ?1")?
+            .query_row([fingerprint], |row| row.get(0))
+            .optional()?;
+        Ok(body)
+    }
+}

@@ -1,0 +1,22 @@
+//! The SQLite store: the truth, the event queue and the history.
+//!
+//! [`Store`] is the supervisor's; [`Client`] is what workers and commands have: they read, and
+//! append to the inbox. Only the supervisor changes state, and only while its epoch holds.
+
+mod client;
+mod commit;
+mod error;
+mod open;
+mod read;
+pub mod reports;
+pub mod schema;
+pub mod session;
+
+pub use client::{Client, InboxBody};
+pub use commit::Batch;
+pub use error::StoreError;
+pub use open::{Store, snapshot_names};
+pub use read::{EventRow, InboxRow, Overview, PastRun};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Opening: settings, migrations, the boot check, the epoch.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+use super::schema::{VERSION, migrations};
+
+/// How long a statement waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+/// The write-ahead log is truncated to this at a checkpoint.
+const WAL_BYTES_MAX: i64 = 64 * 1024 * 1024;
+/// So many snapshots are kept.
+const SNAPSHOTS_KEPT: usize = 3;
+
+/// The supervisor's side of the store.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+    pub(super) epoch: u64,
+}
+
+impl Store {
+    /// Opens or makes the database, migrates it and checks it.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] for a database of a newer sprint, [`StoreError::Corrupt`] for a
+    /// damaged one, [`StoreError::ReadOnly`] where it cannot be written.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection =
+            connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let found = user_version(&connection).map_err(|error| with_path(error, path))?;
+        if found > VERSION {
+            return Err(StoreError::Newer { found, known: VERSION });
+        }
+        quick_check(&connection, path)?;
+        if let Err(error) = migrations().to_latest(&mut connection)
+            // Several may open a new database at once: one migrates it, the others find it done.
+            && user_version(&connection).map_err(|error| with_path(error, path))? != VERSION
+        {
+            return Err(match error {
+                rusqlite_migration::Error::RusqliteError { err, .. } => {
+                    with_path(StoreError::from(err), path)
+                }
+                other => StoreError::Corrupt { path: path.to_owned(), detail: other.to_string() },
+            });
+        }
+        Ok(Self { connection, epoch: 0 })
+    }
+
+    /// Raises the epoch: from now on an older supervisor's writes are refused.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn raise_epoch(&mut self, boot_id: &str) -> Result<(u64, bool), StoreError> {
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let old: String =
+            transaction.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0))?;
+        let boot: String =
+            transaction.query_row("SELECT value FROM meta WHERE key = 'boot'", [], |row| row.get(0))?;
+        let epoch = old.parse::<u64>().unwrap_or(0) + 1;
+        transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch.to_string()])?;
+        transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'boot'", [boot_id])?;
+        transaction.commit()?;
+        self.epoch = epoch;
+        Ok((epoch, boot != boot_id))
+    }
+
+    /// A copy of the database that can be opened by itself; the oldest beyond three go.
+    ///
+    /// # Errors
+    /// What SQLite or the file system says; an unfinished copy is not left behind.
+    pub fn snapshot(&self, directory: &Path, wall_ms: i64) -> Result<PathBuf, StoreError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Io { path, source }
+        };
+        std::fs::create_dir_all(directory).map_err(io(directory))?;
+        let (part, whole) = (directory.join("unfinished.db"), directory.join(format!("sprint-{wall_ms}.db")));
+        if part.exists() {
+            std::fs::remove_file(&part).map_err(io(&part))?;
+        }
+        self.connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
+        std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(io(&part))?;
+        std::fs::rename(&part, &whole).map_err(io(&whole))?;
+        std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(io(directory))?;
+        let names = snapshot_names(directory);
+        for old in names.iter().rev().skip(SNAPSHOTS_KEPT) {
+            std::fs::remove_file(old).map_err(io(old))?;
+        }
+        Ok(whole)
+    }
+}
+
+/// The snapshots in a directory, oldest first.
+pub fn snapshot_names(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("sprint-") && path.extension().is_some_and(|end| end == "db")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// A connection with the settings that every process uses.
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let set_up = || -> Result<Connection, rusqlite::Error> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+            connection.pragma_update(None, "foreign_keys", true)?;
+        }
+        Ok(connection)
+    };
+    set_up().map_err(|error| with_path(StoreError::from(error), path))
+}
+
+pub(super) fn with_path(error: StoreError, path: &Path) -> StoreError {
+    match error {
+        StoreError::Corrupt { detail, .. } => StoreError::Corrupt { path: path.to_owned(), detail },
+        StoreError::ReadOnly(_) => StoreError::ReadOnly(path.to_owned()),
+        StoreError::Sqlite(source)
+            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) && path.exists() =>
+        {
+            StoreError::ReadOnly(path.to_owned())
+        }
+        StoreError::Sqlite(source)
+            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure) =>
+        {
+            StoreError::Io { path: path.to_owned(), source: std::io::Error::other(source) }
+        }
+        other => other,
+    }
+}
+
+pub(super) fn user_version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+fn quick_check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let detail: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| with_path(StoreError::from(error), path))?;
+    if detail == "ok" { Ok(()) } else { Err(StoreError::Corrupt { path: path.to_owned(), detail }) }
+}

@@ -1,0 +1,417 @@
+//! The promises of the store: all or nothing, one writer, nothing lost, nothing believed blindly.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{Batch, Client, InboxBody, Store, StoreError, reports, snapshot_names};
+use crate::domain::draft::Step;
+use crate::domain::effect::{Effect, EffectId};
+use crate::domain::event::{Envelope, Event, NewFeature, NewTask, Now, Request};
+use crate::domain::ids::{CommitSha, FeatureId, RunId, TaskId, Token, WorkerName};
+use crate::domain::pipeline::{Goto, Pipeline, Proof, Role, Stage, StageKind};
+use crate::domain::plan::{PlanItem, PlanOptions, plan};
+use crate::domain::policy::{Policy, RolePolicy};
+use crate::domain::report::{Filed, Report};
+use crate::domain::state::State;
+use crate::domain::step::step;
+use crate::domain::task::{Status, TaskKey};
+use crate::domain::worker::ProcRef;
+
+struct Case {
+    directory: TempDir,
+    store: Store,
+    state: State,
+    number: u64,
+}
+
+fn sha(digit: char) -> CommitSha {
+    CommitSha::parse(&digit.to_string().repeat(40)).unwrap()
+}
+
+fn feature_id() -> FeatureId {
+    FeatureId::parse("001-thing").unwrap()
+}
+
+fn task_key() -> TaskKey {
+    TaskKey { feature: feature_id(), id: TaskId::parse("T001").unwrap() }
+}
+
+impl Case {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&directory.path().join("sprint.db")).unwrap();
+        assert_eq!(store.raise_epoch("boot").unwrap(), (1, true));
+        Self { directory, store, state: State::default(), number: 0 }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("sprint.db")
+    }
+
+    /// An event with what it changes, not written yet and not taken over.
+    fn step(&mut self, event: Event) -> (Envelope, Step) {
+        self.number += 1;
+        let wall_ms = 1_700_000_000_000 + i64::try_from(self.number).unwrap();
+        let entropy = format!("{:064x}", self.number);
+        let envelope = Envelope { now: Now { wall_ms, mono_ms: self.number }, entropy, event };
+        let done = step(&self.state, &envelope);
+        (envelope, done)
+    }
+
+    fn write(&mut self, event: Event) -> i64 {
+        let (envelope, done) = self.step(event);
+        let numbers =
+            self.store.commit(&Batch { steps: vec![(envelope, done.clone())], ..Batch::default() }).unwrap();
+        self.state.apply(&done);
+        numbers[0]
+    }
+
+    fn start(&mut self) -> i64 {
+        self.write(Event::Request { id: 1, request: Request::Start { feature: Box::new(feature()) } })
+    }
+
+    /// Until a developer has the task.
+    fn work(&mut self) -> RunId {
+        self.start();
+        self.write(Event::FeatureBegun { feature: feature_id(), head: sha('1') });
+        let worker = WorkerName::parse("developer-1").unwrap();
+        let proc = ProcRef { boot: "boot".to_owned(), pid: 7, start: 1 };
+        self.write(Event::WorkerStarted { worker, proc, pane: None });
+        self.state.runs.keys().next().unwrap().clone()
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        self.store.connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn feature() -> NewFeature {
+    let item = PlanItem {
+        id: TaskId::parse("T001").unwrap(),
+        line: 1,
+        phase: 1,
+        story_phase: false,
+        after_phases: Vec::new(),
+        parallel: false,
+        paths: vec!["a.py".to_owned()],
+        depends_on: Vec::new(),
+        done: false,
+    };
+    let task =
+        NewTask { id: item.id.clone(), title: "title".to_owned(), done: false, dropped: false, attempt: 0 };
+    NewFeature {
+        id: feature_id(),
+        dir: "specs/001-thing".to_owned(),
+        plan: plan(&[item], PlanOptions::default()).unwrap(),
+        tasks: vec![task],
+        policy: policy(),
+        base: sha('1'),
+        after: None,
+        stay: true,
+        answer_wait_ms: 0,
+    }
+}
+
+fn policy() -> Policy {
+    let work = Stage {
+        name: crate::domain::ids::StageName::parse("InProgress").unwrap(),
+        kind: StageKind::Work,
+        role: Role::Developer,
+        proof: Proof::Commit,
+        attempts: 3,
+        timeout_ms: 1000,
+        has_work: true,
+        on_pass: Goto::Next,
+        on_fail: Goto::Stay,
+        on_skip: Goto::Skip,
+        on_error: Goto::Hold,
+    };
+    Policy {
+        pipeline: Pipeline { stages: vec![work] },
+        roles: [(Role::Developer, RolePolicy { max: 1, permanent: false })].into(),
+        max_in_flight: 2,
+        ..Policy::default()
+    }
+}
+
+#[test]
+fn a_batch_is_written_whole_or_not_at_all() {
+    let mut case = Case::new();
+    let good = case.step(Event::Request { id: 1, request: Request::Start { feature: Box::new(feature()) } });
+    let batch = Batch { steps: vec![good], consumed: vec![99], done: Vec::new() };
+    let error = case.store.commit(&batch).unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { table: "inbox", .. }), "{error}");
+    for table in ["log", "events", "features", "tasks", "results", "outbox"] {
+        assert_eq!(case.count(table), 0, "{table}");
+    }
+    assert_eq!(case.store.load().unwrap(), State::default());
+}
+
+#[test]
+fn a_row_that_is_not_in_the_state_that_is_left_is_a_conflict_and_nothing_is_written() {
+    let mut case = Case::new();
+    case.work();
+    let before = case.store.load().unwrap();
+    case.store.connection.execute("UPDATE tasks SET status = 'parked'", []).unwrap();
+    let (envelope, done) = case
+        .step(Event::Request { id: 2, request: Request::TaskSkip { task: TaskId::parse("T001").unwrap() } });
+    let error = case.store.commit(&Batch { steps: vec![(envelope, done)], ..Batch::default() }).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Conflict { table: "tasks", state, .. } if state == "running"),
+        "{error}"
+    );
+    assert_eq!(case.store.load().unwrap(), before);
+}
+
+#[test]
+fn a_supervisor_of_an_older_epoch_writes_nothing() {
+    let mut case = Case::new();
+    let mut newer = Store::open(&case.path()).unwrap();
+    assert_eq!(newer.raise_epoch("boot").unwrap(), (2, false));
+    let (envelope, done) = case.step(Event::SupervisorStarted { epoch: 1, rebooted: false });
+    let error = case.store.commit(&Batch { steps: vec![(envelope, done)], ..Batch::default() }).unwrap_err();
+    assert!(matches!(error, StoreError::Fenced { epoch: 1 }), "{error}");
+    assert_eq!(case.count("log"), 0);
+    assert_eq!(newer.raise_epoch("another boot").unwrap(), (3, true));
+}
+
+#[test]
+fn an_event_that_changes_nothing_leaves_no_row() {
+    let mut case = Case::new();
+    case.start();
+    let (rows, state) = (case.count("log"), case.state.clone());
+    assert_eq!(case.write(Event::TimePassed), 0);
+    assert_eq!((case.count("log"), &case.state), (rows, &state));
+}
+
+#[test]
+fn effects_are_open_until_their_result_and_done_once() {
+    let mut case = Case::new();
+    let event = case.start();
+    let open = case.store.open_effects().unwrap();
+    assert!(matches!(&open[..], [(id, Effect::BeginFeature { .. })] if id.event == event), "{open:?}");
+    let done: Vec<EffectId> = open.iter().map(|(id, _)| *id).collect();
+    case.store.commit(&Batch { done: done.clone(), ..Batch::default() }).unwrap();
+    assert_eq!(case.store.open_effects().unwrap(), []);
+    assert!(matches!(
+        case.store.commit(&Batch { done, ..Batch::default() }),
+        Err(StoreError::Conflict { .. })
+    ));
+}
+
+#[test]
+fn a_task_lands_once_whatever_the_state_says() {
+    let mut case = Case::new();
+    case.work();
+    let before = case.state.tasks[&task_key()].clone();
+    let mut landing = before.clone();
+    landing.status = Status::Landing { entry: case.state.runs.keys().next().unwrap().clone() };
+    let mut done = before.clone();
+    done.status = Status::Done { commit: sha('2') };
+    let row = |before: &_, after: &_| crate::domain::draft::Changed {
+        before: Some(Clone::clone(before)),
+        after: Some(Clone::clone(after)),
+    };
+    let (envelope, _) = case.step(Event::TimePassed);
+    let write = |store: &mut Store, tasks| {
+        let step = Step { tasks, ..Step::default() };
+        store.commit(&Batch { steps: vec![(envelope.clone(), step)], ..Batch::default() })
+    };
+    write(&mut case.store, vec![row(&before, &landing)]).unwrap();
+    write(&mut case.store, vec![row(&landing, &done)]).unwrap();
+    write(&mut case.store, vec![row(&done, &landing)]).unwrap();
+    assert!(write(&mut case.store, vec![row(&landing, &done)]).is_err());
+    assert_eq!(case.count("landings"), 1);
+}
+
+#[test]
+fn a_worker_may_end_one_run_and_get_the_next_in_one_step() {
+    let mut case = Case::new();
+    let old = case.work();
+    let run = case.state.runs[&old].clone();
+    // The clock stands still, or goes back: the ids do not say which run is the older.
+    for _ in 0..20 {
+        let (id, token) = {
+            let run = case.state.runs.values().next().unwrap();
+            (run.id.clone(), run.token.clone())
+        };
+        let report = Report::Interrupted { reason: "x".to_owned() };
+        case.write(Event::RunReported { run: id, token, report });
+    }
+    let client = Client::open(&case.path()).unwrap();
+    let now = client.run_of(&run.worker).unwrap().unwrap();
+    assert_ne!(now.id, old);
+    assert!(client.run_is_active(&now.id).unwrap() && !client.run_is_active(&old).unwrap());
+    assert_eq!(client.runs_of_task(&feature_id(), "T001").unwrap().len(), 21);
+}
+
+fn comment(text: &str) -> InboxBody {
+    let run = RunId::parse("018bcff4-aa40-7c8a-bde7-073c3f848027").unwrap();
+    InboxBody::Fact(Event::Comment {
+        run,
+        token: Token::parse(&"a".repeat(64)).unwrap(),
+        text: text.to_owned(),
+    })
+}
+
+#[test]
+fn the_inbox_keeps_its_order_and_a_row_that_cannot_be_read_blocks_no_other() {
+    let case = Case::new();
+    let client = Client::open(&case.path()).unwrap();
+    let first = client.append(&comment("one"), 1).unwrap();
+    case.store
+        .connection
+        .execute("INSERT INTO inbox (wall_ms, body) VALUES (2, '{\"fact\":7}')", [])
+        .unwrap();
+    client.append(&comment("two"), 3).unwrap();
+    let rows = case.store.inbox(10).unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!((rows[0].0, rows[0].1.as_ref().unwrap()), (first, &comment("one")));
+    assert!(rows[1].1.is_err());
+    case.store.drop_inbox(rows[1].0).unwrap();
+    assert_eq!(case.store.inbox(1).unwrap().len(), 1, "no more than is asked for");
+    assert_eq!(client.overview().unwrap().inbox, (2, Some(1)));
+}
+
+#[test]
+fn ten_writers_at_once_lose_nothing() {
+    let case = Case::new();
+    let path = case.path();
+    let append = |path: &Path, writer: usize| {
+        let client = Client::open(path).unwrap();
+        for row in 0..20 {
+            client.append(&comment(&format!("{writer}-{row}")), 0).unwrap();
+        }
+    };
+    thread::scope(|scope| {
+        for writer in 0..10 {
+            let path = &path;
+            scope.spawn(move || append(path, writer));
+        }
+    });
+    let rows = case.store.inbox(1000).unwrap();
+    let texts: std::collections::BTreeSet<String> = rows.iter().map(|row| format!("{:?}", row.1)).collect();
+    assert_eq!((rows.len(), texts.len()), (200, 200));
+}
+
+#[test]
+fn the_result_of_a_request_goes_to_whoever_asked() {
+    let mut case = Case::new();
+    let client = Client::open(&case.path()).unwrap();
+    assert_eq!(client.result(1).unwrap(), None);
+    case.start();
+    assert_eq!(client.result(1).unwrap().unwrap().message, "feature 001-thing is queued");
+    assert_eq!(client.last_events(1).unwrap()[0].seq, client.last_event().unwrap());
+    assert_eq!(client.events_after(0, 1).unwrap().len(), 1);
+    assert_eq!(client.overview().unwrap().state, case.state);
+}
+
+#[test]
+fn a_client_needs_a_database_and_makes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sprint.db");
+    assert!(matches!(Client::open(&path), Err(StoreError::Missing(_))));
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(Client::open_read_only(&path), Err(StoreError::Missing(_))));
+}
+
+#[test]
+fn a_newer_database_is_refused_by_everybody() {
+    let case = Case::new();
+    case.store.connection.pragma_update(None, "user_version", 99).unwrap();
+    let newer = |error: StoreError| matches!(error, StoreError::Newer { found: 99, .. });
+    assert!(newer(Store::open(&case.path()).unwrap_err()));
+    assert!(newer(Client::open(&case.path()).unwrap_err()));
+}
+
+#[test]
+fn a_damaged_database_is_refused_with_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sprint.db");
+    std::fs::write(&path, "this is no database, though it is long enough to be one").unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { path: at, .. } if *at == path), "{error}");
+
+    let mut case = Case::new();
+    case.start();
+    case.store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let path = case.path();
+    drop(case.store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for page in 1..bytes.len() / 4096 {
+        bytes[page * 4096..page * 4096 + 64].fill(0xAB);
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_read_only_database_can_be_read_and_says_so_when_it_is_written() {
+    let mut case = Case::new();
+    case.start();
+    let client = Client::open_read_only(&case.path()).unwrap();
+    assert_eq!(client.overview().unwrap().state, case.state);
+    assert!(matches!(client.append(&comment("x"), 0), Err(StoreError::ReadOnly(_))));
+}
+
+#[test]
+fn snapshots_open_by_themselves_and_three_are_kept() {
+    let mut case = Case::new();
+    case.start();
+    let directory = case.directory.path().join("snapshots");
+    for moment in 1..=5 {
+        case.store.snapshot(&directory, moment).unwrap();
+    }
+    let kept = snapshot_names(&directory);
+    let names: Vec<_> =
+        kept.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    assert_eq!(names, ["sprint-3.db", "sprint-4.db", "sprint-5.db"]);
+    assert_eq!(Store::open(&kept[0]).unwrap().load().unwrap(), case.state);
+}
+
+#[test]
+fn a_report_file_is_whole_or_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let InboxBody::Fact(Event::Comment { run, token, .. }) = comment("") else { panic!() };
+    let filed = Filed { run, token, report: Report::Interrupted { reason: "x".to_owned() } };
+    assert_eq!(reports::read(directory.path()).unwrap(), None);
+    std::fs::write(directory.path().join("report.part"), "{").unwrap();
+    assert_eq!(reports::read(directory.path()).unwrap(), None);
+    reports::write(directory.path(), &filed).unwrap();
+    assert_eq!(reports::read(directory.path()).unwrap(), Some(filed));
+    std::fs::write(reports::path(directory.path()), "{\"run\":").unwrap();
+    assert!(matches!(reports::read(directory.path()), Err(StoreError::Row { .. })));
+}
+
+#[test]
+fn every_state_word_fits_the_constraints() {
+    let connection = Connection::open_in_memory().unwrap();
+    let mut connection = connection;
+    super::schema::migrations().to_latest(&mut connection).unwrap();
+    let refused =
+        connection.execute("INSERT INTO workers (name, life, body) VALUES ('x', 'happy', '{}')", []);
+    assert!(refused.is_err());
+    for life in ["absent", "starting", "idle", "busy", "ending", "clearing", "backoff", "broken"] {
+        connection.execute("INSERT INTO workers (name, life, body) VALUES (?1, ?1, '{}')", [life]).unwrap();
+    }
+}
+
+/// `start` by several people at once: one makes the database, the others find it made.
+#[test]
+fn a_new_database_may_be_opened_by_many_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sprint.db");
+    let open = || Store::open(&path).map(drop);
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        for one in all {
+            one.join().unwrap().unwrap();
+        }
+    });
+}

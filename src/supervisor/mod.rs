@@ -1,0 +1,24 @@
+//! The only loop: recover; event in → `step` → one transaction → effects out.
+//!
+//! - [`run::supervise`] is the process: lock, boot order, loop, end.
+//! - [`engine`] applies events: nothing else writes state.
+//! - [`effects`] does what a step asks for; every result comes back as an event.
+//! - [`recovery`] is the boot order of the design: what happened without a supervisor.
+//! - [`panes`] is the tmux side, [`freeze`] turns a configuration into the rules of a feature.
+
+mod effects;
+mod engine;
+mod error;
+pub mod freeze;
+mod panes;
+mod place;
+mod recovery;
+mod run;
+mod settings;
+mod shutdown;
+mod snapshots;
+mod watchdog;
+
+pub use error::SupervisorError;
+pub use place::Place;
+pub use run::supervise;

@@ -1,0 +1,372 @@
+//! The supervisor's process: the lock, the boot, the loop, the end.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::effects::Outside;
+use super::engine::{Dispatch, Engine};
+use super::panes::Panes;
+use super::place::proc_id;
+use super::settings::Settings;
+use super::snapshots::Snapshots;
+use super::watchdog::Watchdog;
+use super::{Place, SupervisorError, recovery, shutdown};
+use crate::domain::effect::{Effect, EffectId};
+use crate::domain::event::{Event, Request};
+use crate::domain::ids::WorkerName;
+use crate::domain::worker::ProcRef;
+use crate::process::doorbell::{self, Doorbell};
+use crate::process::inhibit::{Inhibitor, inhibit_sleep};
+use crate::process::lock::{Lock, LockError};
+use crate::process::system::Disk;
+use crate::process::watch::Watch;
+use crate::process::{clock, identity};
+use crate::store::{Client, InboxBody, Store};
+
+/// Results of effects that wait for the loop.
+const NOTES_MAX: usize = 1024;
+/// Between two looks at the write-ahead log, should a ring be lost.
+const SAFETY: Duration = Duration::from_secs(5);
+/// Between two looks at the heartbeats.
+const BEAT: Duration = Duration::from_secs(30);
+
+/// What comes back to the loop.
+#[derive(Debug)]
+pub(super) struct Note {
+    /// What happened; several where they belong into one transaction.
+    pub(super) events: Vec<Event>,
+    /// The effect whose result this is.
+    pub(super) done: Option<EffectId>,
+    /// A dead worker's run whose report has to be looked for before the events are judged.
+    pub(super) look_for: Option<crate::domain::ids::RunId>,
+}
+
+impl Note {
+    pub(super) fn event(event: Event) -> Self {
+        Self { events: vec![event], done: None, look_for: None }
+    }
+}
+
+/// Runs the sprint of a repository until nothing is left to do or somebody stops it. `ready` is
+/// called once the state is recovered.
+///
+/// # Errors
+/// [`SupervisorError::Locked`] if another one runs it already; otherwise what made going on
+/// impossible. State is kept, and the next start recovers.
+pub fn supervise(place: &Place, ready: impl FnOnce()) -> Result<(), SupervisorError> {
+    let _lock = Lock::try_exclusive(&place.lock(), "sprint supervisor").map_err(|error| match error {
+        LockError::Held { .. } => SupervisorError::Locked(error),
+        LockError::Io { .. } => SupervisorError::Lock(error),
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()
+        .map_err(SupervisorError::system("start the event loop"))?;
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let mut supervisor = Supervisor::boot(place).await?;
+        ready();
+        supervisor.run().await
+    })
+}
+
+/// The loop's own state; the sprint's is in the engine.
+pub(super) struct Supervisor {
+    pub(super) place: Place,
+    pub(super) engine: Engine,
+    pub(super) panes: Panes,
+    pub(super) outside: Outside,
+    notes: mpsc::Receiver<Note>,
+    bell: tokio::net::UnixDatagram,
+    _doorbell: Doorbell,
+    /// Whose death is being watched for.
+    watched: BTreeMap<WorkerName, ProcRef>,
+    /// Effects that are done, to be written with the next batch.
+    done: Vec<EffectId>,
+    shutdown: Option<bool>,
+    wal: Option<SystemTime>,
+    watchdog: Watchdog,
+    snapshots: Snapshots,
+    settings: Option<Settings>,
+    inhibitor: Option<Inhibitor>,
+}
+
+impl Supervisor {
+    async fn boot(place: &Place) -> Result<Self, SupervisorError> {
+        recovery::end_old_children(place)?;
+        recovery::clear_locks(place);
+        let mut store = Store::open(&place.layout.database())?;
+        let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
+        let (epoch, rebooted) = store.raise_epoch(boot_id)?;
+        let doorbell = Doorbell::bind(&place.layout.supervisor_bell())
+            .map_err(|error| SupervisorError::system("bind the doorbell")(std::io::Error::other(error)))?;
+        let bell = doorbell
+            .try_clone_socket()
+            .and_then(tokio::net::UnixDatagram::from_std)
+            .map_err(SupervisorError::system("listen to the doorbell"))?;
+        recovery::announce(place, epoch, false)?;
+        let panes = Panes::open(place).await?;
+        let (sender, notes) = mpsc::channel(NOTES_MAX);
+        let mut supervisor = Self {
+            place: place.clone(),
+            engine: Engine::new(store)?,
+            outside: Outside::new(place, panes.clone(), sender),
+            panes,
+            notes,
+            bell,
+            _doorbell: doorbell,
+            watched: BTreeMap::new(),
+            done: Vec::new(),
+            shutdown: None,
+            wal: None,
+            watchdog: Watchdog::default(),
+            snapshots: Snapshots::default(),
+            settings: None,
+            inhibitor: None,
+        };
+        recovery::recover(&mut supervisor, epoch, rebooted).await?;
+        Ok(supervisor)
+    }
+
+    async fn run(&mut self) -> Result<(), SupervisorError> {
+        let mut signals = Signals::listen()?;
+        let mut safety = tokio::time::interval(SAFETY);
+        let mut beat = tokio::time::interval(BEAT);
+        while self.shutdown.is_none() {
+            let due = self.due();
+            tokio::select! {
+                ready = self.bell.readable() => {
+                    ready.map_err(SupervisorError::system("listen to the doorbell"))?;
+                    self.drain_bell();
+                    self.apply(Vec::new()).await?;
+                }
+                note = self.notes.recv() => {
+                    if let Some(note) = note {
+                        self.take(note).await?;
+                    }
+                }
+                () = tokio::time::sleep(due) => self.apply(vec![Event::TimePassed]).await?,
+                _ = safety.tick() => self.look_at_log().await?,
+                _ = beat.tick() => self.beat().await?,
+                name = signals.next() => self.ask_to_stop(name)?,
+            }
+        }
+        shutdown::end(self).await
+    }
+
+    /// Now and then: heartbeats, free space, a snapshot, sleep.
+    async fn beat(&mut self) -> Result<(), SupervisorError> {
+        let settings = Settings::renew(&mut self.settings, &self.engine);
+        self.watchdog.look(&self.place, self.engine.state(), settings.hung);
+        self.keep_awake(settings.inhibit_sleep);
+        self.snapshots.keep(&self.place, self.engine.store(), self.engine.commits());
+        match Disk::of(&self.place.layout.state) {
+            Ok(disk) => {
+                let low = disk.free < settings.disk_free_min;
+                if low == self.engine.state().sprint.disk_low {
+                    return Ok(());
+                }
+                self.apply(vec![Event::DiskLow { low }]).await
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the free space is not known");
+                Ok(())
+            }
+        }
+    }
+
+    /// The machine does not sleep while a run is active, where the person wants that.
+    fn keep_awake(&mut self, wanted: bool) {
+        let active = wanted && !self.engine.state().runs.is_empty();
+        match (&self.inhibitor, active) {
+            (None, true) => self.inhibitor = Some(inhibit_sleep()),
+            (Some(_), false) => self.inhibitor = None,
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// How long nothing is due. An hour where nothing is: the other arms wake the loop.
+    fn due(&self) -> Duration {
+        let at = self.engine.state().next_due();
+        at.map_or(Duration::from_hours(1), |at| {
+            Duration::from_millis(at.saturating_sub(clock::monotonic_ms()))
+        })
+    }
+
+    fn drain_bell(&self) {
+        let mut byte = [0u8; 8];
+        // Bounded: a flood of rings is one ring.
+        for _ in 0..256 {
+            if self.bell.try_recv(&mut byte).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A ring can be lost; the log's time cannot. Without a change nothing is read.
+    async fn look_at_log(&mut self) -> Result<(), SupervisorError> {
+        let mut path = self.place.layout.database().into_os_string();
+        path.push("-wal");
+        let changed = std::fs::metadata(PathBuf::from(path)).and_then(|meta| meta.modified()).ok();
+        if changed == self.wal {
+            return Ok(());
+        }
+        self.wal = changed;
+        self.apply(Vec::new()).await
+    }
+
+    /// A result of an effect, with every other one that waits: one transaction for all.
+    pub(super) async fn take(&mut self, first: Note) -> Result<(), SupervisorError> {
+        let mut events = Vec::new();
+        let mut note = Some(first);
+        while let Some(taken) = note {
+            if let Some(run) = &taken.look_for {
+                // What the worker left must be known before its death is judged.
+                self.apply(std::mem::take(&mut events)).await?;
+                events.extend(recovery::filed_report(&self.place, self.engine.state(), run)?);
+            }
+            self.done.extend(taken.done);
+            events.extend(taken.events);
+            note = self.notes.try_recv().ok();
+        }
+        self.apply(events).await
+    }
+
+    /// Everything that waits now, without waiting for more.
+    pub(super) async fn wait_for_note(&mut self, limit: Duration) -> Result<(), SupervisorError> {
+        tokio::select! {
+            ready = self.bell.readable() => {
+                ready.map_err(SupervisorError::system("listen to the doorbell"))?;
+                self.drain_bell();
+                self.apply(Vec::new()).await
+            }
+            note = self.notes.recv() => match note {
+                Some(note) => self.take(note).await,
+                None => Ok(()),
+            },
+            () = tokio::time::sleep(limit) => Ok(()),
+        }
+    }
+
+    /// Events and the inbox into one transaction; then the effects go out.
+    pub(super) async fn apply(&mut self, events: Vec<Event>) -> Result<(), SupervisorError> {
+        let effects = self.engine.apply(events, std::mem::take(&mut self.done))?;
+        self.dispatch(effects);
+        self.watch_workers();
+        self.ring_followers();
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    pub(super) fn dispatch(&mut self, effects: Dispatch) {
+        let mut spawns = Vec::new();
+        for (id, effect) in effects {
+            match effect {
+                Effect::Shutdown { now } => self.shutdown = Some(now || self.shutdown == Some(true)),
+                Effect::SpawnWorker { worker } => {
+                    if let Some(row) = self.engine.state().workers.get(&worker) {
+                        spawns.push((worker, row.role, row.slot));
+                    }
+                }
+                other => self.outside.start(id, other, self.engine.state()),
+            }
+        }
+        if !spawns.is_empty() {
+            self.outside.spawn_workers(spawns);
+        }
+    }
+
+    /// Whether the end was asked for, and whether at once.
+    pub(super) fn ends_now(&self) -> bool {
+        self.shutdown == Some(true)
+    }
+
+    fn watch_workers(&mut self) {
+        let state = self.engine.state();
+        let living: Vec<(WorkerName, ProcRef)> = state
+            .workers
+            .values()
+            .filter_map(|worker| Some((worker.name.clone(), worker.life.proc()?.clone())))
+            .collect();
+        for (name, proc) in living {
+            if self.watched.get(&name) == Some(&proc) {
+                continue;
+            }
+            self.watched.insert(name.clone(), proc.clone());
+            self.watch(name, proc);
+        }
+    }
+
+    fn watch(&self, worker: WorkerName, proc: ProcRef) {
+        let (sender, panes) = (self.outside.sender(), self.panes.clone());
+        tokio::task::spawn_local(async move {
+            match Watch::new(&proc_id(&proc)) {
+                Ok(Some(watch)) => {
+                    if let Err(error) = watch.exited().await {
+                        tracing::warn!(%worker, %error, "the worker cannot be watched any more");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%worker, %error, "the worker cannot be watched; it counts as dead if it is");
+                }
+            }
+            panes.reap();
+            let died = Event::WorkerDied { worker, proc: Some(proc), with_server: !panes.is_up() };
+            if sender.send(Note::event(died)).await.is_err() {
+                tracing::debug!("a death after the end of the loop");
+            }
+        });
+    }
+
+    /// Commands that follow are rung; a bell whose command is gone is taken away.
+    fn ring_followers(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.place.layout.runtime) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is_follower =
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("follow-"));
+            if is_follower && let Err(error) = doorbell::ring(&path) {
+                tracing::debug!(path = %path.display(), %error, "a follower cannot be rung");
+            }
+        }
+    }
+
+    /// A signal is a request to stop at once, with everything saved.
+    fn ask_to_stop(&mut self, name: &str) -> Result<(), SupervisorError> {
+        tracing::info!(signal = name, "asked to stop");
+        let client = Client::open(&self.place.layout.database())?;
+        let request = Request::Stop { now: true, limit_ms: 0 };
+        client.append(&InboxBody::Request(request), clock::wall_ms())?;
+        doorbell::ring(&self.place.layout.supervisor_bell())
+            .map_err(SupervisorError::system("ring the doorbell"))
+    }
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, SupervisorError> {
+        let listen = |kind| signal(kind).map_err(SupervisorError::system("listen to signals"));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            hup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+            _ = self.hup.recv() => "SIGHUP",
+        }
+    }
+}

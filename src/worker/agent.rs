@@ -1,0 +1,289 @@
+//! Drives an agent's program as a child: output, protocol, claims, clocks, the end.
+//!
+//! One poll loop for the child's output, its exit, signals and the doorbell. It never blocks on
+//! the pane, and silence alone ends nobody: *hung* means no output, no CPU in the tree and no
+//! change in the worktree.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use camino::Utf8Path;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::life::{Desk, beat};
+use super::screen::Screen;
+use crate::agents::claim::{self, Claim};
+use crate::agents::outcome::{ProgramEnding, Said};
+use crate::agents::protocol::{Protocol, Signal as Word};
+use crate::process::child::{self, Exit, Read, Running, Spec, Stream};
+use crate::process::tree::tree_usage;
+
+/// A program that has said how it stands and does not exit is ended after this.
+const AFTER_CLAIM: Duration = Duration::from_secs(10);
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long output may still come after the program's exit, from what it left behind.
+const DRAIN: Duration = Duration::from_millis(500);
+/// Between two looks at clocks, CPU and heartbeat.
+const LOOK: Duration = Duration::from_secs(5);
+/// A gap of this length between two looks means that the worker itself was stopped.
+const OWN_STOP: Duration = Duration::from_mins(1);
+/// Files that are looked at for a change before a program counts as hung.
+const FILES_MAX: usize = 20_000;
+
+/// How long the program may take, and be silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) stall: Duration,
+}
+
+/// Runs the program to its end.
+pub(super) fn drive(
+    desk: &Desk<'_>,
+    screen: &mut Screen,
+    spec: &Spec,
+    limits: Limits,
+) -> (ProgramEnding, Said) {
+    let running = match child::spawn(spec) {
+        Ok(running) => running,
+        Err(error) => return (ProgramEnding::NotStarted(crate::error::chain(&error)), Said::default()),
+    };
+    let now = Instant::now();
+    let mut drive = Drive {
+        desk,
+        screen,
+        running,
+        protocol: Protocol::default(),
+        worktree: &spec.cwd,
+        limits,
+        began: now,
+        life: Life { sign: now, cpu: 0, looked: now, began: SystemTime::now() },
+        end_at: None,
+    };
+    let ending = drive.follow();
+    let said = Said {
+        question: drive.protocol.question().map(str::to_owned),
+        complete: drive.protocol.is_complete(),
+    };
+    (ending, said)
+}
+
+struct Drive<'a> {
+    desk: &'a Desk<'a>,
+    screen: &'a mut Screen,
+    running: Running,
+    protocol: Protocol,
+    worktree: &'a Path,
+    limits: Limits,
+    began: Instant,
+    life: Life,
+    /// When a program that has said how it stands is ended.
+    end_at: Option<Instant>,
+}
+
+struct Life {
+    sign: Instant,
+    cpu: u64,
+    looked: Instant,
+    began: SystemTime,
+}
+
+impl Drive<'_> {
+    fn follow(&mut self) -> ProgramEnding {
+        loop {
+            self.wait();
+            self.read_all();
+            match self.running.try_wait() {
+                Ok(Some(exit)) => {
+                    self.drain();
+                    return match exit {
+                        Exit::Code(code) => ProgramEnding::Exited(code),
+                        Exit::Signal(signal) => ProgramEnding::Signaled(signal),
+                    };
+                }
+                Ok(None) => {}
+                Err(error) => return ProgramEnding::NotStarted(format!("it cannot be waited for: {error}")),
+            }
+            if let Some(ending) = self.must_end() {
+                self.stop();
+                return ending;
+            }
+        }
+    }
+
+    /// Waits for output, the exit, a signal, a ring, or the next look.
+    fn wait(&self) {
+        let [signals, bell] = self.desk.interrupts.fds();
+        let mut fds = vec![
+            PollFd::new(self.running.pidfd(), PollFlags::POLLIN),
+            PollFd::new(signals, PollFlags::POLLIN),
+            PollFd::new(bell, PollFlags::POLLIN),
+        ];
+        let streams = [self.running.stream(Stream::Out), self.running.stream(Stream::Err)];
+        fds.extend(streams.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let now = Instant::now();
+        let deadlines = [Some(now + LOOK), Some(self.began + self.limits.timeout), self.end_at];
+        let next = deadlines.into_iter().flatten().min().unwrap_or(now);
+        let millis = next.saturating_duration_since(now).as_millis();
+        let wait = PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX).saturating_add(1));
+        if let Err(errno) = poll(&mut fds, wait) {
+            tracing::debug!(%errno, "waiting for a program was interrupted");
+        }
+    }
+
+    fn read_all(&mut self) {
+        let mut buffer = vec![0u8; 64 * 1024];
+        for stream in [Stream::Out, Stream::Err] {
+            // One piece a turn: a flood of one stream does not keep the other, or the clocks, waiting.
+            match self.running.read(stream, &mut buffer) {
+                Ok(Read::Bytes(count)) => self.take(stream, &buffer[..count]),
+                Ok(Read::WouldBlock | Read::Eof) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a program's output cannot be read any more");
+                    self.running.close(stream);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        use std::io::Write as _;
+        self.life.sign = Instant::now();
+        if let Err(error) = self.screen.write_all(bytes) {
+            tracing::debug!(%error, "the screen takes no more");
+        }
+        if stream == Stream::Out {
+            for word in self.protocol.push(bytes) {
+                match word {
+                    Word::Blocked(_) | Word::Complete => self.end_soon(),
+                }
+            }
+        }
+    }
+
+    fn end_soon(&mut self) {
+        self.end_at = self.end_at.or(Some(Instant::now() + AFTER_CLAIM));
+    }
+
+    /// What is still in the pipes. Something that the program left behind may keep them open.
+    fn drain(&mut self) {
+        let until = Instant::now() + DRAIN;
+        while Instant::now() < until {
+            let open: Vec<_> = [Stream::Out, Stream::Err]
+                .into_iter()
+                .filter(|s| self.running.stream(*s).is_some())
+                .collect();
+            if open.is_empty() {
+                break;
+            }
+            let mut fds: Vec<PollFd<'_>> = open
+                .iter()
+                .filter_map(|s| self.running.stream(*s))
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+                .collect();
+            let left =
+                u16::try_from(until.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(0);
+            match poll(&mut fds, PollTimeout::from(left)) {
+                Ok(0) | Err(_) => break,
+                Ok(_) => self.read_all(),
+            }
+        }
+        if let Some(word) = self.protocol.finish() {
+            tracing::debug!(?word, "the last line had no end");
+        }
+    }
+
+    fn must_end(&mut self) -> Option<ProgramEnding> {
+        if self.desk.interrupts.run_ends(&self.desk.run.id).is_some() {
+            return Some(ProgramEnding::Interrupted);
+        }
+        let now = Instant::now();
+        if self.end_at.is_none() && self.has_claimed() {
+            self.end_soon();
+        }
+        if self.end_at.is_some_and(|at| at <= now) {
+            return Some(ProgramEnding::EndedAfterClaim);
+        }
+        if now >= self.began + self.limits.timeout {
+            return Some(ProgramEnding::TimedOut(self.limits.timeout));
+        }
+        if now >= self.life.looked + LOOK {
+            self.look(now);
+        }
+        (now >= self.life.sign + self.limits.stall).then_some(ProgramEnding::Hung(self.limits.stall))
+    }
+
+    /// `sprint agent done|fail|blocked` rings this worker; only then is the file read.
+    fn has_claimed(&self) -> bool {
+        let directory = self.desk.place.layout.run(&self.desk.run.id);
+        let Some(directory) = Utf8Path::from_path(&directory) else { return false };
+        if !directory.join(claim::CLAIMS_FILE).exists() {
+            return false;
+        }
+        claim::read(directory, &self.desk.run.token)
+            .is_ok_and(|claims| claims.claims.iter().any(|claim| !matches!(claim, Claim::Comment { .. })))
+    }
+
+    /// Heartbeat, CPU, and the worker's own stops.
+    fn look(&mut self, now: Instant) {
+        beat(self.desk.place);
+        if now.duration_since(self.life.looked) > OWN_STOP {
+            self.life.sign = now;
+        }
+        self.life.looked = now;
+        if let Ok(usage) = tree_usage(&[self.running.pid()])
+            && let Some(cpu) = usage.first().map(|usage| usage.cpu_ticks)
+            && cpu != self.life.cpu
+        {
+            self.life.cpu = cpu;
+            self.life.sign = now;
+        }
+        let silent = now >= self.life.sign + self.limits.stall;
+        if silent && changed_since(self.worktree, self.life.began, &mut FILES_MAX.clone()) {
+            self.life.sign = now;
+            self.life.began = SystemTime::now();
+        }
+    }
+
+    /// SIGTERM to the group, then SIGKILL; the rest of the tree is the caller's.
+    fn stop(&mut self) {
+        for (signal, wait) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, GRACE)] {
+            if let Err(error) = self.running.signal_group(signal) {
+                tracing::debug!(%error, "the program's group cannot be signalled");
+            }
+            let until = Instant::now() + wait;
+            while Instant::now() < until {
+                let mut fds = [PollFd::new(self.running.pidfd(), PollFlags::POLLIN)];
+                if let Err(errno) = poll(&mut fds, PollTimeout::from(100u8)) {
+                    tracing::debug!(%errno, "waiting for a program's end was interrupted");
+                }
+                self.read_all();
+                if matches!(self.running.try_wait(), Ok(Some(_)) | Err(_)) {
+                    self.drain();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a file below `root` is newer than `since`. Looks at a bounded number of files.
+fn changed_since(root: &Path, since: SystemTime, left: &mut usize) -> bool {
+    let Ok(entries) = std::fs::read_dir(root) else { return false };
+    for entry in entries.flatten() {
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.modified().is_ok_and(|at| at > since) {
+            return true;
+        }
+        if meta.is_dir() && entry.file_name() != ".git" && changed_since(&entry.path(), since, left) {
+            return true;
+        }
+    }
+    false
+}

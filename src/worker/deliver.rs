@@ -1,0 +1,57 @@
+//! Brings a report to the supervisor: first the file, then the inbox row, then the ring.
+//!
+//! The file is what makes it durable: with the supervisor down or the database busy, the next
+//! boot finds it.
+
+use std::time::Duration;
+
+use super::life::Place;
+use crate::domain::event::Event;
+use crate::domain::report::Filed;
+use crate::process::{clock, doorbell};
+use crate::store::{Client, InboxBody, StoreError, reports};
+
+/// Tries to append the inbox row; after that the file has to do.
+const TRIES: u32 = 5;
+
+/// Files the report, then tells the supervisor.
+///
+/// # Errors
+/// Only when the file cannot be written: then nothing is known of the result.
+pub(super) fn deliver(place: &Place, client: &Client, filed: &Filed) -> Result<(), StoreError> {
+    reports::write(&place.layout.run(&filed.run), filed)?;
+    tracing::info!(run = %filed.run, "the report is durable");
+    let event = Event::RunReported {
+        run: filed.run.clone(),
+        token: filed.token.clone(),
+        report: filed.report.clone(),
+    };
+    tell(place, client, event);
+    Ok(())
+}
+
+/// Appends a fact and rings. A fact that cannot be appended is found in the run's directory.
+pub(super) fn tell(place: &Place, client: &Client, event: Event) {
+    let body = InboxBody::Fact(event);
+    for left in (0..TRIES).rev() {
+        match client.append(&body, clock::wall_ms()) {
+            Ok(_) => break,
+            Err(error) if left == 0 => {
+                tracing::error!(%error, "the inbox cannot be written; the report file remains");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the inbox cannot be written now");
+                // SQLite has waited already; this keeps a broken disk from being hammered.
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+        }
+    }
+    ring(place);
+}
+
+/// Rings the supervisor.
+pub(super) fn ring(place: &Place) {
+    if let Err(error) = doorbell::ring(&place.layout.supervisor_bell()) {
+        tracing::debug!(%error, "the supervisor cannot be rung; it looks by itself");
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether the run is to end: a signal came, or the supervisor revoked it.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::Signal;
+
+use crate::domain::ids::RunId;
+use crate::process::doorbell::Doorbell;
+use crate::process::signals::Signals;
+use crate::process::subreaper;
+use crate::store::Client;
+
+/// Why a run is to end before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// SIGHUP, SIGTERM or SIGINT: the worker ends too.
+    Signal,
+    /// The task went elsewhere; the worker stays.
+    Revoked,
+}
+
+/// Signals and doorbell of this worker.
+pub(super) struct Interrupts {
+    signals: Signals,
+    bell: Doorbell,
+    client: Client,
+    ended: Cell<bool>,
+    revoked: RefCell<Option<RunId>>,
+    /// Rung since somebody last asked.
+    rung: Cell<bool>,
+}
+
+impl Interrupts {
+    pub(super) fn new(signals: Signals, bell: Doorbell, client: Client) -> Self {
+        Self {
+            signals,
+            bell,
+            client,
+            ended: Cell::new(false),
+            revoked: RefCell::new(None),
+            rung: Cell::new(false),
+        }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What to poll for input: a signal, or a ring.
+    pub(super) fn fds(&self) -> [BorrowedFd<'_>; 2] {
+        [self.signals.as_fd(), self.bell.as_fd()]
+    }
+
+    /// Whether the worker itself is to end.
+    pub(super) fn worker_ends(&self) -> bool {
+        self.look();
+        self.ended.get()
+    }
+
+    /// Whether this run is to end. Cheap as long as nobody rings.
+    pub(super) fn run_ends(&self, run: &RunId) -> Option<Why> {
+        self.look();
+        if self.ended.get() {
+            return Some(Why::Signal);
+        }
+        if self.rung.replace(false) {
+            match self.client.run_is_active(run) {
+                Ok(true) => {}
+                Ok(false) => *self.revoked.borrow_mut() = Some(run.clone()),
+                Err(error) => {
+                    tracing::warn!(%error, "whether the run still counts cannot be read now");
+                    self.rung.set(true);
+                }
+            }
+        }
+        (self.revoked.borrow().as_ref() == Some(run)).then_some(Why::Revoked)
+    }
+
+    /// Takes what has come. Orphans of runs, whose reaper we are, are taken away too.
+    fn look(&self) {
+        while let Ok(Some(signal)) = self.signals.next() {
+            if signal == Signal::SIGCHLD {
+                continue;
+            }
+            self.ended.set(true);
+        }
+        match self.bell.drain() {
+            Ok(0) => {}
+            Ok(_) => self.rung.set(true),
+            Err(error) => tracing::warn!(%error, "the doorbell cannot be read"),
+        }
+    }
+
+    /// Takes away dead orphans that no child handle waits for.
+    pub(super) fn reap() {
+        if let Err(error) = subreaper::reap_orphans(&[]) {
+            tracing::debug!(%error, "orphans cannot be reaped now");
+        }
+    }
+}

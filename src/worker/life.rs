@@ -1,0 +1,307 @@
+//! A worker's life: lock, register, wait, take a run, report, wait.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::time::SystemTime;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::interrupt::{Interrupts, Why};
+use super::screen::Screen;
+use super::{check, deliver, land};
+use crate::config::Config;
+use crate::config::layout::Layout;
+use crate::domain::event::Event;
+use crate::domain::ids::{RunId, WorkerName};
+use crate::domain::pipeline::{Role, StageKind};
+use crate::domain::report::{Filed, Report};
+use crate::domain::state::{Run, RunStatus};
+use crate::domain::worker::ProcRef;
+use crate::git::Repo;
+use crate::process::doorbell::Doorbell;
+use crate::process::identity::ProcId;
+use crate::process::lock::Lock;
+use crate::process::signals::Signals;
+use crate::process::subreaper;
+use crate::store::session::Session;
+use crate::store::{Client, StoreError};
+
+/// Between two looks at the store's log, should a ring be lost; and between two heartbeats.
+const LOOK_MS: u16 = 5_000;
+
+/// Why a worker ends before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The slot has a worker.
+    #[error("the slot `{0}` has a worker already")]
+    Taken(WorkerName),
+    /// The store failed where nothing can go on without it.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// Anything of the system's.
+    #[error("{what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> WorkerError {
+    move |source| WorkerError::System { what, source }
+}
+
+/// Where a worker works.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// State, sockets, logs.
+    pub layout: Layout,
+    /// The repository.
+    pub repo: Repo,
+    /// The worker's own name.
+    pub worker: WorkerName,
+    /// Its slot, counted from 1.
+    pub slot: u32,
+}
+
+/// Everything that a run needs.
+pub(super) struct Desk<'a> {
+    pub(super) place: &'a Place,
+    pub(super) interrupts: &'a Interrupts,
+    pub(super) run: &'a Run,
+    pub(super) config: &'a Config,
+    pub(super) session: &'a Session,
+}
+
+/// Runs a worker until it is told to end. `role` only decides what an idle pane shows.
+///
+/// # Errors
+/// [`WorkerError::Taken`] for a second worker of a slot; otherwise what made going on impossible.
+pub fn work(place: &Place, role: Role) -> Result<(), WorkerError> {
+    let _lock = Lock::try_exclusive(&place.layout.lock(&place.worker), "sprint worker")
+        .map_err(|_held| WorkerError::Taken(place.worker.clone()))?;
+    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD];
+    let signals = Signals::take_over(&signals).map_err(system("take over signals"))?;
+    subreaper::become_subreaper().map_err(system("become a subreaper"))?;
+    let bell = Doorbell::bind(&place.layout.worker_bell(&place.worker))
+        .map_err(|error| system("bind the doorbell")(std::io::Error::other(error)))?;
+    let client = Client::open_for_news(&place.layout.database())?;
+    let interrupts = Interrupts::new(signals, bell, client);
+    let mut screen = Screen::open();
+    screen.headline(&format!("{} · sprint {}", place.worker, env!("CARGO_PKG_VERSION")));
+    register(place, &interrupts)?;
+    let mut stream = (role == Role::Manager).then(|| Stream::open(place)).transpose()?;
+    let mut last: Option<RunId> = None;
+    screen.say("waiting for work");
+    while !interrupts.worker_ends() {
+        beat(place);
+        if let Some(stream) = &mut stream {
+            stream.show(&interrupts, &mut screen)?;
+        }
+        match interrupts.client().run_of(&place.worker)? {
+            Some(run) if last.as_ref() != Some(&run.id) => {
+                take(place, &interrupts, &mut screen, &run)?;
+                last = Some(run.id);
+                screen.say("waiting for work");
+            }
+            // Only here: a signal that ended a run was taken with it, and rings no more.
+            Some(_) | None => wait(place, &interrupts, stream.as_ref()),
+        }
+        Interrupts::reap();
+    }
+    screen.say("ends");
+    Ok(())
+}
+
+fn register(place: &Place, interrupts: &Interrupts) -> Result<(), WorkerError> {
+    let id = ProcId::own().map_err(system("read the own process"))?;
+    let proc = ProcRef { boot: id.boot_id, pid: id.pid.unsigned_abs(), start: id.start_ticks };
+    let pane = std::env::var("TMUX_PANE").ok();
+    deliver::tell(
+        place,
+        interrupts.client(),
+        Event::WorkerStarted { worker: place.worker.clone(), proc, pane },
+    );
+    Ok(())
+}
+
+/// The heartbeat is the modification time of a file.
+pub(super) fn beat(place: &Place) {
+    let path = place.layout.heartbeat(&place.worker);
+    let touched = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|file| file.set_modified(SystemTime::now()));
+    if let Err(error) = touched {
+        tracing::warn!(%error, "the heartbeat cannot be written");
+    }
+}
+
+/// A beat from a loop that is asked many times a second: at most one every few seconds.
+pub(super) fn beat_now_and_then(place: &Place) {
+    let age = fs::metadata(place.layout.heartbeat(&place.worker)).and_then(|meta| meta.modified());
+    if age.map_or(true, |at| at.elapsed().is_ok_and(|age| age.as_millis() > u128::from(LOOK_MS))) {
+        beat(place);
+    }
+}
+
+/// Waits for a ring or a signal; without either, until the store's log has changed.
+fn wait(place: &Place, interrupts: &Interrupts, stream: Option<&Stream>) {
+    let seen = log_time(place);
+    loop {
+        let [signals, bell] = interrupts.fds();
+        let mut fds = vec![PollFd::new(signals, PollFlags::POLLIN), PollFd::new(bell, PollFlags::POLLIN)];
+        if let Some(stream) = stream {
+            fds.push(PollFd::new(std::os::fd::AsFd::as_fd(&stream.bell), PollFlags::POLLIN));
+        }
+        match poll(&mut fds, PollTimeout::from(LOOK_MS)) {
+            Ok(0) => {}
+            Ok(_) => return,
+            Err(errno) => {
+                tracing::debug!(%errno, "waiting was interrupted");
+                return;
+            }
+        }
+        beat(place);
+        if log_time(place) != seen {
+            return;
+        }
+    }
+}
+
+fn log_time(place: &Place) -> Option<SystemTime> {
+    let mut path = place.layout.database().into_os_string();
+    path.push("-wal");
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+/// Does one run and reports it.
+fn take(place: &Place, interrupts: &Interrupts, screen: &mut Screen, run: &Run) -> Result<(), WorkerError> {
+    let (task, stage) = (run.job.task.as_ref(), run.job.stage.as_ref());
+    tracing::info!(run = %run.id, ?task, ?stage, "takes a run");
+    let directory = place.layout.run(&run.id);
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory)
+        .map_err(system("make the run's directory"))?;
+    if let Ok(Some(filed)) = crate::store::reports::read(&directory) {
+        // Done before, and only the news of it was lost.
+        return Ok(deliver::deliver(place, interrupts.client(), &filed)?);
+    }
+    screen.record(&place.layout.transcript(&run.id)).map_err(system("write the transcript"))?;
+    screen.headline(&title(run));
+    let report = if run.status == RunStatus::Revoked {
+        Report::Interrupted { reason: "the task went elsewhere".to_owned() }
+    } else {
+        perform(place, interrupts, screen, run)
+    };
+    screen.say(&outcome(&report));
+    let filed = Filed { run: run.id.clone(), token: run.token.clone(), report };
+    let delivered = deliver::deliver(place, interrupts.client(), &filed);
+    screen.stop_recording();
+    Ok(delivered?)
+}
+
+fn perform(place: &Place, interrupts: &Interrupts, screen: &mut Screen, run: &Run) -> Report {
+    let frozen = match frozen(place, interrupts.client(), run) {
+        Ok(frozen) => frozen,
+        Err(reason) => return Report::Errored { reason },
+    };
+    let desk = Desk { place, interrupts, run, config: &frozen.0, session: &frozen.1 };
+    let report = match run.job.kind {
+        StageKind::Work => super::work::run(&desk, screen),
+        StageKind::Check | StageKind::Wait => check::run(&desk, screen),
+        StageKind::Land => land::run(&desk, screen),
+    };
+    match interrupts.run_ends(&run.id) {
+        // A result that is there is worth more than the wish to end.
+        Some(why) if !is_result(&report) => Report::Interrupted { reason: interrupted(why).to_owned() },
+        Some(_) | None => report,
+    }
+}
+
+fn is_result(report: &Report) -> bool {
+    match report {
+        Report::Worked { .. }
+        | Report::Checked { .. }
+        | Report::Landable { .. }
+        | Report::NothingToDo { .. }
+        | Report::Blocked { .. }
+        | Report::Survived { .. } => true,
+        // Under a signal, tools fail for that reason.
+        Report::Failed { .. } | Report::Errored { .. } | Report::Interrupted { .. } => false,
+    }
+}
+
+fn interrupted(why: Why) -> &'static str {
+    match why {
+        Why::Signal => "the worker was told to end",
+        Why::Revoked => "the task went elsewhere",
+    }
+}
+
+/// The configuration and the session that the feature was frozen with.
+fn frozen(place: &Place, client: &Client, run: &Run) -> Result<(Config, Session), String> {
+    let text = client.config(&run.job.config).map_err(|error| error.to_string())?;
+    let text = text.ok_or("the frozen configuration is missing; `sprint start` writes it again")?;
+    let config = serde_json::from_str(&text).map_err(|error| format!("the frozen configuration: {error}"))?;
+    let session = Session::read(&place.layout.session()).map_err(|error| error.to_string())?;
+    Ok((config, session))
+}
+
+fn title(run: &Run) -> String {
+    let job = &run.job;
+    let title: String = job.title.chars().filter(|c| !c.is_control()).take(100).collect();
+    match (&job.task, &job.stage) {
+        (Some(task), Some(stage)) => format!("{task} · {stage} · attempt {} · {title}", job.attempt),
+        _ => "the gates of the base".to_owned(),
+    }
+}
+
+fn outcome(report: &Report) -> String {
+    match report {
+        Report::Worked { head, .. } => format!("done: {}", head.short()),
+        Report::Checked { verdict, summary, .. } => format!("verdict: {verdict}. {summary}"),
+        Report::Landable { candidate, .. } => format!("may land: {}", candidate.commit.short()),
+        Report::Failed { reason, .. } => format!("failed: {reason}"),
+        Report::NothingToDo { reason } => format!("nothing to do: {reason}"),
+        Report::Blocked { question } => format!("asks: {question}"),
+        Report::Errored { reason } => format!("could not run: {reason}"),
+        Report::Survived { processes } => format!("would not end: {}", processes.join(", ")),
+        Report::Interrupted { reason } => format!("interrupted: {reason}"),
+    }
+}
+
+/// The manager's pane: the events of the whole sprint.
+struct Stream {
+    bell: Doorbell,
+    seq: i64,
+}
+
+impl Stream {
+    fn open(place: &Place) -> Result<Self, WorkerError> {
+        let bell = Doorbell::bind(&place.layout.follower_bell(std::process::id()))
+            .map_err(|error| system("bind the doorbell")(std::io::Error::other(error)))?;
+        Ok(Self { bell, seq: 0 })
+    }
+
+    fn show(&mut self, interrupts: &Interrupts, screen: &mut Screen) -> Result<(), WorkerError> {
+        self.bell.drain().map_err(system("read the doorbell"))?;
+        if self.seq == 0 {
+            let newest = interrupts.client().last_event()?;
+            self.seq = (newest - 50).max(0);
+        }
+        for row in interrupts.client().events_after(self.seq, 500)? {
+            self.seq = row.seq;
+            let who = row.task.or(row.worker).or(row.feature).unwrap_or_default();
+            let text: String = row.text.chars().filter(|c| !c.is_control()).take(200).collect();
+            screen.say(&format!("{who:<12} {:<16} {text}", row.kind));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! What a worker shows: its pane, which may never block it, and the transcript of the run.
+//!
+//! What programs print is untrusted: of escape sequences only colours come through, so a
+//! transcript cannot drive the terminal of whoever reads it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+use super::stream::Filter;
+
+/// A transcript that is longer is set aside once; then the older half goes.
+const TRANSCRIPT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The pane and the transcript.
+#[derive(Debug)]
+pub(super) struct Screen {
+    pane: Option<io::Stdout>,
+    transcript: Option<Transcript>,
+    filter: Filter,
+    lost: u64,
+}
+
+#[derive(Debug)]
+struct Transcript {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Screen {
+    /// The pane of this process. Writing to it never waits: what a slow terminal does not take is
+    /// left out and counted; the transcript has everything.
+    pub(super) fn open() -> Self {
+        let stdout = io::stdout();
+        let flags = fcntl(&stdout, FcntlArg::F_GETFL).map(OFlag::from_bits_truncate);
+        let set = flags.and_then(|flags| fcntl(&stdout, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)));
+        if let Err(errno) = set {
+            tracing::debug!(%errno, "the pane cannot be made non-blocking; nothing is shown there");
+        }
+        Self { pane: set.is_ok().then_some(stdout), transcript: None, filter: Filter::default(), lost: 0 }
+    }
+
+    /// From now on everything goes into this file too.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(super) fn record(&mut self, path: &Path) -> io::Result<()> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let bytes = file.metadata()?.len();
+        self.transcript = Some(Transcript { path: path.to_owned(), file, bytes });
+        Ok(())
+    }
+
+    /// The run is over.
+    pub(super) fn stop_recording(&mut self) {
+        self.transcript = None;
+    }
+
+    /// A line of sprint's own, for people.
+    pub(super) fn say(&mut self, text: &str) {
+        let line = format!("\x1b[36m▌\x1b[0m {text}\n");
+        self.put(line.as_bytes());
+    }
+
+    /// A headline of sprint's own.
+    pub(super) fn headline(&mut self, text: &str) {
+        let line = format!("\n\x1b[1;36m▌ {text}\x1b[0m\n");
+        self.put(line.as_bytes());
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(transcript) = &mut self.transcript
+            && let Err(error) = transcript.append(bytes)
+        {
+            tracing::warn!(%error, "the transcript ends here");
+            self.transcript = None;
+        }
+        self.show(bytes);
+    }
+
+    fn show(&mut self, bytes: &[u8]) {
+        let Some(pane) = &self.pane else { return };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match nix::unistd::write(pane, rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => {
+                    // A slow or closed terminal: what it does not take is left out.
+                    self.lost += rest.len() as u64;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Transcript {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.bytes + bytes.len() as u64 > TRANSCRIPT_BYTES_MAX {
+            fs::rename(&self.path, self.path.with_extension("old.log"))?;
+            self.file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
+            self.bytes = 0;
+        }
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+}
+
+/// What programs and gates print.
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let clean = self.filter.clean(bytes);
+        self.put(&clean);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

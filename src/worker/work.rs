@@ -1,0 +1,202 @@
+//! A `work` stage: an agent makes a change in the task's own worktree, and git proves it.
+
+use std::time::Duration;
+
+use super::agent::{Limits, drive};
+use super::brief;
+use super::life::Desk;
+use super::screen::Screen;
+use super::trees::{identity, recipe, set_up};
+use crate::agents::claim;
+use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, decide};
+use crate::config::{Adapter, Retry};
+use crate::domain::ids::{CommitSha, TaskId};
+use crate::domain::pipeline::Proof;
+use crate::domain::report::Report;
+use crate::error::chain;
+use crate::git::durable::{self, RefChange, update_refs};
+use crate::git::leftovers::{self, Author};
+use crate::git::pool::{Origin, Owner, Pool};
+use crate::git::prepare::prepare;
+use crate::git::worktree::Worktree;
+use crate::git::{self, branch, diff};
+use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
+
+/// From SIGTERM to SIGKILL for what a program leaves behind.
+const LEFT_GRACE: Duration = Duration::from_secs(2);
+
+/// Does the run.
+pub(super) fn run(desk: &Desk<'_>, screen: &mut Screen) -> Report {
+    let Some(task) = desk.run.job.task.clone() else {
+        return Report::Errored { reason: "a work stage needs a task".to_owned() };
+    };
+    match attempt(desk, screen, &task) {
+        Ok(report) => report,
+        Err(reason) => Report::Errored { reason },
+    }
+}
+
+/// `Err` is what could not run, for people: not the developer's fault.
+fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report, String> {
+    let adapter = brief::adapter(desk)?.ok_or("the role of a work stage has no agent")?;
+    let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
+    let mut worktree = open_worktree(desk, screen, &pool, task, &adapter)?;
+    let mut setup = |path: &std::path::Path, command: &str| set_up(desk, screen, path, command);
+    prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
+        .map_err(|error| chain(&error))?;
+    let start = worktree.head().map_err(|error| chain(&error))?;
+    let spec = brief::spec(desk, task, &worktree, &adapter)?;
+    screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
+    let timeout = Duration::from_millis(desk.run.job.timeout_ms);
+    let (ending, said) = drive(desk, screen, &spec, Limits { timeout, stall: adapter.stall });
+    if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
+        return Ok(report);
+    }
+    judge(desk, screen, &worktree, task, &start, &ending, &said)
+}
+
+/// The task's worktree on the attempt's branch. A run that continues after an answer finds it as
+/// it was; one that begins again after a death finds it clean, its old contents saved.
+fn open_worktree(
+    desk: &Desk<'_>,
+    screen: &mut Screen,
+    pool: &Pool,
+    task: &TaskId,
+    adapter: &Adapter,
+) -> Result<Worktree, String> {
+    let job = &desk.run.job;
+    let name = branch::task(&job.feature, task, job.attempt);
+    let at = match adapter.retry {
+        Retry::Continue => job.resume_from.as_ref().unwrap_or(&job.base),
+        Retry::Fresh => &job.base,
+    };
+    let identity = identity(desk);
+    let author = Author { identity: &identity, date: job.stamp_s };
+    let owner = Owner::Task { feature: job.feature.clone(), task: task.clone() };
+    // A run of this task that was killed is gone by now, its locks are not.
+    durable::clear_task_locks(&desk.place.repo.common_dir, &job.feature, task)
+        .map_err(|error| chain(&error))?;
+    let acquired = pool.acquire(&owner, at, Some(&name), &author).map_err(|error| chain(&error))?;
+    let worktree = acquired.worktree;
+    let goes_on = brief::continues(desk) || adapter.retry == Retry::Continue;
+    if acquired.origin == Origin::Kept && !goes_on {
+        screen.say("begins this attempt again; what was there is saved");
+        begin_again(desk, &worktree, task, &name, at, &author).map_err(|error| chain(&error))?;
+    }
+    Ok(worktree)
+}
+
+fn begin_again(
+    desk: &Desk<'_>,
+    worktree: &Worktree,
+    task: &TaskId,
+    name: &str,
+    at: &CommitSha,
+    author: &Author<'_>,
+) -> git::Result<()> {
+    let job = &desk.run.job;
+    worktree.clear_stale_locks()?;
+    let saved = leftovers::save(worktree, &job.feature, task, job.attempt, author)?;
+    let head = worktree.head()?;
+    let mut changes = vec![RefChange::Set(branch::head_ref(name), at.clone())];
+    if saved.is_none() && head != *at {
+        changes.push(RefChange::Set(branch::wip_ref(&job.feature, task, job.attempt), head));
+    }
+    update_refs(&desk.place.repo.common_dir, &changes, None)?;
+    worktree.checkout_branch(name)
+}
+
+/// Whatever the program started and left is ended before anything is judged.
+pub(super) fn end_what_is_left(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree) -> Option<Report> {
+    let scope = Scope {
+        leaders: Vec::new(),
+        mark: Some(desk.run.id.to_string()),
+        worktree: Some(worktree.path.clone()),
+    };
+    let processes = match end_tree(&scope, LEFT_GRACE, KILL_WAIT) {
+        Ok(()) => return None,
+        Err(EndError::Survivors(left)) => {
+            left.iter().map(|member| format!("{} {}", member.id.pid, member.name)).collect()
+        }
+        Err(EndError::Proc(error)) => vec![format!("unknown: {error}")],
+    };
+    let survivors: &Vec<String> = &processes;
+    if let Err(error) = pool.quarantine(worktree.number, &survivors.join(", ")) {
+        tracing::error!(%error, "the worktree cannot be quarantined");
+    }
+    Some(Report::Survived { processes })
+}
+
+/// Claims against proof.
+fn judge(
+    desk: &Desk<'_>,
+    screen: &mut Screen,
+    worktree: &Worktree,
+    task: &TaskId,
+    start: &CommitSha,
+    ending: &ProgramEnding,
+    said: &Said,
+) -> Result<Report, String> {
+    let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
+    let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
+    let facts = facts(desk, worktree, start);
+    let needed = if brief::stage(desk)?.proof == Proof::Commit { Needed::Change } else { Needed::Nothing };
+    let identity = identity(desk);
+    let author = Author { identity: &identity, date: desk.run.job.stamp_s };
+    match decide(ending, said, &claims.claims, &facts, needed) {
+        RunOutcome::Done { message, commit_diff } => {
+            if commit_diff {
+                let title = git::candidate::one_line(&desk.run.job.title);
+                leftovers::commit_all(worktree, &format!("{task}: {title}"), &author)
+                    .map_err(|error| chain(&error))?;
+                screen.say("sprint commits what the agent left");
+            }
+            let finished = leftovers::finish(worktree, &desk.run.id).map_err(|error| chain(&error))?;
+            Ok(Report::Worked { head: finished.head, summary: message })
+        }
+        other => {
+            keep(desk, worktree, task, &author);
+            Ok(match other {
+                RunOutcome::Failed { reason } => Report::Failed { reason, feedback: None },
+                RunOutcome::Skipped => {
+                    Report::NothingToDo { reason: "the agent says that there is nothing to do".to_owned() }
+                }
+                RunOutcome::Blocked { question } => Report::Blocked { question },
+                RunOutcome::Interrupted | RunOutcome::Done { .. } => {
+                    Report::Interrupted { reason: "the worker was told to end".to_owned() }
+                }
+            })
+        }
+    }
+}
+
+fn facts(desk: &Desk<'_>, worktree: &Worktree, start: &CommitSha) -> GitFacts {
+    let gone = GitFacts { head: None, new_commit: false, diff: false };
+    if !worktree.path.is_dir() || worktree.repair().is_err() {
+        return gone;
+    }
+    let job = &desk.run.job;
+    let of_task = job.task.as_ref().map_or(Ok(Vec::new()), |task| {
+        durable::clear_task_locks(&desk.place.repo.common_dir, &job.feature, task)
+    });
+    if let Err(error) = worktree.clear_stale_locks().and(of_task) {
+        tracing::warn!(%error, "stale locks of a worktree stay");
+    }
+    let Ok(head) = worktree.head() else { return gone };
+    let repo = &desk.place.repo;
+    let new_commit = head != *start && diff::is_descendant(repo, start, &head).unwrap_or(false);
+    // With an answer the commits may be of the run before the question.
+    let earlier = brief::continues(desk) && head != desk.run.job.base;
+    let diff = leftovers::has_uncommitted(worktree).unwrap_or(false);
+    GitFacts { head: Some(head), new_commit: new_commit || earlier, diff }
+}
+
+/// Uncommitted work is saved before anything else happens to the worktree.
+fn keep(desk: &Desk<'_>, worktree: &Worktree, task: &TaskId, author: &Author<'_>) {
+    let job = &desk.run.job;
+    match leftovers::save(worktree, &job.feature, task, job.attempt, author) {
+        Ok(Some(saved)) => tracing::info!(reference = saved.reference, "uncommitted work is saved"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(error = chain(&error), "uncommitted work stays in the worktree"),
+    }
+}

@@ -1,0 +1,165 @@
+//! `doctor`, `install`, `init` and `attach`: what they need of the machine.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::fixture::{Sprint, command, git, shop, shown, sprint};
+
+/// A directory with these programs, each answering with a line.
+fn programs(home: &Path, names: &[(&str, &str)]) -> String {
+    let bin = home.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    for (name, body) in names {
+        let path = bin.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let git = bin.join("git");
+    if !git.exists() {
+        let path = std::env::var_os("PATH").unwrap();
+        let real =
+            std::env::split_paths(&path).map(|dir| dir.join("git")).find(|file| file.exists()).unwrap();
+        std::os::unix::fs::symlink(real, git).unwrap();
+    }
+    bin.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn doctor_says_what_to_do_about_each_problem() {
+    let (dir, top) = Sprint::empty();
+    std::fs::write(top.join("a.py"), "x = 1\n").unwrap();
+    git(dir.path(), &top, &["add", "."]);
+    git(dir.path(), &top, &["commit", "-qm", "python"]);
+    let tools = [("tmux", "echo tmux 2.9"), ("ruff", "true"), ("mypy", "true"), ("radon", "true")];
+    let bin = programs(dir.path(), &tools);
+    let mut doctor = command(dir.path(), &top, &["doctor"]);
+    doctor.env("PATH", &bin);
+    let shown = shown(doctor.output().unwrap());
+    let head = git(dir.path(), &top, &["rev-parse", "--short=10", "HEAD"]);
+    insta::assert_snapshot!(shown.whole().replace(&head, "HEAD"));
+}
+
+#[test]
+fn doctor_is_content_when_everything_is_there() {
+    let (dir, top) = Sprint::empty();
+    std::fs::write(
+        top.join("sprint.toml"),
+        "[roles.developer]\nagent = \"scripted\"\n[general]\ndisk_free_min = \"1kB\"\n",
+    )
+    .unwrap();
+    let bin = programs(dir.path(), &[("tmux", "echo tmux 3.3a")]);
+    let mut doctor = command(dir.path(), &top, &["doctor", "--json"]);
+    doctor
+        .env("PATH", format!("{bin}:/usr/bin:/bin"))
+        .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.org")])
+        .envs([("GIT_COMMITTER_NAME", "A"), ("GIT_COMMITTER_EMAIL", "a@example.org")]);
+    let shown = shown(doctor.output().unwrap());
+    assert_eq!(shown.exit, 0, "{}", shown.whole());
+    assert!(!shown.out.contains("\"problem\""), "{}", shown.out);
+}
+
+#[test]
+fn install_says_what_is_missing_and_why_it_cannot_be_had() {
+    let (dir, top) = Sprint::empty();
+    let bin = programs(dir.path(), &[("ruff", "true"), ("radon", "true"), ("mypy", "true")]);
+    let run = |args: &[&str], path: &str| {
+        let mut install = command(dir.path(), &top, args);
+        install.env("PATH", path).env("XDG_DATA_HOME", dir.path().join("data"));
+        shown(install.output().unwrap()).whole()
+    };
+    let mut all = run(&["install", "--check"], &bin);
+    all.push_str(&run(&["install"], &bin));
+    // A Python without ensurepip, as Debian has it without python3-venv.
+    programs(
+        dir.path(),
+        &[("python3", "echo 'The virtual environment was not created: ensurepip is not available'; exit 1")],
+    );
+    all.push_str(&run(&["install"], &bin));
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn install_makes_its_environment_and_fetches_what_is_missing() {
+    let (dir, top) = Sprint::empty();
+    // Stands in for Python and pip: makes the environment, and "installs" by making a program.
+    let python = r#"
+if [ "$2" = venv ]; then mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; touch "$4/bin/pip"; exit 0; fi
+here=$(dirname "$0")
+for word in "$@"; do case "$word" in -*|pip|install) ;; *) printf '#!/bin/sh\n' > "$here/$word"; chmod 755 "$here/$word";; esac; done"#;
+    let bin = programs(dir.path(), &[("python3", python), ("ruff", "true")]);
+    let run = |args: &[&str]| {
+        let mut install = command(dir.path(), &top, args);
+        install.env("PATH", format!("{bin}:/usr/bin:/bin")).env("XDG_DATA_HOME", dir.path().join("data"));
+        shown(install.output().unwrap())
+    };
+    let first = run(&["install"]);
+    assert_eq!(first.exit, 0, "{}", first.whole());
+    assert!(first.out.contains("data/sprint/tools/bin/pytest"), "{}", first.out);
+    assert_eq!(run(&["install", "--check"]).exit, 0);
+}
+
+#[test]
+fn attach_refuses_what_does_not_run_and_needs_a_terminal() {
+    let fixture = shop();
+    let mut all = String::new();
+    for args in [
+        &["attach", "reviewer"][..],
+        &["attach", "T005"],
+        &["attach", "T006"],
+        &["attach", "tester"],
+        &["attach", "x"],
+    ] {
+        all.push_str(&format!("$ sprint {}\n{}", args.join(" "), fixture.sprint(args).whole()));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn attach_switches_the_client_of_our_own_server() {
+    let fixture = shop();
+    let bin = programs(fixture.dir.path(), &[("tmux", "echo \"$@\"; echo \"TMUX=$TMUX\"")]);
+    let name = fixture.layout.tmux_name();
+    let socket = sprint::tmux::attach::socket_path(&name);
+    let mut attach = command(fixture.dir.path(), &fixture.top, &["attach", "T005"]);
+    attach.env("PATH", &bin).env("TMUX", format!("{},1,0", socket.display()));
+    let shown = shown(attach.output().unwrap());
+    assert!(shown.out.contains("switch") && shown.out.contains("=developer-4"), "{}", shown.whole());
+    assert!(shown.out.contains(&format!("TMUX={}", socket.display())), "{}", shown.whole());
+}
+
+#[test]
+fn a_foreign_head_is_adopted_or_kept_and_set_back() {
+    use sprint::domain::event::Event;
+    let mut fixture = shop();
+    let home = fixture.dir.path().to_owned();
+    let top = fixture.top.clone();
+    let run = |args: &[&str]| sprint(&home, &top, args);
+    let base = git(&home, &top, &["rev-parse", "HEAD"]);
+    git(&home, &top, &["branch", "sprint/001-shop"]);
+    let feature = fixture.state.features.keys().next().unwrap().clone();
+    let tree = git(&home, &top, &["rev-parse", "HEAD^{tree}"]);
+    let foreign = git(&home, &top, &["commit-tree", &tree, "-p", "HEAD", "-m", "foreign"]);
+    git(&home, &top, &["update-ref", "refs/heads/sprint/001-shop", &foreign]);
+    let found = sprint::domain::ids::CommitSha::parse(&foreign).unwrap();
+    fixture.feed(Event::BranchMoved { feature, found: Some(found) });
+    assert!(fixture.sprint(&["status"]).out.contains("sprint resume --adopt"));
+
+    let adopted = run(&["resume", "--adopt"]);
+    assert_eq!(adopted.exit, 0, "{}", adopted.whole());
+    let restored = run(&["resume", "--restore"]);
+    assert_eq!(restored.exit, 0, "{}", restored.whole());
+    assert_eq!(git(&home, &top, &["rev-parse", "sprint/001-shop"]), base);
+    let kept = git(&home, &top, &["for-each-ref", "--format=%(objectname)", "refs/sprint/foreign/"]);
+    assert_eq!(kept, foreign);
+
+    let stranger = git(&home, &top, &["commit-tree", &tree, "-m", "no relation"]);
+    git(&home, &top, &["update-ref", "refs/heads/sprint/001-shop", &stranger]);
+    let refused = run(&["resume", "--adopt"]);
+    assert!(refused.exit == 4 && refused.err.contains("does not contain what landed"), "{}", refused.whole());
+}
+
+#[test]
+fn an_agent_that_is_in_no_run_is_told_so() {
+    let (dir, top) = Sprint::empty();
+    insta::assert_snapshot!(sprint(dir.path(), &top, &["agent", "done"]).whole());
+}

@@ -1,0 +1,237 @@
+//! `status`, `health` and the lists: their JSON is an interface, their text is read by people.
+
+use crate::fixture::{Sprint, command, shop, shown, sprint};
+
+#[test]
+fn status_as_json() {
+    let sprint = shop();
+    sprint.supervised();
+    insta::assert_snapshot!(sprint.sprint(&["status", "--json"]).whole());
+}
+
+#[test]
+fn status_as_text() {
+    let sprint = shop();
+    sprint.supervised();
+    insta::assert_snapshot!(sprint.sprint(&["status"]).whole());
+}
+
+#[test]
+fn status_without_a_supervisor_says_so() {
+    let sprint = shop();
+    let text = sprint.sprint(&["status"]).out;
+    assert!(text.starts_with("001-shop  stopped  1 of 6 tasks done  no supervisor runs"), "{text}");
+}
+
+#[test]
+fn health_as_json_and_text() {
+    let sprint = shop();
+    let down = sprint.sprint(&["health"]);
+    insta::assert_snapshot!("health_down", down.whole());
+    sprint.supervised();
+    insta::assert_snapshot!("health_healthy", sprint.sprint(&["health", "--json"]).whole());
+    std::fs::write(sprint.top.join("sprint.toml"), "[quality]\ncomplexity_maks = 3\n").unwrap();
+    insta::assert_snapshot!("health_degraded", sprint.sprint(&["health"]).whole());
+}
+
+#[test]
+fn nothing_was_started_yet() {
+    let (dir, top) = Sprint::empty();
+    let run = |args: &[&str]| sprint(dir.path(), &top, args);
+    let mut all = String::new();
+    for args in [
+        &["status"][..],
+        &["status", "--json"],
+        &["task", "list", "--json"],
+        &["queue", "--json"],
+        &["attach", "--json"],
+        &["answer", "--json"],
+        &["events", "--json"],
+        &["task", "show", "T001"],
+        &["answer", "T001", "yes"],
+        &["stop"],
+        &["attach", "reviewer"],
+        &["logs"],
+    ] {
+        all.push_str(&format!("$ sprint {}\n{}\n", args.join(" "), run(args).whole()));
+    }
+    insta::assert_snapshot!(all);
+    assert_eq!(run(&["health", "--json"]).exit, 3);
+}
+
+#[test]
+fn outside_of_a_repository_and_in_a_bare_one() {
+    let dir = tempfile::Builder::new().prefix("sprint-cli-").tempdir().unwrap();
+    let bare = dir.path().join("bare.git");
+    crate::fixture::git(dir.path(), dir.path(), &["init", "-q", "--bare", "bare.git"]);
+    let mut all = sprint(dir.path(), dir.path(), &["status"]).whole();
+    all.push_str(&sprint(dir.path(), &bare, &["health"]).whole());
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn it_works_below_the_checkout_and_in_linked_worktrees() {
+    let fixture = shop();
+    let home = fixture.dir.path();
+    let linked = home.join("linked");
+    crate::fixture::git(home, &fixture.top, &["worktree", "add", "-q", "--detach", linked.to_str().unwrap()]);
+    for cwd in [fixture.top.join("src"), linked, fixture.top.clone()] {
+        let found = sprint(home, &cwd, &["status", "--json"]);
+        assert!(found.out.contains("\"feature\": \"001-shop\""), "{}: {}", cwd.display(), found.whole());
+    }
+}
+
+#[test]
+fn a_worktree_of_ours_with_a_configuration_of_an_agents() {
+    let fixture = shop();
+    let home = fixture.dir.path();
+    let own = fixture.layout.worktrees().join("w1");
+    crate::fixture::git(home, &fixture.top, &["worktree", "add", "-q", "--detach", own.to_str().unwrap()]);
+    std::fs::write(own.join("sprint.toml"), "[general]\nstate_dir = \"/nowhere\"\n").unwrap();
+    let found = sprint(home, &own, &["status", "--json"]);
+    assert!(found.out.contains("\"feature\": \"001-shop\""), "{}", found.whole());
+}
+
+#[test]
+fn lists_and_details() {
+    let sprint = shop();
+    let mut all = String::new();
+    for args in [
+        &["task", "list"][..],
+        &["task", "show", "T004"],
+        &["task", "show", "T002", "--json"],
+        &["task", "diff", "T004"],
+        &["queue"],
+        &["answer"],
+        &["answer", "--json"],
+        &["attach"],
+        &["attach", "--json"],
+        &["events", "--task", "T002"],
+        &["events", "-n", "2", "--json"],
+        &["logs", "T003"],
+        &["logs", "nobody"],
+    ] {
+        all.push_str(&format!("$ sprint {}\n{}\n", args.join(" "), sprint.sprint(args).whole()));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn the_merge_queue_in_its_order() {
+    let mut sprint = shop();
+    for _ in 0..2 {
+        sprint.passed("T003");
+    }
+    sprint.supervised();
+    insta::assert_snapshot!(sprint.sprint(&["queue"]).whole());
+}
+
+#[test]
+fn a_transcript_is_shown_without_its_escapes() {
+    let sprint = shop();
+    let run = sprint.run_of("T003");
+    let text = "one\u{1b}[31m red\u{1b}[0m\n\ttabbed\n\u{1b}]0;title\u{7}end\nhalf";
+    std::fs::write(sprint.layout.transcript(&run.id), text).unwrap();
+    let shown = sprint.sprint(&["logs", "T003"]);
+    assert_eq!(shown.out, "one red\n        tabbed\nend\nhalf\n");
+    assert_eq!(sprint.sprint(&["logs", "-n", "1", run.worker.as_str()]).out, "half\n");
+}
+
+#[test]
+fn a_store_that_is_broken_is_named() {
+    let sprint = shop();
+    drop(sprint.store);
+    let database = sprint.layout.database();
+    for end in ["db-wal", "db-shm"] {
+        std::fs::remove_file(database.with_extension(end)).ok();
+    }
+    std::fs::write(&database, "this is not a database, and long enough to be looked at as one".repeat(100))
+        .unwrap();
+    let run = |args: &[&str]| crate::fixture::sprint(sprint.dir.path(), &sprint.top, args).whole();
+    insta::assert_snapshot!(format!("{}{}", run(&["status"]), run(&["health"])));
+}
+
+#[test]
+fn watch_draws_again_when_it_is_rung() {
+    use std::io::{BufRead as _, BufReader};
+    let mut fixture = shop();
+    fixture.supervised();
+    let mut child = command(fixture.dir.path(), &fixture.top, &["status", "--watch"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("Which currency?")));
+    fixture.request(sprint::domain::event::Request::Answer {
+        task: sprint::domain::ids::TaskId::parse("T002").unwrap(),
+        text: "euro".into(),
+    });
+    sprint::process::doorbell::ring(&fixture.layout.follower_bell(child.id())).unwrap();
+    assert!(lines.any(|line| line.contains("T002  InProgress")), "the second drawing has the answered task");
+    drop(lines);
+    assert!(child.wait().unwrap().success(), "it ends when nobody reads");
+    assert!(!fixture.layout.follower_bell(child.id()).exists());
+}
+
+#[test]
+fn an_environment_without_home_still_shows_something() {
+    let (dir, top) = Sprint::empty();
+    let mut bare = command(dir.path(), &top, &["status"]);
+    bare.env_clear();
+    assert_eq!(shown(bare.output().unwrap()).exit, 0);
+}
+
+/// The page is an interface: its examples have exactly the keys that are printed.
+#[test]
+fn the_page_about_json_has_the_keys_that_are_printed() {
+    let page = include_str!("../../docs/json.md");
+    let blocks: Vec<serde_json::Value> = page
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| serde_json::from_str(rest.split("```").next().unwrap()).unwrap())
+        .collect();
+    let mut fixture = shop();
+    fixture.passed("T003");
+    fixture.passed("T003");
+    fixture.supervised();
+    for (args, written) in [(["status", "--json"], &blocks[0]), (["health", "--json"], &blocks[1])] {
+        let printed: serde_json::Value = serde_json::from_str(&fixture.sprint(&args).out).unwrap();
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        keys("", written, &mut here);
+        keys("", &printed, &mut there);
+        // A list that is empty on one side has no keys to compare.
+        let lists = |keys: &[String]| {
+            keys.iter().filter_map(|key| in_list(key)).collect::<std::collections::BTreeSet<_>>()
+        };
+        let (ours, theirs) = (lists(&here), lists(&there));
+        here.retain(|key| in_list(key).is_none_or(|list| theirs.contains(&list)));
+        there.retain(|key| in_list(key).is_none_or(|list| ours.contains(&list)));
+        here.sort();
+        there.sort();
+        assert_eq!(here, there, "{args:?}");
+    }
+}
+
+/// The list that a key is in.
+fn in_list(key: &str) -> Option<String> {
+    key.rsplit_once("[]").map(|(list, _)| list.to_owned())
+}
+
+/// The paths of all keys, lists as `name[]` by their first entry.
+fn keys(path: &str, value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let path = format!("{path}.{key}");
+                found.push(path.clone());
+                keys(&path, value, found);
+            }
+        }
+        serde_json::Value::Array(list) => {
+            if let Some(first) = list.first() {
+                keys(&format!("{path}[]"), first, found);
+            }
+        }
+        _ => {}
+    }
+}

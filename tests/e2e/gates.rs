@@ -1,0 +1,116 @@
+//! Gates of every kind: what blocks, what is only told, and what could not run.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{World, task_row};
+
+/// The first attempt writes `bad`, the second `good`.
+const LEARNS: &str =
+    "[ $SPRINT_ATTEMPT = 1 ] && echo bad >> a.txt || echo good >> a.txt\ngit add -A; git commit -qm a";
+
+fn world(gate: &str) -> World {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
+    world.file("a.txt", "begin\n");
+    world.agent(LEARNS);
+    world.gate("words", gate);
+    world
+}
+
+fn done(world: &World) {
+    world.configure();
+    world.commit("base");
+}
+
+const SARIF: &str = r#"at=$(grep -n bad a.txt | head -1 | cut -d: -f1)
+if [ -n "$at" ]; then r='{"ruleId":"w1","level":"error","message":{"text":"a bad word"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.txt"},"region":{"startLine":'$at'}}}]}'; fi
+echo '{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"words"}},"results":['"$r"']}]}'"#;
+
+const JUNIT: &str = r#"if grep -q bad a.txt; then f='<failure message="a bad word">no</failure>'; n=1; else n=0; fi
+echo '<?xml version="1.0"?><testsuites><testsuite name="s" tests="1" failures="'$n'"><testcase classname="c" name="words">'"$f"'</testcase></testsuite></testsuites>'
+exit $n"#;
+
+#[test]
+fn every_parser_blocks_a_red_attempt() {
+    for (parser, gate) in [
+        ("regex", "grep -nH bad a.txt || true"),
+        ("sarif", SARIF),
+        ("junit", JUNIT),
+        ("exit-code", "! grep -q bad a.txt"),
+    ] {
+        let mut world = world(gate);
+        world.set("gate.words.parser", &format!("\"{parser}\""));
+        if parser == "regex" {
+            world.set("gate.words.pattern", "'^(?P<path>[^:]+):(?P<line>\\d+):(?P<message>.*)$'");
+        }
+        done(&world);
+        world.start().expect(0);
+        assert_eq!(world.landed(), "T001:2", "{parser}");
+    }
+}
+
+#[test]
+fn what_the_base_had_does_not_block_in_mode_new_and_report_never_does() {
+    for (mode, base, landed) in [("new", "bad\n", "T001:2"), ("report", "begin\n", "T001:1")] {
+        let mut world = world("grep -nH bad a.txt || true");
+        world.file("a.txt", base);
+        world.set("gate.words.parser", "\"regex\"");
+        world.set("gate.words.pattern", "'^(?P<path>[^:]+):(?P<line>\\d+):(?P<message>.*)$'");
+        world.set("gate.words.mode", &format!("\"{mode}\""));
+        done(&world);
+        world.start().expect(0);
+        assert_eq!(world.landed(), landed, "{mode}");
+    }
+}
+
+#[test]
+fn a_gate_that_cannot_run_is_repeated_and_then_the_operators() {
+    let world = world(
+        "grep -q begin a.txt; [ \"$(git log --oneline | wc -l)\" = 1 ] || [ -e $W/mended ] || exit 127",
+    );
+    done(&world);
+    let began = Instant::now();
+    world.start().expect(1);
+    assert!(began.elapsed() >= Duration::from_secs(70), "10 + 20 + 40 s: {:?}", began.elapsed());
+    world.assert_nothing_left();
+    let status = world.status();
+    assert_eq!(task_row(&status, "T001")["state"], "Waiting", "{status:#}");
+    assert_eq!(status["needs_you"][0]["kind"], "operator", "{status:#}");
+    world.touch("mended");
+    world.sprint(&["task", "retry", "T001"]).expect(0);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1", "the gate was repeated, not the work");
+}
+
+#[test]
+fn a_base_that_cannot_be_gated_is_an_environment_that_is_broken() {
+    let mut world = world("exit 126");
+    done(&world);
+    let shown = world.start().expect(3);
+    assert!(shown.stdout.contains("words"), "{}", shown.stdout);
+    world.assert_nothing_left();
+    assert!(world.git(&["branch", "--list", "sprint/*"]).is_empty(), "nothing was begun");
+    world.gate("words", "true");
+    world.commit("mended");
+    world.start().expect(0);
+}
+
+#[test]
+fn gates_of_all_stages_run_on_the_tree_that_lands() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n");
+    world.agent("echo $1 > $1.txt; git add -A; git commit -qm $1");
+    for (name, stage) in [("one", "InReview"), ("two", "InTests"), ("three", "InDocs")] {
+        world.gate(name, &format!("echo {name} $(git rev-parse HEAD^{{tree}}) >> $W/gated"));
+        world.set(&format!("gate.{name}.stage"), &format!("\"{stage}\""));
+    }
+    done(&world);
+    world.start().expect(0);
+    let gated = world.read("gated");
+    for commit in world.git(&["rev-list", "--first-parent", "main..sprint/001-demo"]).lines() {
+        let tree = world.git(&["rev-parse", &format!("{commit}^{{tree}}")]);
+        for name in ["one", "two", "three"] {
+            assert!(gated.contains(&format!("{name} {tree}")), "{name} never judged {tree}: {gated}");
+        }
+    }
+}

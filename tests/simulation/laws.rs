@@ -1,0 +1,196 @@
+//! What must hold after every step, whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sprint::domain::draft::Step;
+use sprint::domain::event::{Envelope, Event};
+use sprint::domain::ids::TaskId;
+use sprint::domain::pipeline::StageKind;
+use sprint::domain::plan::{ParkedPolicy, waits_for};
+use sprint::domain::schedule::progress_of;
+use sprint::domain::state::{Feature, Mode, RunStatus, State};
+use sprint::domain::task::{Status, Task, TaskKey};
+use sprint::domain::worker::Life;
+
+use crate::plans::ATTEMPTS;
+
+pub fn check(
+    before: &State,
+    envelope: &Envelope,
+    step: &Step,
+    after: &State,
+    retries: &BTreeMap<TaskKey, u32>,
+) {
+    assignments_need_a_running_sprint(step, after);
+    a_stale_token_changes_nothing(before, envelope, step);
+    runs_workers_and_tasks_agree(after);
+    for feature in after.features.values() {
+        one_of_a_convoy_in_flight(feature, after);
+        one_landing_at_a_time(feature, after);
+        attempts_are_bounded(feature, after, retries);
+    }
+    for row in &step.tasks {
+        let (Some(old), Some(new)) = (&row.before, &row.after) else { continue };
+        if old.status == Status::ToDo && new.in_flight() {
+            what_begins_may_begin(new, before, after);
+        }
+        what_is_done_stays_done(old, new, envelope);
+    }
+}
+
+fn assignments_need_a_running_sprint(step: &Step, after: &State) {
+    let assigned = step.runs.iter().any(|row| row.before.is_none());
+    assert!(!assigned || after.sprint.mode == Mode::Running, "assigned while {:?}", after.sprint.mode);
+}
+
+fn a_stale_token_changes_nothing(before: &State, envelope: &Envelope, step: &Step) {
+    let Event::RunReported { run, token, .. } = &envelope.event else { return };
+    if before.runs.get(run).is_some_and(|run| run.token == *token) {
+        return;
+    }
+    // The scheduler may use the moment for what was due anyway; the run itself is as it was.
+    assert!(
+        step.runs.iter().all(|row| row.before.as_ref().is_none_or(|old| old.id != *run)),
+        "a stale report ended a run"
+    );
+}
+
+fn runs_workers_and_tasks_agree(state: &State) {
+    let mut of_task = BTreeSet::new();
+    for run in state.runs.values() {
+        let owner = &state.workers[&run.worker];
+        assert_eq!(owner.life.run(), Some(&run.id), "{} does not have its run", owner.name);
+        let Some(task) = &run.job.task else { continue };
+        let key = TaskKey { feature: run.job.feature.clone(), id: task.clone() };
+        assert!(of_task.insert(key.clone()), "two runs of {task}");
+        let has_it = matches!(&state.tasks[&key].status, Status::Running { run: id } if *id == run.id);
+        assert_eq!(has_it, run.status == RunStatus::Active, "{task} and its run disagree");
+    }
+    for worker in state.workers.values() {
+        if let Life::Busy { run, .. } = &worker.life {
+            assert!(state.runs.contains_key(run), "{} is busy with nothing", worker.name);
+        }
+    }
+    for task in state.tasks.values() {
+        if let Status::Running { run } = &task.status {
+            assert!(state.runs.contains_key(run), "{} runs nowhere", task.key.id);
+        }
+    }
+}
+
+fn one_of_a_convoy_in_flight(feature: &Feature, state: &State) {
+    for convoy in &feature.frozen.plan.convoys {
+        let key = |id: &_| TaskKey { feature: feature.id.clone(), id: Clone::clone(id) };
+        let flying: Vec<_> = convoy.iter().filter(|id| state.tasks[&key(id)].in_flight()).collect();
+        assert!(flying.len() <= 1, "{flying:?} are in flight at once");
+    }
+}
+
+fn one_landing_at_a_time(feature: &Feature, state: &State) {
+    let runs = state
+        .runs
+        .values()
+        .filter(|run| run.job.feature == feature.id && run.job.kind == StageKind::Land)
+        .count();
+    let moving =
+        state.tasks_of(&feature.id).filter(|task| matches!(task.status, Status::Landing { .. })).count();
+    assert!(runs + moving <= 1, "{runs} entries are gated and {moving} move the branch");
+}
+
+fn attempts_are_bounded(feature: &Feature, state: &State, retries: &BTreeMap<TaskKey, u32>) {
+    for task in state.tasks_of(&feature.id) {
+        assert!(task.failures <= ATTEMPTS, "{} failed {} times", task.key.id, task.failures);
+        let most = ATTEMPTS * (1 + retries.get(&task.key).copied().unwrap_or(0));
+        assert!(task.attempt <= most, "{} is at attempt {} of {most}", task.key.id, task.attempt);
+    }
+}
+
+fn what_begins_may_begin(task: &Task, before: &State, after: &State) {
+    let feature = &after.features[&task.key.feature];
+    let frozen = &feature.frozen;
+    for id in frozen.plan.predecessors(&task.key.id) {
+        let other = &after.tasks[&TaskKey { feature: feature.id.clone(), id: id.clone() }];
+        let let_go = frozen.policy.parked == ParkedPolicy::Continue && other.status == Status::Parked;
+        assert!(other.closed() || let_go, "{} begins before {id}", task.key.id);
+    }
+    assert_eq!(
+        open_before(feature, &task.key.id, after),
+        Vec::<TaskId>::new(),
+        "{} begins too early",
+        task.key.id
+    );
+    let flying = |state: &State| {
+        let tasks = state.tasks_of(&feature.id);
+        tasks.filter(|task| task.in_flight() && !matches!(task.status, Status::Waiting { .. })).count()
+    };
+    let room = usize::try_from(frozen.policy.max_in_flight).unwrap();
+    assert!(flying(after) <= room.max(flying(before)), "more than {room} in flight");
+}
+
+fn what_is_done_stays_done(old: &Task, new: &Task, envelope: &Envelope) {
+    if matches!(old.status, Status::Done { .. }) {
+        assert_eq!(old.status, new.status, "{} was done: {:?}", old.key.id, envelope.event);
+    }
+    if matches!(new.status, Status::Done { .. }) && !matches!(old.status, Status::Done { .. }) {
+        assert!(matches!(old.status, Status::Landing { .. }), "{} is done without landing", old.key.id);
+    }
+}
+
+/// At the end every feature is over or rests, and whatever is open has a reason to be.
+pub fn at_rest(state: &State) {
+    for feature in state.features.values() {
+        assert!(!feature.is_current(), "{} goes on: {:?}", feature.id, feature.status);
+        for task in state.tasks_of(&feature.id).filter(|task| !task.closed()) {
+            assert!(
+                has_reason(feature, task, state),
+                "{} is {:?} without a reason: {}",
+                task.key.id,
+                task.status,
+                picture(state)
+            );
+        }
+    }
+}
+
+fn picture(state: &State) -> String {
+    let tasks = state
+        .tasks
+        .values()
+        .map(|t| format!("{}/{} {:?} {:?} {}\n", t.key.feature, t.key.id, t.status, t.stage, t.reason));
+    let features =
+        state.features.values().map(|f| format!("{} {:?} halted {:?}\n", f.id, f.status, f.halted));
+    let workers = state.workers.values().map(|w| format!("{} {:?}\n", w.name, w.life));
+    format!(
+        "{:?}\n{}{}{}",
+        state.sprint,
+        features.collect::<String>(),
+        tasks.collect::<String>(),
+        workers.collect::<String>()
+    )
+}
+
+fn has_reason(feature: &Feature, task: &Task, state: &State) -> bool {
+    match &task.status {
+        Status::Parked | Status::Waiting { .. } => true,
+        // While landing is halted, what waits for it fills the places in flight.
+        Status::ToDo => feature.head.is_none() || feature.halted.is_some() || is_held(feature, task, state),
+        Status::Ready => feature.halted.is_some(),
+        other => panic!("{} is {other:?} at rest", task.key.id),
+    }
+}
+
+/// What the task waits for and is not over.
+fn open_before(feature: &Feature, id: &TaskId, state: &State) -> Vec<TaskId> {
+    let progress =
+        |id: &TaskId| progress_of(&state.tasks[&TaskKey { feature: feature.id.clone(), id: id.clone() }]);
+    waits_for(&feature.frozen.plan, id, &progress, feature.frozen.policy.parked)
+}
+
+/// Something before it, or of its convoy, is open.
+fn is_held(feature: &Feature, task: &Task, state: &State) -> bool {
+    let of = |id: &_| &state.tasks[&TaskKey { feature: feature.id.clone(), id: Clone::clone(id) }];
+    let plan = &feature.frozen.plan;
+    let before = !open_before(feature, &task.key.id, state).is_empty();
+    let convoy = plan.convoys.iter().find(|convoy| convoy.contains(&task.key.id));
+    before || convoy.is_some_and(|convoy| convoy.iter().any(|id| of(id).in_flight()))
+}

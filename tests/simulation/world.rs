@@ -1,0 +1,578 @@
+//! The outside of a supervisor: processes, the branch, people, time. Everything that it does is
+//! decided by a stream of numbers, so that a schedule can be shrunk and repeated.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sprint::domain::draft::Step;
+use sprint::domain::effect::Effect;
+use sprint::domain::event::{Envelope, Event, ForeignBranch, NewFeature, Now, Request};
+use sprint::domain::gate::Verdict;
+use sprint::domain::ids::{CommitSha, FeatureId, GateName, RunId, TaskId, Token, WorkerName};
+use sprint::domain::pipeline::StageKind;
+use sprint::domain::report::{Candidate, GateRecord, Report};
+use sprint::domain::state::{Job, Mode, Run, State};
+use sprint::domain::step::step;
+use sprint::domain::task::{Status, TaskKey, WaitKind};
+use sprint::domain::worker::{Life, ProcRef};
+
+use crate::laws;
+use crate::plans::sha;
+
+/// The numbers that decide; zeros when they are used up.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    numbers: Vec<u16>,
+    at: usize,
+}
+
+impl Choices {
+    pub fn new(numbers: Vec<u16>) -> Self {
+        Self { numbers, at: 0 }
+    }
+
+    pub fn left(&self) -> bool {
+        self.at < self.numbers.len()
+    }
+
+    fn next(&mut self) -> usize {
+        let number = self.numbers.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        usize::from(number)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.next() % limit.max(1)
+    }
+
+    /// True in so many of a thousand cases; never when the numbers are used up.
+    pub fn chance(&mut self, permille: usize) -> bool {
+        self.left() && self.next() % 1000 < permille
+    }
+}
+
+/// What can happen next.
+#[derive(Debug, Clone)]
+enum Action {
+    Register(WorkerName),
+    Report(RunId),
+    Die(WorkerName),
+    Clear(RunId),
+    Outbox(usize),
+    Tick,
+    Person,
+    Crash,
+    Stale(RunId),
+    Foreign,
+}
+
+pub struct World {
+    pub state: State,
+    pub now_ms: u64,
+    pub choices: Choices,
+    /// Every event with what it changed.
+    pub log: Vec<(Envelope, Step)>,
+    pub branches: BTreeMap<FeatureId, CommitSha>,
+    /// What landed, in order.
+    pub landed: Vec<(FeatureId, TaskId)>,
+    pub retries: BTreeMap<TaskKey, u32>,
+    pub replies: BTreeMap<i64, (u8, String)>,
+    pub shut_down: bool,
+    processes: BTreeMap<WorkerName, ProcRef>,
+    clears: BTreeSet<RunId>,
+    outbox: Vec<Effect>,
+    next: u64,
+    request: i64,
+    epoch: u64,
+    /// Whether things may go wrong.
+    pub faults: bool,
+    /// Whether the laws are checked; where only time matters they are not.
+    pub lawful: bool,
+}
+
+impl World {
+    pub fn new(choices: Choices) -> Self {
+        Self {
+            state: State::default(),
+            now_ms: 1_000_000,
+            choices,
+            log: Vec::new(),
+            branches: BTreeMap::new(),
+            landed: Vec::new(),
+            retries: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            shut_down: false,
+            processes: BTreeMap::new(),
+            clears: BTreeSet::new(),
+            outbox: Vec::new(),
+            next: 1_000,
+            request: 0,
+            epoch: 0,
+            faults: true,
+            lawful: true,
+        }
+    }
+
+    pub fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn commit(&mut self) -> CommitSha {
+        let number = self.number();
+        sha(number)
+    }
+
+    /// One event through `step`; the laws are checked, and the effects are on their way.
+    pub fn apply(&mut self, event: Event) {
+        let number = self.number();
+        let now =
+            Now { wall_ms: i64::try_from(self.now_ms).unwrap() + 1_700_000_000_000, mono_ms: self.now_ms };
+        let envelope = Envelope { now, entropy: format!("{number:064x}"), event };
+        let done = step(&self.state, &envelope);
+        let before = self.state.clone();
+        self.state.apply(&done);
+        for reply in &done.replies {
+            self.replies.insert(reply.id, (reply.exit, reply.message.clone()));
+        }
+        if self.lawful {
+            laws::check(&before, &envelope, &done, &self.state, &self.retries);
+        }
+        for effect in &done.effects {
+            self.dispatch(effect);
+        }
+        self.log.push((envelope, done));
+    }
+
+    pub fn request(&mut self, request: Request) -> (u8, String) {
+        if let Request::TaskRetry { task } = &request {
+            for feature in self.state.features.keys() {
+                *self.retries.entry(TaskKey { feature: feature.clone(), id: task.clone() }).or_default() += 1;
+            }
+        }
+        self.request += 1;
+        let id = self.request;
+        self.apply(Event::Request { id, request });
+        self.replies[&id].clone()
+    }
+
+    /// `sprint start`: asks the supervisor that runs, or starts one that finds the request.
+    pub fn start(&mut self, feature: NewFeature) -> (u8, String) {
+        let request = Request::Start { feature: Box::new(feature) };
+        if self.epoch > 0 && !self.shut_down {
+            return self.request(request);
+        }
+        self.boot_with(false, Some(request));
+        self.replies[&self.request].clone()
+    }
+
+    fn dispatch(&mut self, effect: &Effect) {
+        match effect {
+            Effect::ClearRun { run, .. } => {
+                self.clears.insert(run.clone());
+            }
+            Effect::EndWorker { worker, proc } => {
+                if self.processes.get(worker) == Some(proc) {
+                    self.processes.remove(worker);
+                }
+            }
+            Effect::Shutdown { .. } => self.shut_down = true,
+            Effect::SpawnWorker { .. } | Effect::Wake { .. } => {}
+            durable => {
+                assert!(durable.is_durable());
+                self.outbox.push(durable.clone());
+            }
+        }
+    }
+
+    pub fn proc_of(&self, worker: &WorkerName) -> Option<ProcRef> {
+        self.processes.get(worker).cloned()
+    }
+
+    pub fn register(&mut self, worker: &WorkerName) {
+        let pid = u32::try_from(self.number()).unwrap();
+        let proc = ProcRef { boot: "boot".to_owned(), pid, start: 7 };
+        self.processes.insert(worker.clone(), proc.clone());
+        self.apply(Event::WorkerStarted { worker: worker.clone(), proc, pane: Some(format!("%{pid}")) });
+    }
+
+    pub fn kill(&mut self, worker: &WorkerName, with_server: bool) {
+        let Some(proc) = self.processes.remove(worker) else { return };
+        self.apply(Event::WorkerDied { worker: worker.clone(), proc: Some(proc), with_server });
+    }
+
+    /// What the worker of a run says when all is well.
+    pub fn good_report(&mut self, run: &Run) -> Report {
+        let job = &run.job;
+        match job.kind {
+            StageKind::Work => Report::Worked { head: self.commit(), summary: "done".to_owned() },
+            StageKind::Check if job.task.is_none() => checked(Verdict::Pass, None),
+            StageKind::Check => {
+                let candidate = self.candidate(job, false);
+                checked(Verdict::Pass, Some(candidate))
+            }
+            StageKind::Land => {
+                let candidate = self.candidate(job, true);
+                let gates = vec![record("unit", Verdict::Pass, &candidate.tree)];
+                Report::Landable { candidate, gates }
+            }
+            StageKind::Wait => panic!("nobody is assigned to a wait stage"),
+        }
+    }
+
+    /// The one that was judged before, or a new one: at Merging also when the head has moved.
+    fn candidate(&mut self, job: &Job, current: bool) -> Candidate {
+        match &job.candidate {
+            Some(old) if !current || old.base == job.base => old.clone(),
+            _ => Candidate {
+                commit: self.commit(),
+                tree: self.commit(),
+                base: job.base.clone(),
+                head: job.head.clone().unwrap_or_else(|| job.base.clone()),
+            },
+        }
+    }
+
+    fn report_of(&mut self, run: &Run) -> Report {
+        let good = self.good_report(run);
+        if !self.faults {
+            return good;
+        }
+        let text = "chance".to_owned();
+        match self.choices.below(36) {
+            0 => Report::Failed { reason: text, feedback: None },
+            1 => Report::Errored { reason: text },
+            2 => Report::Blocked { question: text },
+            3 => Report::Interrupted { reason: text },
+            4 => Report::NothingToDo { reason: text },
+            5 => Report::Survived { processes: vec!["7 sleep".to_owned()] },
+            6 => checked(Verdict::Fail, None),
+            7 => checked(Verdict::Error, None),
+            // A worker that lies: what it says must not land anything.
+            8 => checked(Verdict::Pass, None),
+            9 => Report::Worked { head: self.commit(), summary: text },
+            10 => match good {
+                Report::Landable { candidate, .. } => Report::Landable { candidate, gates: Vec::new() },
+                other => other,
+            },
+            11 => match good {
+                Report::Landable { candidate, gates } => {
+                    Report::Landable { candidate: Candidate { tree: self.commit(), ..candidate }, gates }
+                }
+                other => other,
+            },
+            _ => good,
+        }
+    }
+
+    pub fn report(&mut self, run: &Run, report: Report) {
+        self.apply(Event::RunReported { run: run.id.clone(), token: run.token.clone(), report });
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for worker in self.state.workers.values() {
+            let living = self.processes.get(&worker.name) == worker.life.proc();
+            match &worker.life {
+                Life::Starting { .. } => actions.push(Action::Register(worker.name.clone())),
+                Life::Busy { run, .. } if living => actions.push(Action::Report(run.clone())),
+                Life::Idle { .. } | Life::Busy { .. } | Life::Ending { .. } if !living => {
+                    actions.push(Action::Die(worker.name.clone()));
+                }
+                _ => {}
+            }
+        }
+        actions.extend(self.clears.iter().cloned().map(Action::Clear));
+        actions.extend((0..self.outbox.len()).map(Action::Outbox));
+        actions
+    }
+
+    /// One thing happens. Returns whether there was one.
+    pub fn turn(&mut self) -> bool {
+        if self.shut_down && self.faults {
+            self.end();
+            return true;
+        }
+        if self.shut_down {
+            return false;
+        }
+        let mut actions = self.actions();
+        if self.faults {
+            let run = self.state.runs.keys().next().cloned();
+            actions.extend(run.map(Action::Stale));
+            let workers: Vec<_> = self.processes.keys().cloned().collect();
+            if !workers.is_empty() && self.choices.chance(60) {
+                actions = vec![Action::Die(workers[self.choices.below(workers.len())].clone())];
+            } else if self.choices.chance(80) {
+                actions = vec![Action::Person];
+            } else if self.choices.chance(30) {
+                actions = vec![Action::Crash];
+            } else if self.choices.chance(20) {
+                actions = vec![Action::Foreign];
+            }
+            actions.push(Action::Tick);
+        } else if actions.is_empty() && self.state.next_due().is_some() {
+            actions.push(Action::Tick);
+        }
+        if actions.is_empty() {
+            return false;
+        }
+        let at = self.choices.below(actions.len());
+        self.act(actions.swap_remove(at));
+        true
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Register(worker) => self.register_or_not(&worker),
+            Action::Report(run) => self.report_run(&run),
+            Action::Die(worker) => self.die(&worker),
+            Action::Clear(run) => {
+                self.clears.remove(&run);
+                let survivors =
+                    if self.faults && self.choices.chance(100) { vec!["9 x".to_owned()] } else { Vec::new() };
+                self.apply(Event::RunCleared { run, survivors });
+            }
+            Action::Outbox(at) => self.carry_out(at),
+            Action::Tick => self.tick(),
+            Action::Person => self.person(),
+            Action::Crash => self.boot(true),
+            Action::Stale(run) => {
+                let token = Token::parse(&"a".repeat(64)).unwrap();
+                let report = Report::Failed { reason: "stale".to_owned(), feedback: None };
+                self.apply(Event::RunReported { run, token, report });
+            }
+            Action::Foreign => self.foreign(),
+        }
+    }
+
+    fn register_or_not(&mut self, worker: &WorkerName) {
+        if self.faults && self.choices.chance(80) {
+            self.apply(Event::SpawnFailed { worker: worker.clone(), reason: "no pane".to_owned() });
+        } else {
+            self.register(worker);
+        }
+    }
+
+    fn report_run(&mut self, id: &RunId) {
+        let Some(run) = self.state.runs.get(id).cloned() else { return };
+        let report = self.report_of(&run);
+        self.report(&run, report);
+    }
+
+    fn die(&mut self, name: &WorkerName) {
+        let proc = self.state.workers.get(name).and_then(|worker| worker.life.proc().cloned());
+        self.processes.remove(name);
+        let with_server = self.faults && self.choices.chance(200);
+        self.apply(Event::WorkerDied { worker: name.clone(), proc, with_server });
+    }
+
+    /// The clock goes to the next moment that matters, or somewhere before.
+    fn tick(&mut self) {
+        let due = self.state.next_due();
+        let step = if self.faults { u64::try_from(self.choices.below(30_000)).unwrap() } else { u64::MAX };
+        self.now_ms = match due {
+            Some(due) => due.max(self.now_ms).min(self.now_ms.saturating_add(step)),
+            None => self.now_ms + step.min(1_000),
+        };
+        self.apply(Event::TimePassed);
+        assert!(
+            self.state.next_due().is_none_or(|due| due > self.now_ms),
+            "it would spin: {:#?}",
+            self.state
+        );
+    }
+
+    fn carry_out(&mut self, at: usize) {
+        match self.outbox.remove(at) {
+            Effect::BeginFeature { feature, base } => {
+                if self.faults && self.choices.chance(50) {
+                    let reason = "no".to_owned();
+                    return self.apply(Event::FeatureRefused { feature, reason });
+                }
+                self.branches.insert(feature.clone(), base.clone());
+                self.apply(Event::FeatureBegun { feature, head: base });
+            }
+            Effect::MoveRef { entry, feature, task, old, new } => {
+                self.move_ref(entry, &feature, task, &old, new);
+            }
+            Effect::Tidy { .. } | Effect::FinishFeature { .. } => {}
+            other => panic!("{other:?} does not go through the outbox"),
+        }
+    }
+
+    fn move_ref(&mut self, entry: RunId, feature: &FeatureId, task: TaskId, old: &CommitSha, new: CommitSha) {
+        if self.faults && self.choices.chance(100) {
+            let reason = "checked out".to_owned();
+            return self.apply(Event::RefRefused { entry, reason, busy: true });
+        }
+        let at = self.branches[feature].clone();
+        if at != *old {
+            let reason = "somebody moved it".to_owned();
+            return self.apply(Event::RefRefused { entry, reason, busy: false });
+        }
+        assert!(!self.landed.contains(&(feature.clone(), task.clone())), "{task} lands twice");
+        self.branches.insert(feature.clone(), new.clone());
+        self.landed.push((feature.clone(), task));
+        self.apply(Event::RefMoved { entry });
+        assert_eq!(self.state.features[feature].head, Some(new), "the head is what landed last");
+    }
+
+    fn foreign(&mut self) {
+        let Some(feature) = self.branches.keys().next().cloned() else { return };
+        if !self.faults || self.outbox.iter().any(|effect| matches!(effect, Effect::MoveRef { .. })) {
+            return;
+        }
+        let found = self.commit();
+        self.branches.insert(feature.clone(), found.clone());
+        if self.choices.chance(500) {
+            self.apply(Event::BranchMoved { feature, found: Some(found) });
+        }
+    }
+
+    fn person(&mut self) {
+        let keys: Vec<TaskKey> = self.state.tasks.keys().cloned().collect();
+        if keys.is_empty() {
+            return;
+        }
+        let key = keys[self.choices.below(keys.len())].clone();
+        let task = key.id.clone();
+        let request = match self.choices.below(14) {
+            0 => Request::TaskSkip { task },
+            1 => Request::TaskStop { task },
+            2..4 => Request::TaskRetry { task },
+            4 => Request::Pause,
+            5..7 => return self.resume(),
+            7 => Request::Stop { now: self.choices.chance(500), limit_ms: 20_000 },
+            8 => Request::Approve { task },
+            9 => Request::Reject { task, reason: "no".to_owned() },
+            10 => self.reload(),
+            _ => self.waiting_answer().unwrap_or(Request::Answer { task, text: "yes".to_owned() }),
+        };
+        self.request(request);
+    }
+
+    fn reload(&mut self) -> Request {
+        let current = self.state.current().or(self.state.features.values().next()).unwrap();
+        let mut policy = current.frozen.policy.clone();
+        policy.config = format!("c{}", self.next);
+        Request::Reload { policy: Box::new(policy) }
+    }
+
+    fn waiting_answer(&self) -> Option<Request> {
+        let asks = |status: &Status| matches!(status, Status::Waiting { wait: WaitKind::Answer, .. });
+        let task = self.state.tasks.values().find(|task| asks(&task.status))?;
+        Some(Request::Answer { task: task.key.id.clone(), text: "yes".to_owned() })
+    }
+
+    /// Goes on; a moved branch is adopted or set back.
+    pub fn resume(&mut self) {
+        let halted =
+            self.state.features.values().find(|feature| feature.halted.is_some()).map(|row| row.id.clone());
+        let branch = halted.map(|feature| {
+            let head = self.branches.get(&feature).cloned();
+            match head {
+                Some(head) if self.faults && self.choices.chance(500) => ForeignBranch::Adopted { head },
+                _ => {
+                    let ours = self.state.features[&feature].head.clone().unwrap();
+                    self.branches.insert(feature, ours);
+                    ForeignBranch::Restored
+                }
+            }
+        });
+        self.request(Request::Resume { branch });
+    }
+
+    /// The supervisor ended in order: its workers are interrupted, then gone.
+    fn end(&mut self) {
+        let busy: Vec<Run> = self.state.runs.values().cloned().collect();
+        for run in busy {
+            if self.processes.contains_key(&run.worker) {
+                self.report(&run, Report::Interrupted { reason: "stop".to_owned() });
+            }
+        }
+        for worker in self.processes.keys().cloned().collect::<Vec<_>>() {
+            self.kill(&worker, false);
+        }
+        for run in std::mem::take(&mut self.clears) {
+            self.apply(Event::RunCleared { run, survivors: Vec::new() });
+        }
+        while !self.outbox.is_empty() {
+            self.carry_out(0);
+        }
+        if self.faults {
+            self.restart();
+        }
+    }
+
+    /// `sprint start` again.
+    pub fn restart(&mut self) {
+        self.boot(false);
+    }
+
+    /// A supervisor begins. After a crash, some workers go on and some are gone; what the outbox
+    /// has is done again, the rest is read off the state.
+    fn boot(&mut self, crashed: bool) {
+        self.boot_with(crashed, None);
+    }
+
+    pub fn boot_with(&mut self, crashed: bool, request: Option<Request>) {
+        self.shut_down = false;
+        self.epoch += 1;
+        self.apply(Event::SupervisorStarted { epoch: self.epoch, rebooted: false });
+        if let Some(request) = request {
+            self.request(request);
+        }
+        if crashed && self.choices.chance(300) {
+            self.processes.clear();
+        }
+        for run in self.state.runs.values().cloned().collect::<Vec<_>>() {
+            // It finished meanwhile: its report waits in the inbox.
+            if crashed && self.processes.contains_key(&run.worker) && self.choices.chance(300) {
+                let report = self.report_of(&run);
+                self.report(&run, report);
+            }
+        }
+        for worker in self.state.workers.values().cloned().collect::<Vec<_>>() {
+            let proc = worker.life.proc().cloned();
+            let starting = matches!(worker.life, Life::Starting { .. });
+            let gone = proc.is_some() && self.processes.get(&worker.name) != proc.as_ref();
+            if starting || gone {
+                self.apply(Event::WorkerDied { worker: worker.name.clone(), proc, with_server: true });
+            }
+            if let Life::Clearing { run } = &worker.life {
+                self.clears.insert(run.clone());
+            }
+        }
+        self.apply(Event::Recovered);
+    }
+
+    /// Nothing goes wrong any more: the person resumes what is paused or halted, and starts again
+    /// what stopped, once; then everything must come to an end.
+    pub fn calm(&mut self) {
+        self.faults = false;
+        for _ in 0..2 {
+            if self.shut_down {
+                self.end();
+            }
+            self.restart();
+            self.resume();
+        }
+        let mut turns = 0;
+        while !(self.shut_down || self.state.sprint.mode == Mode::Stopping) && self.turn() {
+            turns += 1;
+            assert!(turns < 5_000, "it does not come to an end: {:#?}", self.state);
+        }
+        if self.shut_down {
+            self.end();
+        }
+    }
+}
+
+pub fn checked(verdict: Verdict, candidate: Option<Candidate>) -> Report {
+    Report::Checked { verdict, candidate, gates: Vec::new(), feedback: None, summary: String::new() }
+}
+
+pub fn record(gate: &str, verdict: Verdict, tree: &CommitSha) -> GateRecord {
+    let gate = GateName::parse(gate).unwrap();
+    GateRecord { gate, verdict, tree: tree.clone(), at_merge: true, summary: String::new() }
+}
