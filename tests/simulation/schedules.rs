@@ -14,6 +14,10 @@ const TURNS: usize = 400;
 
 pub fn play(numbers: Vec<u16>) -> World {
     let mut world = World::new(Choices::new(numbers));
+    if world.choices.chance(150) {
+        // Hardly any worker comes up: breakers open, and stay open until the features rest.
+        world.spawn_fails = 930;
+    }
     let items = random_items(&mut world.choices);
     let policy = random_policy(&mut world.choices);
     let mut first = feature("001-one", &items, policy);
@@ -35,9 +39,7 @@ pub fn play(numbers: Vec<u16>) -> World {
 }
 
 proptest! {
-    // The seed is fixed because one random schedule in some thousands still breaks the law of rest
-    // (a feature Resting with a task Ready to land): an open bug, not a property of the test.
-    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 40, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_121), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_it_comes_to_rest(numbers in proptest::collection::vec(any::<u16>(), 0..2500)) {

@@ -75,6 +75,8 @@ pub struct World {
     /// What landed, in order.
     pub landed: Vec<(FeatureId, TaskId)>,
     pub retries: BTreeMap<TaskKey, u32>,
+    /// What the person named at `sprint start`, each once.
+    named: BTreeMap<FeatureId, NewFeature>,
     pub replies: BTreeMap<i64, (u8, String)>,
     pub shut_down: bool,
     processes: BTreeMap<WorkerName, ProcRef>,
@@ -85,6 +87,8 @@ pub struct World {
     epoch: u64,
     /// Whether things may go wrong.
     pub faults: bool,
+    /// In so many of a thousand cases a pane cannot be made.
+    pub spawn_fails: usize,
     /// Whether the laws are checked; where only time matters they are not.
     pub lawful: bool,
 }
@@ -99,6 +103,7 @@ impl World {
             branches: BTreeMap::new(),
             landed: Vec::new(),
             retries: BTreeMap::new(),
+            named: BTreeMap::new(),
             replies: BTreeMap::new(),
             shut_down: false,
             processes: BTreeMap::new(),
@@ -108,6 +113,7 @@ impl World {
             request: 0,
             epoch: 0,
             faults: true,
+            spawn_fails: 80,
             lawful: true,
         }
     }
@@ -157,6 +163,7 @@ impl World {
 
     /// `sprint start`: asks the supervisor that runs, or starts one that finds the request.
     pub fn start(&mut self, feature: NewFeature) -> (u8, String) {
+        self.named.entry(feature.id.clone()).or_insert_with(|| feature.clone());
         let request = Request::Start { feature: Box::new(feature) };
         if self.epoch > 0 && !self.shut_down {
             return self.request(request);
@@ -346,7 +353,7 @@ impl World {
     }
 
     fn register_or_not(&mut self, worker: &WorkerName) {
-        if self.faults && self.choices.chance(80) {
+        if self.faults && self.choices.chance(self.spawn_fails) {
             self.apply(Event::SpawnFailed { worker: worker.clone(), reason: "no pane".to_owned() });
         } else {
             self.register(worker);
@@ -547,7 +554,7 @@ impl World {
     }
 
     /// Nothing goes wrong any more: the person resumes what is paused or halted, and starts again
-    /// what stopped, once; then everything must come to an end.
+    /// what stopped, which closes every breaker; then everything must come to an end.
     pub fn calm(&mut self) {
         self.faults = false;
         for _ in 0..2 {
@@ -556,6 +563,9 @@ impl World {
             }
             self.restart();
             self.resume();
+        }
+        for feature in self.named.clone().into_values() {
+            self.start(feature);
         }
         let mut turns = 0;
         while !(self.shut_down || self.state.sprint.mode == Mode::Stopping) && self.turn() {
