@@ -29,6 +29,8 @@ use replay_support::person::Follower;
 use replay_support::rng::Rng;
 use sprint::process::identity::ProcId;
 
+/// Characters of a victim's command line that are noted, from its end: git's begins with options.
+const COMMAND_SHOWN: usize = 300;
 /// One replay with its kills; a sprint that hangs is over by then.
 const LIMIT: Duration = Duration::from_mins(4);
 /// Kills of one replay: every replay must also come to its end.
@@ -251,7 +253,7 @@ impl Round {
             "kill {victim:?} {} of {} {moment:?}: {}",
             first.pid,
             killed.len(),
-            first.command
+            tail(&first.command)
         ));
     }
 
@@ -273,6 +275,11 @@ impl Round {
     }
 }
 
+fn tail(command: &str) -> &str {
+    let from = command.char_indices().rev().nth(COMMAND_SHOWN).map_or(0, |(at, _)| at);
+    &command[from..]
+}
+
 fn comm(pid: u32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
@@ -290,6 +297,12 @@ fn keep(round: &Round) -> Option<PathBuf> {
     copied.is_ok_and(|status| status.success()).then_some(to)
 }
 
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
 #[test]
 fn kills_cost_nothing_but_time() {
     let seed = Rng::seed_from("SPRINT_CRASH_SEED");
@@ -300,7 +313,17 @@ fn kills_cost_nothing_but_time() {
         let own = seed.wrapping_add(number);
         let quota = KILLS_A_ROUND.min(kills - done);
         let mut round = Round::begin(own);
-        round.run_and_check(own, quota);
+        if let Err(why) = round.run_and_check(quota) {
+            eprintln!("{}\n{}", round.history.join("\n"), round.world.log());
+            if let Some(kept) = keep(&round) {
+                eprintln!("the world is kept in {}", kept.display());
+            }
+            drop(round);
+            // Last, because whoever reads a long output reads its end.
+            eprintln!("again: SPRINT_CRASH_SEED={own} SPRINT_CRASH_KILLS={quota} cargo test --test crash");
+            eprintln!("because: {why}");
+            panic!("{why}");
+        }
         println!("round {own}: {:?}, {} starts, {:.1?}", round.killed, round.starts, round.began.elapsed());
         // A round in which nothing could be killed must not go on for ever.
         done += round.kills.max(1);
@@ -309,18 +332,12 @@ fn kills_cost_nothing_but_time() {
 }
 
 impl Round {
-    fn run_and_check(&mut self, seed: u64, quota: u32) {
+    /// What was wrong, where something was.
+    fn run_and_check(&mut self, kills: u32) -> Result<(), String> {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            self.run(quota);
+            self.run(kills);
             checks::all(&self.world, &self.case, &self.before);
         }));
-        if let Err(panic) = result {
-            eprintln!("{}", self.history.join("\n"));
-            if let Some(kept) = keep(self) {
-                eprintln!("the world is kept in {}", kept.display());
-            }
-            eprintln!("again: SPRINT_CRASH_SEED={seed} SPRINT_CRASH_KILLS={quota} cargo test --test crash");
-            std::panic::resume_unwind(panic);
-        }
+        result.map_err(|panic| said(&*panic).to_owned())
     }
 }
