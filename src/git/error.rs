@@ -9,7 +9,7 @@ pub enum Error {
     #[error("git could not be started")]
     Spawn(#[source] std::io::Error),
     /// The binary said no.
-    #[error("`git {command}` failed with {status}: {stderr}")]
+    #[error("`git {command}` failed with {status}{}{stderr}", if stderr.is_empty() { "" } else { ": " })]
     Failed {
         /// Its arguments, without the fixed ones.
         command: String,

@@ -144,7 +144,7 @@ impl Refusal {
                     quoted(&at.display().to_string())
                 )
             }
-            Self::Git(_) => "see the error above".to_owned(),
+            Self::Git(_) => "nothing was begun: mend what git says above, and type it again".to_owned(),
         }
     }
 }

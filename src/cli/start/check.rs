@@ -86,7 +86,10 @@ fn not_inside_a_run(env: &Environment) -> Result<(), CliError> {
 pub(super) fn refused(refusal: Refusal) -> CliError {
     let hint = refusal.hint();
     let kind = match &refusal {
-        Refusal::GitMissing | Refusal::GitTooOld { .. } | Refusal::NoIdentity => ErrorKind::Environment,
+        // A git that fails or is killed says nothing about the repository: it can be tried again.
+        Refusal::GitMissing | Refusal::GitTooOld { .. } | Refusal::NoIdentity | Refusal::Git(_) => {
+            ErrorKind::Environment
+        }
         _ => ErrorKind::Refused,
     };
     let error = CliError::new(kind, refusal.to_string());
