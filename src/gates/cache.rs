@@ -94,7 +94,8 @@ impl Cache {
         fs::create_dir_all(&self.dir)?;
         let temporary = self.dir.join(format!("{key}.{}.tmp", uuid::Uuid::new_v4().simple()));
         let mut file = File::create_new(&temporary)?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        // Not synced: what a power cut leaves of it is cut short, which is no entry.
+        let written = file.write_all(bytes);
         let renamed = written.and_then(|()| fs::rename(&temporary, self.path(key)));
         if renamed.is_err() {
             remove(&temporary)?;

@@ -7,8 +7,10 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
 use git2::{ObjectType, Oid, Repository, Tree};
 
@@ -55,9 +57,51 @@ fn sync_all(files: &[(PathBuf, File)]) -> Result<()> {
     })
 }
 
+/// Directories whose own name is known to be durable, by device, inode and time of birth: one that
+/// was removed and made again has another birth. Of this process only, so that nothing is believed
+/// that another one was killed before it could do.
+static NAMED: Mutex<BTreeSet<Born>> = Mutex::new(BTreeSet::new());
+/// So many are remembered; then it begins anew.
+const NAMED_MAX: usize = 10_000;
+
+type Born = (u64, u64, Duration);
+
+/// Makes the names of `paths`, which lie below `root`, durable: syncs the directories that hold
+/// them, and those above as far as they are not known to be named durably themselves.
+///
 /// One after the other: what the first one commits is all there is, and the rest find it done.
-fn sync_dirs(paths: &BTreeSet<PathBuf>) -> Result<()> {
-    paths.iter().try_for_each(|path| sync_dir(path))
+fn sync_names<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let mut dirs = BTreeSet::new();
+    let mut born = Vec::new();
+    for dir in paths.into_iter().filter_map(Path::parent).filter(|dir| dir.is_dir()) {
+        dirs.insert(dir.to_owned());
+        for above in dir.ancestors().take_while(|above| *above != root) {
+            let birth = birth(above);
+            if birth.is_some_and(|birth| named().contains(&birth)) {
+                break;
+            }
+            dirs.extend(above.parent().map(Path::to_owned));
+            born.extend(birth);
+        }
+    }
+    dirs.iter().try_for_each(|dir| sync_dir(dir))?;
+    let mut known = named();
+    if known.len() > NAMED_MAX {
+        known.clear();
+    }
+    known.extend(born);
+    Ok(())
+}
+
+fn named() -> MutexGuard<'static, BTreeSet<Born>> {
+    NAMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// None where the file system does not tell: such a directory is synced every time.
+fn birth(dir: &Path) -> Option<Born> {
+    let meta = dir.metadata().ok()?;
+    let at = meta.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some((meta.dev(), meta.ino(), at))
 }
 
 /// Syncs the whole file system that holds the repository's objects.
@@ -156,25 +200,18 @@ pub(crate) fn sync_objects<'a>(repo: &Repository, objects: impl IntoIterator<Ite
     if objects.len() > SYNC_EACH_MAX {
         return sync_everything(repo.commondir());
     }
-    let mut dirs = BTreeSet::new();
     let mut files = Vec::new();
     let mut packed = false;
     for id in objects {
         let path = loose_path(&root, *id);
         match File::open(&path) {
-            Ok(file) => {
-                dirs.extend(path.parent().map(Path::to_owned));
-                files.push((path, file));
-            }
+            Ok(file) => files.push((path, file)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => packed = true,
             Err(source) => return Err(super::Error::Io { what: "sync", path, source }),
         }
     }
-    if !dirs.is_empty() {
-        dirs.insert(root.clone());
-    }
     sync_all(&files)?;
-    sync_dirs(&dirs)?;
+    sync_names(&root, files.iter().map(|(path, _)| path.as_path()))?;
     if packed { sync_packs(&root.join("pack")) } else { Ok(()) }
 }
 
@@ -303,17 +340,11 @@ pub fn update_refs(common_dir: &Path, changes: &[RefChange], on_spawn: Option<&d
     }
     let git = Git::new(common_dir).args(["update-ref", "--no-deref", "-z", "--stdin"]).stdin(orders);
     git.on_spawn(on_spawn).run()?;
-    let mut dirs = BTreeSet::from([common_dir.to_owned()]);
-    for change in changes {
-        dirs.extend(dirs_above(common_dir, change.name()).into_iter().filter(|dir| dir.is_dir()));
-    }
-    sync_dirs(&dirs)
-}
-
-/// A name is durable once every directory above it is.
-fn dirs_above(common_dir: &Path, name: &str) -> BTreeSet<PathBuf> {
-    let path = common_dir.join(name);
-    path.ancestors().skip(1).take_while(|p| *p != common_dir).map(Path::to_owned).collect()
+    let names: Vec<PathBuf> = changes.iter().map(|change| common_dir.join(change.name())).collect();
+    sync_names(common_dir, names.iter().map(PathBuf::as_path))?;
+    // One that is removed may have been in `packed-refs` too.
+    let removes = changes.iter().any(|change| matches!(change, RefChange::Delete(..)));
+    if removes { sync_dir(common_dir) } else { Ok(()) }
 }
 
 /// Makes a reference of sprint's own that does not exist yet, durable when it returns, without a
@@ -339,8 +370,6 @@ pub(crate) fn create_ref(repo: &Repository, name: &str, at: &CommitSha) -> Resul
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(false),
         other => other.at("write", &path)?,
     }
-    let mut dirs = dirs_above(&common_dir, name);
-    dirs.insert(common_dir);
-    sync_dirs(&dirs)?;
+    sync_names(&common_dir, [path.as_path()])?;
     Ok(true)
 }

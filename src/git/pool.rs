@@ -27,6 +27,8 @@ const LOCK_MAX: Duration = Duration::from_mins(1);
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 /// The highest number: a bound against a loop, far above `agents.max_in_flight`.
 const NUMBER_MAX: u32 = 9_999;
+/// What the directory of a worktree that goes is called.
+const TRASH: &str = ".trash-";
 /// In the administrative directory of every worktree of sprint's.
 pub(crate) const MARKER: &str = "sprint";
 
@@ -384,22 +386,40 @@ impl Pool {
     /// # Errors
     /// [`Error::Io`].
     pub fn prune(&self, keep: usize) -> Result<Vec<u32>> {
+        let gone = self.put_away(keep)?;
+        self.empty_trash()?;
+        Ok(gone)
+    }
+
+    fn put_away(&self, keep: usize) -> Result<Vec<u32>> {
         let _lock = self.lock()?;
         let records = self.records()?;
         let unborn = records.iter().filter(|r| r.admin.is_empty());
         let free = records.iter().filter(|r| r.state == State::Free && !r.admin.is_empty()).skip(keep);
         let mut gone = Vec::new();
         for record in unborn.chain(free) {
-            self.remove(record)?;
+            self.put_one_away(record)?;
             gone.push(record.number);
         }
         Ok(gone)
     }
 
+    /// Without the lock, which others wait for: thousands of files may go. What a killed process
+    /// left here goes with it.
+    fn empty_trash(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.root).at("read", &self.root)? {
+            let entry = entry.at("read", &self.root)?;
+            if entry.file_name().to_string_lossy().starts_with(TRASH) {
+                remove_any(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The directory is renamed first: a half-removed one is never taken for a worktree.
-    fn remove(&self, record: &Record) -> Result<()> {
+    fn put_one_away(&self, record: &Record) -> Result<()> {
         let path = self.path(record.number);
-        let trash = self.root.join(format!(".trash-{}", uuid::Uuid::new_v4().simple()));
+        let trash = self.root.join(format!("{TRASH}{}", uuid::Uuid::new_v4().simple()));
         let admin = if record.admin.is_empty() {
             admin_name(&path, &self.repo.common_dir).unwrap_or_default()
         } else {
@@ -411,8 +431,7 @@ impl Pool {
         if !admin.is_empty() {
             remove_any(&self.repo.common_dir.join("worktrees").join(admin))?;
         }
-        remove_any(&self.record_path(record.number))?;
-        remove_any(&trash)
+        remove_any(&self.record_path(record.number))
     }
 
     /// Puts down what preparation has done.

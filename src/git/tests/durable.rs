@@ -76,7 +76,7 @@ fn lock_files_that_nobody_holds_are_removed_and_others_stay() {
     assert_eq!(removed, [dir.join("refs/heads/sprint-task/001-thing/T001/1.lock")]);
 }
 
-/// Runs only as a child of the next test, which names the repository.
+/// Runs only as a child of the tests below, which name the repository.
 #[test]
 fn landing_in_a_repository_named_by_the_environment() {
     let Some(top) = std::env::var_os("SPRINT_TEST_LAND") else { return };
@@ -84,29 +84,56 @@ fn landing_in_a_repository_named_by_the_environment() {
     let base = repo.head().unwrap();
     let next = repo.resolve("refs/heads/next").unwrap();
     assert_eq!(move_ref(&repo, "sprint/001-thing", &base, &next, None).unwrap(), Move::Moved);
+    let lib = repo.open().unwrap();
+    for name in ["one", "two"] {
+        assert!(durable::create_ref(&lib, &format!("refs/sprint/run/{name}"), &next).unwrap());
+        assert!(!durable::create_ref(&lib, &format!("refs/sprint/run/{name}"), &base).unwrap());
+    }
+    // The directory goes with its last reference: the next one's name must be made durable again.
+    fs::remove_dir_all(repo.common_dir.join("refs/sprint/run")).unwrap();
+    assert!(durable::create_ref(&lib, "refs/sprint/run/three", &next).unwrap());
 }
 
-#[test]
-fn a_move_is_synced_before_and_after_its_rename() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        return;
-    }
-    let f = Fixture::new();
+/// What the kernel was asked to sync and rename; None where tracing is not possible.
+fn trace(f: &Fixture) -> Option<String> {
     let base = f.head();
     create_branch(&f.repo, &feature(), &base).unwrap();
     f.git(&["branch", "next", f.edit(&base, "x", "1").as_str()]);
     let log = f.dir.path().join("log");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2", "-o"]).arg(&log);
+    strace.args(["-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2,linkat", "-o"]).arg(&log);
     strace.arg(std::env::current_exe().unwrap()).arg("landing_in_a_repository_named_by_the_environment");
-    let out = strace.env("SPRINT_TEST_LAND", &f.top).output().unwrap();
+    let out = strace.env("SPRINT_TEST_LAND", &f.top).output().ok()?;
     let trace = fs::read_to_string(&log).unwrap_or_default();
-    if !out.status.success() && trace.is_empty() {
-        return; // Tracing is not permitted here.
-    }
+    let permitted = out.status.success() || !trace.is_empty();
+    assert!(!permitted || out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    permitted.then_some(trace)
+}
+
+#[test]
+fn a_move_is_synced_before_and_after_its_rename() {
+    let f = Fixture::new();
+    let Some(trace) = trace(&f) else { return };
     let at = |what: &[&str]| trace.lines().position(|line| what.iter().all(|w| line.contains(w)));
     let content = at(&["fsync(", "refs/heads/sprint/001-thing.lock"]).expect(&trace);
     let rename = at(&["rename", "refs/heads/sprint/001-thing.lock"]).expect(&trace);
     let directory = at(&["fsync(", "refs/heads/sprint>"]).expect(&trace);
     assert!(content < rename && rename < directory, "{trace}");
+}
+
+#[test]
+fn a_new_reference_is_whole_before_it_has_its_name_and_directories_are_synced_as_long_as_they_are_new() {
+    let f = Fixture::new();
+    let Some(trace) = trace(&f) else { return };
+    let created = trace.split("linkat(").collect::<Vec<_>>();
+    let [before, one, two, three] = created[..] else { panic!("not three links: {trace}") };
+    assert!(before.lines().next_back().is_some(), "{trace}");
+    for part in [before, one, two] {
+        let last = part.lines().rfind(|line| line.contains("fsync(")).expect(part);
+        assert!(last.contains("sprint-ref-"), "linked before it was synced: {trace}");
+    }
+    let syncs = |part: &str, name: &str| part.matches(&format!("{name}>")).count();
+    assert_eq!((syncs(one, "refs/sprint/run"), syncs(one, "refs/sprint")), (1, 1), "{trace}");
+    assert_eq!((syncs(two, "refs/sprint/run"), syncs(two, "refs/sprint")), (1, 0), "{trace}");
+    assert_eq!((syncs(three, "refs/sprint/run"), syncs(three, "refs/sprint")), (1, 1), "{trace}");
 }

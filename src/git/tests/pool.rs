@@ -233,7 +233,12 @@ fn a_crash_between_choice_and_checkout_is_made_good() {
             .replace("\"admin\": \"001\"", "\"admin\": \"\""),
     )
     .unwrap();
+    // What a process left that was killed as it removed one.
+    let trash = got.path.with_file_name(".trash-1");
+    fs::create_dir(&trash).unwrap();
+    write(&trash, "half.txt", "half");
     assert_eq!(pool.prune(8).unwrap(), [7]);
+    assert!(!trash.exists());
     assert_eq!(pool.prune(0).unwrap(), [1]);
     assert!(!got.path.exists() && !got.admin.exists());
     assert_eq!(f.git(&["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1);
