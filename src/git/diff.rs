@@ -40,7 +40,7 @@ pub struct DiffText {
 /// # Errors
 /// [`super::Error::Lib`] if one of them is not there.
 pub fn changes(repo: &Repo, from: &CommitSha, to: &CommitSha) -> Result<Vec<Change>> {
-    changes_in(&repo.open()?, from, to)
+    changes_in(&*repo.open()?, from, to)
 }
 
 /// Only the paths of [`changes`].
@@ -113,7 +113,7 @@ pub fn text(repo: &Repo, from: &CommitSha, to: &CommitSha, max: usize) -> Result
 /// # Errors
 /// [`super::Error::Lib`] if one of them is not there.
 pub fn is_descendant(repo: &Repo, ancestor: &CommitSha, head: &CommitSha) -> Result<bool> {
-    descends(&repo.open()?, ancestor, head)
+    descends(&*repo.open()?, ancestor, head)
 }
 
 pub(crate) fn descends(repo: &Repository, ancestor: &CommitSha, head: &CommitSha) -> Result<bool> {
@@ -143,7 +143,7 @@ pub fn has_new_commit(repo: &Repo, base: &CommitSha, head: &CommitSha) -> Result
 /// # Errors
 /// [`super::Error::Lib`] if one of them is not there.
 pub fn merge_base(repo: &Repo, one: &CommitSha, two: &CommitSha) -> Result<Option<CommitSha>> {
-    base_of(&repo.open()?, one, two)
+    base_of(&*repo.open()?, one, two)
 }
 
 pub(crate) fn base_of(repo: &Repository, one: &CommitSha, two: &CommitSha) -> Result<Option<CommitSha>> {

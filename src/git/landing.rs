@@ -142,7 +142,7 @@ pub(crate) fn durable_tips(lib: &Repository) -> Result<Vec<Oid>> {
 /// [`Error::UnsafePath`] for an entry that is not plain, [`Error::Failed`].
 pub fn anchor_candidate(repo: &Repo, entry: &str, candidate: &CommitSha) -> Result<()> {
     let name = branch::candidate_ref(entry)?;
-    if !durable::create_ref(&repo.open()?, &name, candidate)? {
+    if !durable::create_ref(&*repo.open()?, &name, candidate)? {
         durable::update_refs(&repo.common_dir, &[RefChange::Set(name, candidate.clone())], None)?;
     }
     Ok(())

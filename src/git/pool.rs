@@ -192,7 +192,7 @@ impl Pool {
         match branch {
             Some(name) => {
                 // One that is there keeps its commits.
-                durable::create_ref(&self.repo.open()?, &branch::head_ref(name), at)?;
+                durable::create_ref(&*self.repo.open()?, &branch::head_ref(name), at)?;
                 worktree.checkout_branch(name)?;
             }
             None => worktree.checkout_tree(at)?,

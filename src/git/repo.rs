@@ -1,9 +1,12 @@
 //! Where a repository is, and the person's identity.
 //!
-//! [`Repo`] is plain data, so that it travels between threads and processes; every use opens
-//! libgit2 anew on the common directory, which an agent's worktree cannot redirect.
+//! [`Repo`] is plain data, so that it travels between threads and processes; libgit2 is opened on
+//! the common directory, which an agent's worktree cannot redirect.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,20 @@ use serde::{Deserialize, Serialize};
 use super::command::Git;
 use super::error::{Error, LibContext, Result};
 use crate::domain::ids::CommitSha;
+
+/// So long an open repository serves: a landing asks a dozen times within milliseconds, and what
+/// libgit2 keeps of its objects must not grow for hours.
+const KEPT_FOR: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static LAST: RefCell<Option<Kept>> = const { RefCell::new(None) };
+}
+
+struct Kept {
+    common_dir: PathBuf,
+    opened: Instant,
+    lib: Rc<Repository>,
+}
 
 /// A repository of the person's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +69,27 @@ impl Repo {
         Ok(Self { git_dir: absolute(found.path()), top: absolute(top), name, common_dir })
     }
 
-    /// Opens libgit2 on the common directory.
+    /// libgit2 on the common directory: the one that this thread opened a moment ago, with the
+    /// objects that it has read, or a new one.
     ///
     /// # Errors
     /// [`Error::Lib`].
-    pub fn open(&self) -> Result<Repository> {
-        Repository::open(&self.common_dir).during(format!("cannot open `{}`", self.common_dir.display()))
+    pub fn open(&self) -> Result<Rc<Repository>> {
+        LAST.with_borrow_mut(|last| {
+            if let Some(kept) = last.as_ref()
+                && kept.common_dir == self.common_dir
+                && kept.opened.elapsed() < KEPT_FOR
+            {
+                return Ok(Rc::clone(&kept.lib));
+            }
+            *last = None;
+            let lib = Repository::open(&self.common_dir)
+                .during(format!("cannot open `{}`", self.common_dir.display()))?;
+            let lib = Rc::new(lib);
+            let common_dir = self.common_dir.clone();
+            *last = Some(Kept { common_dir, opened: Instant::now(), lib: Rc::clone(&lib) });
+            Ok(lib)
+        })
     }
 
     /// A command on the common directory, without a work tree.
@@ -91,7 +123,7 @@ impl Repo {
     /// # Errors
     /// [`Error::Lib`] if it exists and cannot be read.
     pub fn reference(&self, name: &str) -> Result<Option<CommitSha>> {
-        reference(&self.open()?, name)
+        reference(&*self.open()?, name)
     }
 }
 
