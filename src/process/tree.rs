@@ -121,6 +121,20 @@ impl Table {
         Ok(Self { by_pid, children: OnceCell::new() })
     }
 
+    /// The living processes, but this one, with an entry in their environment that begins with
+    /// `prefix`.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted.
+    pub fn with_environment(&self, prefix: &[u8]) -> io::Result<Vec<ProcId>> {
+        let (boot, own) = (boot_id()?, std::process::id().cast_signed());
+        let others = self.by_pid.values().filter(|stat| stat.pid != own && !stat.is_dead());
+        let marked = others.filter(|stat| environment_has(stat.pid, |entry| entry.starts_with(prefix)));
+        let id =
+            |stat: &Stat| ProcId { boot_id: boot.to_owned(), pid: stat.pid, start_ticks: stat.start_ticks };
+        Ok(marked.map(id).collect())
+    }
+
     /// Usage of a root and its descendants.
     pub fn usage(&self, root: i32) -> Usage {
         let page = page_size();
@@ -327,15 +341,19 @@ fn read_stat(pid: i32) -> io::Result<Vec<u8>> {
 }
 
 fn has_mark(pid: i32, run: &str) -> bool {
+    let wanted = format!("{RUN_MARK}={run}");
+    environment_has(pid, |entry| entry == wanted.as_bytes())
+}
+
+/// False also of a process that has gone, or is another user's: it is none of ours.
+fn environment_has(pid: i32, wanted: impl Fn(&[u8]) -> bool) -> bool {
     use std::io::Read as _;
     let mut environ = Vec::new();
     let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
-    // Another user's, or gone: not ours.
     if file.take(ENVIRON_MAX).read_to_end(&mut environ).is_err() {
         return false;
     }
-    let wanted = format!("{RUN_MARK}={run}");
-    environ.split(|&b| b == 0).any(|entry| entry == wanted.as_bytes())
+    environ.split(|&b| b == 0).any(wanted)
 }
 
 fn works_in(stat: &Stat, dir: &Path) -> bool {

@@ -18,6 +18,7 @@ use super::control::Notice;
 use super::server::{Server, ServerConfig, ServerError};
 use crate::domain::ids::WorkerName;
 use crate::process::identity::ProcId;
+use crate::process::tree::Table;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -250,6 +251,11 @@ async fn a_server_that_never_comes_to_its_end_is_wedged_and_replaced() {
     second.kill_server().await.unwrap();
 }
 
+fn panes_of(world: &World) -> Vec<ProcId> {
+    let mark = format!("TMUX={},", socket_path(&world.socket).display());
+    Table::scan().unwrap().with_environment(mark.as_bytes()).unwrap()
+}
+
 #[tokio::test]
 async fn the_end_of_the_server_is_waited_for_and_another_can_start_at_once() {
     let world = World::new();
@@ -259,7 +265,14 @@ async fn the_end_of_the_server_is_waited_for_and_another_can_start_at_once() {
         world.server.kill_server().await.unwrap();
         assert!(!id.alive() && !socket_path(&world.socket).exists());
         assert_eq!(world.server.running(), None);
+        assert_eq!(panes_of(&world), [], "a pane's process outlives the server");
     }
+    // One that somebody else ended.
+    let id = world.server.ensure().await.unwrap();
+    assert!(!panes_of(&world).is_empty());
+    id.open().unwrap().unwrap().signal(Signal::SIGKILL).unwrap();
+    world.server.kill_server().await.unwrap();
+    assert_eq!(panes_of(&world), []);
     world.server.kill_server().await.unwrap();
     let id = world.server.ensure().await.unwrap();
     fs::remove_file(world.path("tmux.pid")).unwrap();

@@ -25,6 +25,7 @@ use super::control::Notice;
 use super::pane::{Pane, PaneId, PaneInfo, SessionId, parse_info, parse_pane};
 use crate::process::doorbell::SOCKET_PATH_MAX;
 use crate::process::identity::ProcId;
+use crate::process::tree::Table;
 use crate::process::watch::gone_within;
 
 /// The session that keeps the server's client attached; nothing runs in it.
@@ -35,6 +36,8 @@ const CONNECT_TRIES: u32 = 6;
 const CONNECT_PAUSE: Duration = Duration::from_millis(25);
 /// From SIGTERM to SIGKILL, and from there to giving up.
 const END_WAIT: Duration = Duration::from_secs(5);
+/// From the server's end to that of the last process in its panes.
+const PANES_WAIT: Duration = Duration::from_secs(2);
 /// Notices that wait to be read.
 const NOTICES_MAX: usize = 1024;
 
@@ -291,7 +294,7 @@ impl Server {
         Ok(slot.insert(client).server().clone())
     }
 
-    /// Ends the server and all its panes, and waits until it is gone.
+    /// Ends the server and all its panes, and waits until they are gone.
     ///
     /// # Errors
     /// It cannot be killed.
@@ -300,7 +303,24 @@ impl Server {
         if let Some(client) = slot.take() {
             client.leave().await;
         }
-        self.end(&[Signal::SIGTERM, Signal::SIGKILL]).await
+        self.end(&[Signal::SIGTERM, Signal::SIGKILL]).await?;
+        self.await_panes().await
+    }
+
+    /// A pane's process dies of the hang-up a moment after the server, also after one that somebody
+    /// else has ended. What ignores the hang-up was started by a person, and stays.
+    async fn await_panes(&self) -> Result<(), ServerError> {
+        let file = |source| self.record_error(source);
+        let mark = format!("TMUX={},", socket_path(&self.config.socket).display());
+        let end = tokio::time::Instant::now() + PANES_WAIT;
+        let processes = Table::scan().and_then(|table| table.with_environment(mark.as_bytes()));
+        for process in processes.map_err(file)? {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            if !gone_within(&process, left).await.map_err(file)? {
+                tracing::warn!(pid = process.pid, "a process of a pane outlives the tmux server");
+            }
+        }
+        Ok(())
     }
 
     /// The server that runs, if one does; nothing is started and it need not answer.
