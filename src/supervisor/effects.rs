@@ -29,8 +29,8 @@ use crate::process::watch::gone_within;
 const CLEAR_GRACE: Duration = Duration::from_secs(2);
 /// How long a worker that was told to end may take.
 const END_GRACE: Duration = Duration::from_secs(10);
-/// How often what is left of landed tasks is looked at when a feature is finished.
-const TIDY_TURNS: u32 = 3;
+/// How often what a killed git has spoilt is tried.
+const TURNS: u32 = 3;
 /// Free worktrees that are kept for the next tasks.
 const POOL_KEPT: usize = 16;
 
@@ -189,14 +189,30 @@ fn run_scope(place: &Place, run: &RunId, worker: &WorkerName, state: &State) -> 
     Scope { leaders: Vec::new(), mark: Some(run.to_string()), worktree }
 }
 
+/// A git that was killed is no reason to refuse: it is tried again, once its lock is nobody's.
 fn begin(place: &Place, feature: FeatureId, base: &CommitSha) -> Event {
-    match landing::create_branch(&place.repo, &feature, base) {
-        Ok(head) => Event::FeatureBegun { feature, head },
-        Err(error) => {
-            let reason = format!("branch `{}` cannot be made: {}", Place::branch(&feature), full(&error));
-            Event::FeatureRefused { feature, reason }
+    let mut turn = 1;
+    loop {
+        match landing::create_branch(&place.repo, &feature, base) {
+            Ok(head) => return Event::FeatureBegun { feature, head },
+            Err(error) if turn < TURNS => {
+                tracing::warn!(%feature, error = full(&error), "the branch is tried again");
+                wait_for_locks(place);
+                turn += 1;
+            }
+            Err(error) => {
+                let branch = Place::branch(&feature);
+                let reason = format!("branch `{branch}` cannot be made: {}", full(&error));
+                return Event::FeatureRefused { feature, reason };
+            }
         }
     }
+}
+
+/// Until the lock of a git that was killed is old enough to be nobody's.
+fn wait_for_locks(place: &Place) {
+    std::thread::park_timeout(recovery::LOCK_AGE);
+    recovery::clear_locks(place);
 }
 
 /// The branch moves by compare-and-swap from the last landed commit, which comes from the store
@@ -259,14 +275,13 @@ fn landed_tasks(state: &State, feature: &FeatureId) -> Vec<(TaskId, u32)> {
 /// Once more for all landed tasks of a finished feature: a git that was killed leaves a lock that
 /// keeps the next ones from deleting anything, until it is old enough to be nobody's.
 fn tidy_all(place: &Place, feature: &FeatureId, head: &CommitSha, mut left: Vec<(TaskId, u32)>) {
-    for turn in 0..TIDY_TURNS {
+    for turn in 0..TURNS {
         left.retain(|(task, attempt)| try_tidy(place, feature, task, *attempt, head).is_err());
         if left.is_empty() {
             return;
         }
-        if turn + 1 < TIDY_TURNS {
-            std::thread::park_timeout(recovery::LOCK_AGE);
-            recovery::clear_locks(place);
+        if turn + 1 < TURNS {
+            wait_for_locks(place);
         }
     }
     tracing::warn!(%feature, tasks = left.len(), "something of landed tasks stays");

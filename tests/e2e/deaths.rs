@@ -114,3 +114,14 @@ fn a_follower_starts_a_dead_supervisor_again() {
     world.assert_nothing_left();
     assert_eq!(world.landed(), "T001:1");
 }
+
+#[test]
+fn the_lock_of_a_git_that_was_killed_keeps_no_feature_from_beginning() {
+    let world = World::with("- [ ] T001 write a.txt\n", "echo a > a.txt; git add -A; git commit -qm a");
+    let heads = world.repo().join(".git/refs/heads/sprint");
+    std::fs::create_dir(&heads).unwrap();
+    std::fs::write(heads.join("001-demo.lock"), "").unwrap();
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    world.assert_nothing_left();
+}
