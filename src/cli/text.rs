@@ -11,6 +11,9 @@ const TAB: usize = 8;
 const ELLIPSIS: char = '…';
 /// The last column of a table that no terminal bounds.
 const LAST_COLUMN_MAX: usize = 200;
+/// What the last column keeps on a narrow terminal, and any other one.
+const LAST_COLUMN_MIN: usize = 20;
+const COLUMN_MIN: usize = 10;
 /// No line that is shown has more columns, however wide its text.
 pub const LINE_MAX: usize = 2_000;
 
@@ -238,16 +241,47 @@ impl Table {
                 widths[place] = widths[place].max(cell.text.width()).min(self.column_max);
             }
         }
-        let before = widths.iter().map(|width| width + GAP.len()).sum::<usize>();
-        let last = width.map_or(LAST_COLUMN_MAX, |width| width.saturating_sub(before).max(20));
+        if let Some(width) = width {
+            self.narrow(&mut widths, width.saturating_sub(GAP.len() + LAST_COLUMN_MIN));
+        }
+        let before = GAP.len() + taken(&widths);
+        let last = width.map_or(LAST_COLUMN_MAX, |width| width.saturating_sub(before).max(LAST_COLUMN_MIN));
         self.rows.iter().map(|row| line_of(row, &widths, last, colour)).collect()
     }
+
+    /// On a narrow terminal columns without content go, then the widest give, so far as something
+    /// of them can still be read.
+    fn narrow(&self, widths: &mut [usize], room: usize) {
+        if taken(widths) <= room {
+            return;
+        }
+        for (place, width) in widths.iter_mut().enumerate() {
+            let mut cells = self.rows.iter().skip(1).filter_map(|row| row.get(place));
+            if cells.all(|cell| cell.text.is_empty()) {
+                *width = 0;
+            }
+        }
+        while taken(widths) > room {
+            match widths.iter_mut().max() {
+                Some(widest) if *widest > COLUMN_MIN => *widest -= 1,
+                Some(_) | None => return,
+            }
+        }
+    }
+}
+
+/// What all columns but the last take, with the gaps; one that is left out has no width.
+fn taken(widths: &[usize]) -> usize {
+    widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum()
 }
 
 fn line_of(row: &[Cell], widths: &[usize], last: usize, colour: Colour) -> String {
     let mut line = String::from(GAP);
     for (place, cell) in row.iter().enumerate() {
         let is_last = place + 1 == widths.len();
+        if !is_last && widths[place] == 0 {
+            continue;
+        }
         let room = if is_last { last } else { widths[place] };
         let text = plain(&cell.text, room);
         let fill = if is_last { 0 } else { room.saturating_sub(text.width()) };
@@ -338,6 +372,20 @@ mod tests {
             prop_assert!(shown.width() <= max);
             prop_assert!(!shown.chars().any(|c| c.is_control() || is_invisible(c)));
         }
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_the_widest_columns_give_first() {
+        let mut table = Table::new(&["ID", "TRY", "TITLE", "WHY"]);
+        let long = |letter: &str| Cell::new(&letter.repeat(40));
+        table.row(vec![Cell::new("T001"), Cell::new(""), long("t"), long("w")]);
+        for width in [40, 50, 60, 200] {
+            let lines = table.lines(Colour::Off, Some(width));
+            assert!(lines.iter().all(|line| line.width() <= width), "{width}: {lines:#?}");
+            assert!(lines[1].contains("T001") && lines[1].contains("www"), "{lines:#?}");
+            assert_eq!(lines[0].contains("TRY"), width == 200, "a column without content goes");
+        }
+        assert!(table.lines(Colour::Off, Some(200))[1].contains(&"t".repeat(40)));
     }
 
     #[test]
