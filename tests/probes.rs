@@ -129,6 +129,48 @@ fn exit_0_without_a_commit_is_a_claim_without_proof() {
     assert_eq!(world.landed(), "");
 }
 
+/// An attempt whose work lies in a repository of its own, and one that keeps to the rules.
+fn nested(how: &str) -> World {
+    let world = World::with(
+        "- [ ] T001 write sub/a.txt\n",
+        &format!(
+            "mkdir sub; echo a > sub/a.txt\nif [ $SPRINT_ATTEMPT = 1 ]; then git -C sub init -q; {how}; exit 0; fi\n\
+             printf '%s' \"$SPRINT_FEEDBACK\" > $W/feedback; git add -A; git commit -qm a"
+        ),
+    );
+    let shown = world.start().expect(0);
+    assert_eq!(world.landed(), "T001:2");
+    assert_eq!(world.landed_file("sub/a.txt"), "a");
+    assert!(shown.stdout.contains("`sub` is a git repository of its own"), "{}", shown.stdout);
+    let feedback = world.read("feedback");
+    assert!(feedback.contains("remove `sub/.git`"), "{feedback}");
+    let transcripts = walk(&world.state().join("transcripts"));
+    let texts: Vec<String> = transcripts.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert!(texts.iter().any(|text| text.contains("`sub` is a git repository of its own")), "{texts:?}");
+    assert_eq!(world.git(&["show", "refs/sprint/wip/001-demo/T001/1:sub/a.txt"]), "a", "and nothing is lost");
+    world.assert_nothing_left();
+    world
+}
+
+#[test]
+fn a_repository_in_the_worktree_is_named_and_its_files_do_not_vanish() {
+    nested("echo b > b.txt");
+}
+
+#[test]
+fn a_repository_that_is_all_there_is_is_named_too() {
+    let world = nested(":");
+    assert!(world.read("feedback").contains("nothing else was changed"), "{}", world.read("feedback"));
+}
+
+#[test]
+fn a_repository_that_was_committed_as_a_link_does_not_land() {
+    let world = nested(
+        "git -C sub add -A; git -C sub -c user.name=a -c user.email=a@example.invalid commit -qm sub; git add sub; git commit -qm sub",
+    );
+    assert!(world.read("feedback").contains("git rm --cached sub"), "{}", world.read("feedback"));
+}
+
 #[test]
 fn commits_to_other_branches_do_not_count_and_stay_where_they_are() {
     let world = World::with(

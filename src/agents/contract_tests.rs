@@ -78,7 +78,7 @@ impl Bench {
 }
 
 fn changed() -> GitFacts {
-    GitFacts { head: Some(context().base), new_commit: true, diff: false }
+    GitFacts { head: Some(context().base), new_commit: true, diff: false, left_out: None }
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct GitFacts {
     pub new_commit: bool,
     /// Whether there are uncommitted changes that would be committed.
     pub diff: bool,
+    /// Why files that it left cannot be part of the work, if so.
+    pub left_out: Option<String>,
 }
 
 /// How a run of a work stage ended.
@@ -110,6 +112,10 @@ fn prove(message: String, git: &GitFacts, needed: Needed) -> RunOutcome {
     let failed = |reason: &str| RunOutcome::Failed { reason: reason.to_owned() };
     if git.head.is_none() {
         return failed("claimed success, but its worktree is gone");
+    }
+    // Landing without them would drop them without a word.
+    if let Some(why) = &git.left_out {
+        return failed(why);
     }
     if needed == Needed::Change && !git.new_commit && !git.diff {
         return failed("claimed success, but there is no commit");
@@ -284,7 +290,7 @@ mod tests {
     }
 
     fn git(new_commit: bool, diff: bool) -> GitFacts {
-        GitFacts { head: Some(CommitSha::parse(&"c".repeat(40)).unwrap()), new_commit, diff }
+        GitFacts { head: Some(CommitSha::parse(&"c".repeat(40)).unwrap()), new_commit, diff, left_out: None }
     }
 
     #[test]
@@ -315,8 +321,20 @@ mod tests {
             failed("claimed success, but there is no commit")
         );
         assert_eq!(decide(&git(false, false), Needed::Nothing), done(false));
-        let gone = GitFacts { head: None, new_commit: false, diff: false };
+        let gone = GitFacts { head: None, ..git(false, false) };
         assert_eq!(decide(&gone, Needed::Nothing), failed("claimed success, but its worktree is gone"));
+    }
+
+    #[test]
+    fn nothing_is_done_that_leaves_files_out() {
+        for (new_commit, diff) in [(true, false), (false, true), (true, true), (false, false)] {
+            let facts =
+                GitFacts { left_out: Some("`sub` is none of it".to_owned()), ..git(new_commit, diff) };
+            for needed in [Needed::Change, Needed::Nothing] {
+                let outcome = decide(&ProgramEnding::Exited(0), &Said::default(), &[], &facts, needed);
+                assert_eq!(outcome, RunOutcome::Failed { reason: "`sub` is none of it".to_owned() });
+            }
+        }
     }
 
     #[test]

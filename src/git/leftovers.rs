@@ -1,7 +1,8 @@
 //! Keeping what a run leaves behind: uncommitted work, commits, the head that it ended with.
 //!
 //! [`save`] changes neither the worktree nor the agent's index: it works on a copy. Whatever is
-//! named by a reference here has been synced before.
+//! named by a reference here has been synced before. A git repository inside the worktree cannot
+//! be committed: [`look`] names it, and [`save`] takes its files one by one.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,9 +12,11 @@ use std::path::{Path, PathBuf};
 use git2::{Index, Oid, Repository, Signature, Status, StatusOptions, Time};
 
 use super::branch;
+use super::diff;
 use super::durable::{self, RefChange};
 use super::error::{IoContext, LibContext, Result};
 use super::landing;
+use super::nested::{self, Modules, Nested};
 use super::repo::{Identity, Repo, oid, reference, sha};
 use super::worktree::{Worktree, remove_any};
 use crate::domain::ids::{CommitSha, FeatureId, RunId, TaskId};
@@ -44,7 +47,8 @@ pub struct Saved {
 }
 
 /// Saves uncommitted work (tracked and untracked, not what is ignored or prepared), and a head
-/// that no branch holds. None if there is neither.
+/// that no branch holds. None if there is neither. Of a git repository inside the worktree its
+/// files are saved, and its `.git` as `.git.saved`.
 ///
 /// An earlier save of the same attempt stays reachable as the second parent.
 ///
@@ -59,7 +63,7 @@ pub fn save(
 ) -> Result<Option<Saved>> {
     let repo = worktree.open()?;
     let Some(head) = repo.head().and_then(|h| h.peel_to_commit()).ok() else { return Ok(None) };
-    let tree = snapshot(worktree, &repo)?;
+    let tree = snapshot(worktree, &repo, Inner::Saved)?.tree;
     let name = branch::wip_ref(feature, task, attempt);
     let earlier = reference(&repo, &name)?;
     // A worktree that the agent has deleted holds no work: only its head may be worth keeping.
@@ -117,7 +121,7 @@ pub fn commit_all(worktree: &Worktree, message: &str, author: &Author<'_>) -> Re
     let what = "cannot commit the work";
     let repo = worktree.open()?;
     let head = repo.head().and_then(|h| h.peel_to_commit()).during(what)?;
-    let tree = snapshot(worktree, &repo)?;
+    let tree = snapshot(worktree, &repo, Inner::Out)?.tree;
     if tree == head.tree_id() {
         return Ok(None);
     }
@@ -167,18 +171,50 @@ pub fn finish(worktree: &Worktree, run: &RunId) -> Result<Finished> {
     Ok(Finished { head: sha(head), branch: landing::head_branch(&repo) })
 }
 
-/// Whether there is work that `commit_all` would commit.
+/// What an agent has left in its worktree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Whether there is work that [`commit_all`] would commit.
+    pub diff: bool,
+    /// What neither it nor the agent's own commits can hold.
+    pub nested: Nested,
+}
+
+/// Looks at what a run that began on `base` has left.
 ///
 /// # Errors
 /// [`super::Error`].
-pub fn has_uncommitted(worktree: &Worktree) -> Result<bool> {
+pub fn look(worktree: &Worktree, base: &CommitSha) -> Result<Left> {
+    let what = "cannot read the worktree";
     let repo = worktree.open()?;
-    let head = repo.head().and_then(|h| h.peel_to_tree()).during("cannot read the worktree")?;
-    Ok(snapshot(worktree, &repo)? != head.id())
+    let head = repo.head().and_then(|h| h.peel_to_commit()).during(what)?;
+    // Where the work has left the base: what came there since is none of its doing.
+    let began = diff::base_of(&repo, base, &sha(head.id()))?;
+    let began = oid(began.as_ref().unwrap_or(base))?;
+    let before = repo.find_commit(began).and_then(|commit| commit.tree()).during(what)?;
+    let found = snapshot(worktree, &repo, Inner::Out)?;
+    let now = repo.find_tree(found.tree).during(what)?;
+    let nested = Nested::between(&repo, &before, &now, &found.inner).during(what)?;
+    Ok(Left { diff: found.tree != head.tree_id(), nested })
+}
+
+/// What becomes of git repositories inside the worktree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inner {
+    /// As in a commit: they are left out.
+    Out,
+    /// Their files are taken.
+    Saved,
+}
+
+struct Snapshot {
+    tree: Oid,
+    /// The repositories that git does not track.
+    inner: Vec<PathBuf>,
 }
 
 /// The worktree as a tree, by way of a copy of its index.
-fn snapshot(worktree: &Worktree, repo: &Repository) -> Result<Oid> {
+fn snapshot(worktree: &Worktree, repo: &Repository, inner: Inner) -> Result<Snapshot> {
     let copy = Copy::new(&worktree.admin)?;
     let what = "cannot read the worktree";
     // An index that an agent has broken, or never had, begins again at HEAD.
@@ -193,15 +229,25 @@ fn snapshot(worktree: &Worktree, repo: &Repository) -> Result<Oid> {
         let tree = repo.head().and_then(|h| h.peel_to_tree()).during(what)?;
         index.read_tree(&tree).during(what)?;
     }
-    add_changes(worktree, repo, &mut index).during(what)?;
-    index.write_tree_to(repo).during(what)
+    let untracked = add_changes(worktree, repo, &mut index).during(what)?;
+    let mut tree = index.write_tree_to(repo).during(what)?;
+    if inner == Inner::Saved {
+        let modules = Modules::of(repo, &repo.find_tree(tree).during(what)?);
+        let linked = modules.unexplained(&index, &worktree.path);
+        for path in untracked.iter().chain(&linked) {
+            nested::save(repo, &mut index, &worktree.path, path)?;
+        }
+        tree = index.write_tree_to(repo).during(what)?;
+    }
+    Ok(Snapshot { tree, inner: untracked })
 }
 
+/// Takes every change into the index but the repositories that git does not track: their paths.
 fn add_changes(
     worktree: &Worktree,
     repo: &Repository,
     index: &mut Index,
-) -> std::result::Result<(), git2::Error> {
+) -> std::result::Result<Vec<PathBuf>, git2::Error> {
     let mut options = StatusOptions::new();
     options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
     options.include_ignored(false).no_refresh(true).renames_head_to_index(false);
@@ -210,10 +256,17 @@ fn add_changes(
         let path = Path::new(OsStr::from_bytes(entry.path_bytes())).to_owned();
         touched.push((path, entry.status()));
     }
+    let mut inner = Vec::new();
     for (path, status) in touched {
         let text = path.to_string_lossy();
+        if status.is_wt_new() && is_prepared(worktree, &text) {
+            continue;
+        }
         // A repository inside the worktree is somebody else's history.
-        if text.ends_with('/') || (status.is_wt_new() && is_prepared(worktree, &text)) {
+        if text.ends_with('/') {
+            if nested::is_repository(&worktree.path.join(&path)) {
+                inner.push(path);
+            }
             continue;
         }
         let exists = fs::symlink_metadata(worktree.path.join(&path)).is_ok_and(|m| !m.is_dir());
@@ -228,7 +281,7 @@ fn add_changes(
     }
     // Entries that status compares by time alone are compared by content here.
     index.update_all(["*"], None)?;
-    Ok(())
+    Ok(inner)
 }
 
 fn is_prepared(worktree: &Worktree, path: &str) -> bool {

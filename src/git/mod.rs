@@ -24,6 +24,7 @@ pub mod export;
 pub mod id;
 pub mod landing;
 pub mod leftovers;
+pub mod nested;
 pub mod pool;
 pub mod preflight;
 pub mod prepare;

@@ -27,8 +27,8 @@ use crate::domain::ids::CommitSha;
 const CHANGES_MAX: usize = 200;
 /// A checkout of so many files is made by their names; above it, of everything.
 const LISTED_MAX: usize = 100;
-const GITLINK: u32 = 0o160_000;
-const SYMLINK: u32 = 0o120_000;
+pub(super) const GITLINK: u32 = 0o160_000;
+pub(super) const SYMLINK: u32 = 0o120_000;
 
 /// A worktree of the pool, in use by the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -139,7 +139,7 @@ fn judge(
 ) -> Result<Report, String> {
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
-    let facts = facts(desk, worktree, start);
+    let facts = facts(desk, worktree, start)?;
     let needed = if brief::stage(desk)?.proof == Proof::Commit { Needed::Change } else { Needed::Nothing };
     let identity = identity(desk);
     let author = Author { identity: &identity, date: desk.run.job.stamp_s };
@@ -155,6 +155,7 @@ fn judge(
             Ok(Report::Worked { head: finished.head, summary: message })
         }
         other => {
+            say_left_out(screen, &facts, &other);
             keep(desk, worktree, task, &author);
             Ok(match other {
                 RunOutcome::Failed { reason } => Report::Failed { reason, feedback: None },
@@ -170,10 +171,20 @@ fn judge(
     }
 }
 
-fn facts(desk: &Desk<'_>, worktree: &Worktree, start: &CommitSha) -> GitFacts {
-    let gone = GitFacts { head: None, new_commit: false, diff: false };
+/// An attempt that ends for another reason says it too; what is left out is saved either way.
+fn say_left_out(screen: &mut Screen, facts: &GitFacts, outcome: &RunOutcome) {
+    if let Some(why) = &facts.left_out
+        && !matches!(outcome, RunOutcome::Failed { reason } if reason == why)
+    {
+        screen.say(why);
+    }
+}
+
+/// `Err`: what is there cannot be read, so that nothing can be said about it.
+fn facts(desk: &Desk<'_>, worktree: &Worktree, start: &CommitSha) -> Result<GitFacts, String> {
+    let gone = GitFacts { head: None, new_commit: false, diff: false, left_out: None };
     if !worktree.path.is_dir() || worktree.repair().is_err() {
-        return gone;
+        return Ok(gone);
     }
     let job = &desk.run.job;
     let of_task = job.task.as_ref().map_or(Ok(Vec::new()), |task| {
@@ -182,13 +193,18 @@ fn facts(desk: &Desk<'_>, worktree: &Worktree, start: &CommitSha) -> GitFacts {
     if let Err(error) = worktree.clear_stale_locks().and(of_task) {
         tracing::warn!(%error, "stale locks of a worktree stay");
     }
-    let Ok(head) = worktree.head() else { return gone };
+    let Ok(head) = worktree.head() else { return Ok(gone) };
     let repo = &desk.place.repo;
     let new_commit = head != *start && diff::is_descendant(repo, start, &head).unwrap_or(false);
     // With an answer the commits may be of the run before the question.
-    let earlier = brief::continues(desk) && head != desk.run.job.base;
-    let diff = leftovers::has_uncommitted(worktree).unwrap_or(false);
-    GitFacts { head: Some(head), new_commit: new_commit || earlier, diff }
+    let earlier = brief::continues(desk) && head != job.base;
+    let left = leftovers::look(worktree, &job.base).map_err(|error| chain(&error))?;
+    Ok(GitFacts {
+        head: Some(head),
+        new_commit: new_commit || earlier,
+        diff: left.diff,
+        left_out: left.nested.reason(),
+    })
 }
 
 /// Uncommitted work is saved before anything else happens to the worktree.

@@ -6,6 +6,7 @@ mod hostile;
 mod id;
 mod landing;
 mod leftovers;
+mod nested;
 mod pool;
 mod preflight;
 mod prepare;
