@@ -168,6 +168,34 @@ fn configuration() {
 }
 
 #[test]
+fn what_the_configuration_names_and_the_repository_has_not() {
+    let mut text = String::new();
+    for toml in [
+        "[worktree]\ncopy = [\n  \".env\",\n  \"secrets/no.env\",\n]\n",
+        "[worktree]\nlink = [\"node_modules\"]\ncopy = [\"*.env\"]\n",
+        "[worktree]\nlink = [\"specs\"]\n",
+        "[general]\nroot = \"backend\"\n",
+        "[general]\nroot = \"agent.sh\"\n",
+    ] {
+        let world = world();
+        world.file("sprint.toml", toml);
+        world.file(".env", "KEY=1\n");
+        text.push_str(&format!("{toml}{}\n", refusal(&world, &["specs/001-demo"])));
+    }
+    let mut world = world();
+    world.env("SPRINT_CONFIG__general__root", "backend");
+    text.push_str(&refusal(&world, &["specs/001-demo"]));
+    // On the disk and not in the base: no worktree would have it.
+    world.file("backend/x", "");
+    text.push_str(&refusal(&world, &["specs/001-demo"]));
+    world.commit("backend");
+    world.env("SPRINT_CONFIG__worktree__setup_inputs", "[\"*.lock\", \"*.sh\"]");
+    let told = world.sprint(&["start", "--dry-run", "specs/001-demo"]).expect(0);
+    text.push_str(told.stdout.lines().next().unwrap());
+    insta::assert_snapshot!(text);
+}
+
+#[test]
 fn agents() {
     let mut text = String::new();
     let mut case = |command: &str, prepare: fn(&World)| {

@@ -10,7 +10,7 @@ use git2::ErrorCode;
 
 use super::environment::Environment;
 use crate::config::layout::Layout;
-use crate::config::{Config, Sources, load};
+use crate::config::{Config, Layer, Sources, load};
 use crate::error::CliError;
 use crate::git::id::{self, RepoId};
 use crate::git::{self, Repo};
@@ -93,7 +93,15 @@ impl Context {
     /// # Errors
     /// What is wrong with it (exit 2).
     pub fn config(&self, env: &Environment) -> Result<Config, CliError> {
-        Ok(load(&sources(env, &self.repo.top).read()?)?)
+        Ok(load(&self.layers(env)?)?)
+    }
+
+    /// What the configuration is made of.
+    ///
+    /// # Errors
+    /// A file or a variable cannot be read (exit 2).
+    pub fn layers(&self, env: &Environment) -> Result<Vec<Layer>, CliError> {
+        Ok(sources(env, &self.repo.top).read()?)
     }
 }
 

@@ -3,9 +3,11 @@
 use super::args::{RejectArgs, ResumeArgs, TaskArg};
 use super::context::{Context, git_error, store_error};
 use super::environment::Environment;
+use super::fit;
 use super::out::Out;
 use super::request::{about_task, send};
 use super::start::frozen_policy;
+use crate::config::load;
 use crate::domain::event::{ForeignBranch, Request};
 use crate::domain::ids::CommitSha;
 use crate::domain::state::Feature;
@@ -13,6 +15,7 @@ use crate::domain::task::Input;
 use crate::error::CliError;
 use crate::git::landing::{self, Move};
 use crate::git::{Repo, branch, diff};
+use crate::store::Client;
 
 /// Bytes of a reason.
 const REASON_MAX: usize = 4_000;
@@ -58,10 +61,20 @@ pub fn pause(env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
 pub fn reload(env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     let (client, _) = context.required()?;
-    let config = context.config(env)?;
+    let layers = context.layers(env)?;
+    let config = load(&layers)?;
+    fit::check(&config, &layers, &context.repo, &built_on(&context, &client)?)?;
     let policy = frozen_policy(&config);
     client.put_config(&config.fingerprint(), &config.to_json()).map_err(store_error)?;
     send(&context, Request::Reload { policy: Box::new(policy) }, out)
+}
+
+/// Where the feature that is built has come to; without one, the checkout.
+fn built_on(context: &Context, client: &Client) -> Result<CommitSha, CliError> {
+    let overview = client.overview().map_err(store_error)?;
+    let head = overview.state.current().and_then(|feature| feature.head.clone());
+    let checkout = || context.repo.head().map_err(|error| git_error("the repository cannot be read", error));
+    head.map_or_else(checkout, Ok)
 }
 
 /// `sprint resume`.

@@ -21,6 +21,7 @@ pub mod control;
 pub mod demo;
 pub mod doctor;
 pub mod events;
+mod fit;
 mod gate_trees;
 pub mod gates;
 pub mod gates_run;

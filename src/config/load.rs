@@ -87,21 +87,32 @@ pub const VARIABLE_PREFIX: &str = "SPRINT_CONFIG__";
 /// Every problem of every layer.
 pub fn load(layers: &[Layer]) -> Result<Config, ConfigErrors> {
     let mut problems = Vec::new();
-    let mut merged = built_in();
-    let defaults = merged.clone();
-    for layer in layers {
-        let node = read(layer, &mut problems);
-        check::layer(&node, &mut problems);
-        validate::unbuilt(&node, &defaults, &mut problems);
-        drop_models_of_other_agents(&mut merged, &node);
-        tree::overlay(&mut merged, node);
-    }
+    let merged = laid_over(layers, &mut problems);
     validate::merged(&merged, &mut problems);
     if problems.is_empty() {
         return Ok(build(&merged));
     }
     sort(&mut problems, layers);
     Err(ConfigErrors { problems })
+}
+
+/// The layers over each other, for who asks where something was written.
+pub(super) fn merged(layers: &[Layer]) -> Node {
+    laid_over(layers, &mut Vec::new())
+}
+
+/// The layers over each other, the built-in one below them; each is held against the schema.
+fn laid_over(layers: &[Layer], problems: &mut Vec<Problem>) -> Node {
+    let mut merged = built_in();
+    let defaults = merged.clone();
+    for layer in layers {
+        let node = read(layer, problems);
+        check::layer(&node, problems);
+        validate::unbuilt(&node, &defaults, problems);
+        drop_models_of_other_agents(&mut merged, &node);
+        tree::overlay(&mut merged, node);
+    }
+    merged
 }
 
 /// In the order of layers and lines, each once.

@@ -9,6 +9,7 @@ pub mod duration;
 pub mod gate;
 pub mod layout;
 mod load;
+mod misfit;
 mod model;
 mod pipeline;
 pub mod placeholder;
@@ -24,6 +25,7 @@ mod values;
 pub use agent::{Adapter, AdapterKind, AgentConfig, AgentError, Commits, Home, NO_AGENT, Retry};
 pub use gate::{GateConfig, Mode};
 pub use load::{DEFAULT_TOML, Layer, LayerBody, Pair, VARIABLE_PREFIX, load};
+pub use misfit::{Misfit, misfits};
 pub use model::{
     Agents, AutoWord, Config, Finish, Gates, General, Merge, Order, ParkedDependents, Planner, Presets,
     Quality, Role, RoleConfig, Roles, Security, Stories, Timeouts, Worktree,

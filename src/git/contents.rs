@@ -1,8 +1,8 @@
 //! What a commit holds: its tree, its files, their bytes, and what was renamed between two.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
-use git2::{DiffFindOptions, Repository, TreeWalkMode, TreeWalkResult};
+use git2::{DiffFindOptions, ObjectType, Repository, TreeWalkMode, TreeWalkResult};
 
 use super::error::{LibContext, Result};
 use super::repo::{Repo, oid, sha};
@@ -29,13 +29,29 @@ pub fn files(repo: &Repo, commit: &CommitSha) -> Result<Vec<String>> {
     let lib = repo.open()?;
     let mut found = Vec::new();
     let walk = |root: &str, entry: &git2::TreeEntry<'_>| {
-        if entry.kind() == Some(git2::ObjectType::Blob) {
+        if entry.kind() == Some(ObjectType::Blob) {
             found.push(format!("{root}{}", String::from_utf8_lossy(entry.name_bytes())));
         }
         TreeWalkResult::Ok
     };
     tree(&lib, commit)?.walk(TreeWalkMode::PreOrder, walk).during("cannot list the files of a commit")?;
     Ok(found)
+}
+
+/// Whether a commit has a directory there; a submodule is one.
+///
+/// # Errors
+/// The commit is missing.
+pub fn is_directory(repo: &Repo, commit: &CommitSha, path: &str) -> Result<bool> {
+    let lib = repo.open()?;
+    let clean: PathBuf =
+        Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    // `.` is the root, which every commit has.
+    if clean.as_os_str().is_empty() {
+        return Ok(true);
+    }
+    let kind = tree(&lib, commit)?.get_path(&clean).ok().and_then(|entry| entry.kind());
+    Ok(matches!(kind, Some(ObjectType::Tree | ObjectType::Commit)))
 }
 
 /// The bytes of a file in a commit; `None` if it is not there, not a file, or too large.

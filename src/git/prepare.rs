@@ -159,7 +159,8 @@ fn place(repo: &Repo, worktree: &Worktree, path: &str, how: Place) -> Result<()>
     let relative = inside(path)?;
     let from = repo.top.join(&relative);
     if fs::symlink_metadata(&from).is_err() {
-        tracing::info!(path, "`[worktree]` names a path that the checkout does not have");
+        // `start` has seen it: it is gone since.
+        tracing::warn!(path, "`[worktree]` names a path that the checkout does not have any more");
         return Ok(());
     }
     let lib = worktree.open()?;

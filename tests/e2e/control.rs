@@ -75,6 +75,20 @@ fn pause_assigns_nothing_new_and_resume_goes_on() {
 }
 
 #[test]
+fn reload_takes_what_fits_the_repository_and_nothing_else() {
+    let mut world = waiting("- [ ] T001 write a.txt\n");
+    world.set("worktree.link", "[\"cache\"]");
+    world.configure();
+    let told = world.sprint(&["reload"]).expect(2);
+    assert!(told.stderr.contains("`worktree.link`: the checkout has no `cache`"), "{}", told.stderr);
+    world.file("cache/x", "");
+    world.sprint(&["reload"]).expect(0);
+    world.touch("go");
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    assert_eq!(world.landed(), "T001:1");
+}
+
+#[test]
 fn a_task_is_stopped_parked_and_retried() {
     let world = waiting("- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n");
     world.wait_until("the other agent", || world.exists("here.T002"));

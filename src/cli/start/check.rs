@@ -10,9 +10,10 @@ use crate::agents::program;
 use crate::cli::args::StartArgs;
 use crate::cli::context::{git_error, sources};
 use crate::cli::environment::Environment;
+use crate::cli::fit;
 use crate::cli::tasks_lint::{self, Format};
 use crate::config::layout::tools_directory;
-use crate::config::{self, AdapterKind, Config, GateConfig, Sources, load};
+use crate::config::{self, AdapterKind, Config, GateConfig, Layer, Sources, load};
 use crate::domain::event::{NewFeature, NewTask};
 use crate::domain::ids::CommitSha;
 use crate::domain::pipeline::{Role, StageKind};
@@ -51,8 +52,10 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
     not_inside_a_run(env)?;
     let checked = preflight::check(&env.cwd).map_err(refused)?;
     check_tmux(env)?;
-    let config = configuration(args, env, &checked)?;
+    let layers = layers(args, env, &checked)?;
+    let config = load(&layers)?;
     let base = base_commit(args, &checked)?;
+    fit::check(&config, &layers, &checked.repo, &base)?;
     let directories = directories(args, env, &checked, &base)?;
     check_agents(&config, env, &checked)?;
     let mut warnings: Vec<String> = checked.warnings.iter().map(ToString::to_string).collect();
@@ -65,6 +68,7 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
         features.push(ready);
     }
     super::hand_over::refuse_closed(&checked.repo, &features, env)?;
+    warnings.extend(fit::warnings(&config, &checked.repo, &base)?);
     warnings.extend(check_tools(&config, env, &checked, &base, &directories)?);
     Ok(Plan { checked, config, features, warnings })
 }
@@ -112,13 +116,13 @@ fn check_tmux(env: &Environment) -> Result<(), CliError> {
     }
 }
 
-fn configuration(args: &StartArgs, env: &Environment, checked: &Checked) -> Result<Config, CliError> {
+fn layers(args: &StartArgs, env: &Environment, checked: &Checked) -> Result<Vec<Layer>, CliError> {
     let mut flags = Vec::new();
     if let Some(agent) = &args.agent {
         flags.push(("roles.developer.agent".to_owned(), agent.clone()));
     }
     let files = sources(env, &checked.repo.top);
-    Ok(load(&Sources { flags, ..files }.read()?)?)
+    Ok(Sources { flags, ..files }.read()?)
 }
 
 fn base_commit(args: &StartArgs, checked: &Checked) -> Result<CommitSha, CliError> {
