@@ -251,6 +251,74 @@ fn an_agent_that_deletes_its_worktree_costs_an_attempt_and_no_more() {
     world.assert_nothing_left();
 }
 
+/// Two agents are at work, one with a commit already, when `clean_up` hits their worktrees.
+fn deleted(clean_up: impl Fn(&World)) -> World {
+    let world = World::new();
+    world.feature(
+        "001-demo",
+        "## Phase 1: Work\n\n- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n- [ ] T003 write c.txt\n",
+    );
+    world.agent(
+        "pwd > $W/pwd.$1; echo $SPRINT_ATTEMPT >> $W/attempts.$1\n\
+         if [ $1 = T001 ]; then echo half > half.txt; git add -A; git commit -qm half; fi\n\
+         touch $W/here.$1; until [ -e $W/go ]; do sleep 0.05; done\n\
+         echo $1 > $1.txt; git add -A; git commit -qm $1",
+    );
+    world.configure();
+    world.commit("base");
+    world.detach();
+    world.wait_until("the agents", || world.exists("here.T001") && world.exists("here.T002"));
+    clean_up(&world);
+    world.touch("go");
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    let mut landed: Vec<String> = world.landed().split(' ').map(str::to_owned).collect();
+    landed.sort();
+    assert_eq!(landed, ["T001:1", "T002:1", "T003:1"], "no attempt is spent");
+    assert_eq!(world.read("attempts.T001"), "1\n1\n", "it was done again");
+    assert_eq!(world.git(&["show", "refs/sprint/wip/001-demo/T001/1:half.txt"]), "half", "commits are kept");
+    let events = world.sprint(&["events", "-n", "1000"]).expect(0).stdout;
+    assert!(events.contains("what was not committed is lost"), "{events}");
+    world.assert_nothing_left();
+    world.git(&["worktree", "prune"]);
+    world
+}
+
+#[test]
+fn worktrees_that_an_operator_deletes_are_made_anew_and_the_sprint_goes_on() {
+    let world = deleted(|world| std::fs::remove_dir_all(world.state().join("worktrees")).unwrap());
+    assert_eq!(world.read("attempts.T002"), "1\n1\n", "both were hit");
+    let listed = world.git(&["worktree", "list", "--porcelain"]);
+    assert!(!listed.contains("locked") && !listed.contains("prunable"), "{listed}");
+}
+
+#[test]
+fn one_worktree_that_an_operator_deletes_is_made_anew_and_the_sprint_goes_on() {
+    let world = deleted(|world| std::fs::remove_dir_all(world.read("pwd.T001").trim()).unwrap());
+    assert_eq!(world.read("attempts.T002"), "1\n", "the other one is not touched");
+}
+
+#[test]
+fn a_gate_whose_worktree_an_operator_deletes_has_judged_nothing() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
+    world.agent("touch $W/armed; echo a > a.txt; git add -A; git commit -qm a");
+    world.gate(
+        "slow",
+        "if [ -e $W/armed ]; then touch $W/here; until [ -e $W/go ]; do sleep 0.05; done; fi\n[ -e agent.sh ]",
+    );
+    world.configure();
+    world.commit("base");
+    world.detach();
+    world.wait_until("the gate", || world.exists("here"));
+    std::fs::remove_dir_all(world.state().join("worktrees")).unwrap();
+    world.touch("go");
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    assert_eq!(world.landed(), "T001:1", "no attempt is spent");
+    let events = world.sprint(&["events", "-n", "1000"]).expect(0).stdout;
+    assert!(events.contains("InTests could not run"), "{events}");
+    world.assert_nothing_left();
+}
+
 #[test]
 fn a_daemon_that_an_agent_leaves_behind_is_ended_before_its_work_is_judged() {
     let world = World::with(

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::claim::{self, Claim};
 use super::environment::{RunContext, environment, tests::adapter, tests::context};
 use super::feedback::Feedback;
-use super::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, decide};
+use super::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, decide};
 use super::placeholders::fill_in;
 use super::protocol::Protocol;
 use crate::process::run::{Ending, Session, Spec, Stdin, Stream, run};
@@ -78,7 +78,13 @@ impl Bench {
 }
 
 fn changed() -> GitFacts {
-    GitFacts { head: Some(context().base), new_commit: true, diff: false, left_out: None }
+    GitFacts {
+        head: Some(context().base),
+        new_commit: true,
+        diff: false,
+        left_out: None,
+        worktree: Standing::There,
+    }
 }
 
 #[test]

@@ -48,6 +48,19 @@ pub struct GitFacts {
     pub diff: bool,
     /// Why files that it left cannot be part of the work, if so.
     pub left_out: Option<String>,
+    /// Whether the worktree is still where it was.
+    pub worktree: Standing,
+}
+
+/// What became of a worktree while the program ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is there.
+    There,
+    /// It was deleted, by the program or by somebody else.
+    Gone,
+    /// It was deleted with all others: somebody cleaned up in the wrong place.
+    Swept,
 }
 
 /// How a run of a work stage ended.
@@ -74,6 +87,11 @@ pub enum RunOutcome {
     },
     /// The worker was ended. No attempt is spent.
     Interrupted,
+    /// Somebody took its worktree away: the operator's concern, no attempt is spent.
+    Unjudged {
+        /// What is lost.
+        reason: String,
+    },
 }
 
 /// What must be there for [`RunOutcome::Done`].
@@ -100,11 +118,19 @@ pub fn decide(
     if let Some(question) = question(said, claims) {
         return RunOutcome::Blocked { question };
     }
-    match claimed(ending, said, claims) {
-        Claimed::Interrupted => RunOutcome::Interrupted,
-        Claimed::Failure(reason) => RunOutcome::Failed { reason },
-        Claimed::Skip => RunOutcome::Skipped,
-        Claimed::Success(message) => prove(message, git, needed),
+    let unjudged = |what: &str| RunOutcome::Unjudged {
+        reason: format!(
+            "{what} was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew"
+        ),
+    };
+    match (claimed(ending, said, claims), git.worktree) {
+        (Claimed::Interrupted, _) => RunOutcome::Interrupted,
+        (_, Standing::Swept) => unjudged("the directory of all worktrees"),
+        // Nobody can work without a worktree. A claim of success all the same is the agent's own.
+        (Claimed::Failure(_) | Claimed::Skip, Standing::Gone) => unjudged("its worktree"),
+        (Claimed::Failure(reason), Standing::There) => RunOutcome::Failed { reason },
+        (Claimed::Skip, Standing::There) => RunOutcome::Skipped,
+        (Claimed::Success(message), Standing::There | Standing::Gone) => prove(message, git, needed),
     }
 }
 
@@ -290,7 +316,13 @@ mod tests {
     }
 
     fn git(new_commit: bool, diff: bool) -> GitFacts {
-        GitFacts { head: Some(CommitSha::parse(&"c".repeat(40)).unwrap()), new_commit, diff, left_out: None }
+        GitFacts {
+            head: Some(CommitSha::parse(&"c".repeat(40)).unwrap()),
+            new_commit,
+            diff,
+            left_out: None,
+            worktree: Standing::There,
+        }
     }
 
     #[test]
@@ -321,7 +353,7 @@ mod tests {
             failed("claimed success, but there is no commit")
         );
         assert_eq!(decide(&git(false, false), Needed::Nothing), done(false));
-        let gone = GitFacts { head: None, ..git(false, false) };
+        let gone = GitFacts { head: None, worktree: Standing::Gone, ..git(false, false) };
         assert_eq!(decide(&gone, Needed::Nothing), failed("claimed success, but its worktree is gone"));
     }
 
@@ -335,6 +367,30 @@ mod tests {
                 assert_eq!(outcome, RunOutcome::Failed { reason: "`sub` is none of it".to_owned() });
             }
         }
+    }
+
+    #[test]
+    fn who_takes_the_worktree_away_pays_for_it() {
+        let outcome = |ending: &ProgramEnding, worktree| {
+            let facts = GitFacts { head: None, worktree, ..git(false, false) };
+            decide(ending, &Said::default(), &[], &facts, Needed::Change)
+        };
+        let mut table = Vec::new();
+        for worktree in [Standing::Gone, Standing::Swept] {
+            for code in [0, 1, 2] {
+                let outcome = outcome(&ProgramEnding::Exited(code), worktree);
+                table.push(format!("{worktree:?}, exit {code}: {outcome:?}"));
+            }
+            assert_eq!(outcome(&ProgramEnding::Interrupted, worktree), RunOutcome::Interrupted);
+        }
+        insta::assert_snapshot!(table.join("\n"), @r#"
+        Gone, exit 0: Failed { reason: "claimed success, but its worktree is gone" }
+        Gone, exit 1: Unjudged { reason: "its worktree was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
+        Gone, exit 2: Unjudged { reason: "its worktree was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
+        Swept, exit 0: Unjudged { reason: "the directory of all worktrees was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
+        Swept, exit 1: Unjudged { reason: "the directory of all worktrees was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
+        Swept, exit 2: Unjudged { reason: "the directory of all worktrees was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
+        "#);
     }
 
     #[test]

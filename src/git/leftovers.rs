@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use git2::{Index, Oid, Repository, Signature, Status, StatusOptions, Time};
+use git2::{Commit, Index, Oid, Repository, Signature, Status, StatusOptions, Time};
 
 use super::branch;
 use super::diff;
@@ -64,32 +64,88 @@ pub fn save(
     let repo = worktree.open()?;
     let Some(head) = repo.head().and_then(|h| h.peel_to_commit()).ok() else { return Ok(None) };
     let tree = snapshot(worktree, &repo, Inner::Saved)?.tree;
-    let name = branch::wip_ref(feature, task, attempt);
-    let earlier = reference(&repo, &name)?;
+    let to = Wip { repo: &repo, common_dir: &worktree.common_dir, feature, task, attempt, author };
     // A worktree that the agent has deleted holds no work: only its head may be worth keeping.
     let dirty = tree != head.tree_id() && !worktree.is_empty();
-    if !dirty && landing::head_branch(&repo).is_some() {
-        return Ok(None);
+    if dirty {
+        return to.keep(&head, tree).map(Some);
     }
-    let commit = if dirty {
-        let what = "cannot save uncommitted work";
-        let signature = author.signature()?;
-        let tree = repo.find_tree(tree).during(what)?;
-        let earlier = earlier.as_ref().map(oid).transpose()?.map(|id| repo.find_commit(id)).transpose();
-        let earlier = earlier.during(what)?;
-        if let Some(same) = earlier.as_ref().filter(|e| e.tree_id() == tree.id()) {
-            return Ok(Some(Saved { reference: name, commit: sha(same.id()) }));
+    if landing::head_branch(&repo).is_some() { Ok(None) } else { to.keep_head(&head).map(Some) }
+}
+
+/// Saves the head that the worktree is at, whatever branch it is on: the branch is to go elsewhere.
+///
+/// # Errors
+/// [`super::Error`].
+pub fn save_head(
+    worktree: &Worktree,
+    feature: &FeatureId,
+    task: &TaskId,
+    attempt: u32,
+    author: &Author<'_>,
+) -> Result<Saved> {
+    let repo = worktree.open()?;
+    let head = repo.head().and_then(|h| h.peel_to_commit()).during("the worktree has no commit")?;
+    let to = Wip { repo: &repo, common_dir: &worktree.common_dir, feature, task, attempt, author };
+    to.keep_head(&head)
+}
+
+/// Where an attempt's work is saved.
+struct Wip<'a> {
+    repo: &'a Repository,
+    common_dir: &'a Path,
+    feature: &'a FeatureId,
+    task: &'a TaskId,
+    attempt: u32,
+    author: &'a Author<'a>,
+}
+
+impl<'a> Wip<'a> {
+    fn name(&self) -> String {
+        branch::wip_ref(self.feature, self.task, self.attempt)
+    }
+
+    fn earlier(&self) -> Result<Option<Commit<'a>>> {
+        let Some(at) = reference(self.repo, &self.name())? else { return Ok(None) };
+        let repo: &'a Repository = self.repo;
+        repo.find_commit(oid(&at)?).during("what was saved before is incomplete").map(Some)
+    }
+
+    /// The head as it is, unless that would let go of what was saved before.
+    fn keep_head(&self, head: &Commit<'_>) -> Result<Saved> {
+        match self.earlier()? {
+            Some(earlier) if !diff::descends(self.repo, &sha(earlier.id()), &sha(head.id()))? => {
+                self.keep(head, head.tree_id())
+            }
+            Some(_) | None => self.point_at(head.id()),
         }
-        let parents: Vec<_> = std::iter::once(&head).chain(earlier.as_ref()).collect();
-        let message = format!("{task}: uncommitted work of attempt {attempt}\n");
-        repo.commit(None, &signature, &signature, &message, &tree, &parents).during(what)?
-    } else {
-        head.id()
-    };
-    durable::sync_commits(&repo, &[commit], &landing::durable_tips(&repo)?)?;
-    let change = RefChange::Set(name.clone(), sha(commit));
-    durable::update_refs(&worktree.common_dir, &[change], None)?;
-    Ok(Some(Saved { reference: name, commit: sha(commit) }))
+    }
+
+    /// A commit of this tree on the head; what was saved before is its second parent.
+    fn keep(&self, head: &Commit<'_>, tree: Oid) -> Result<Saved> {
+        let what = "cannot save uncommitted work";
+        let earlier = self.earlier()?;
+        if let Some(same) =
+            earlier.as_ref().filter(|e| e.tree_id() == tree && e.parent_id(0) == Ok(head.id()))
+        {
+            return Ok(Saved { reference: self.name(), commit: sha(same.id()) });
+        }
+        let signature = self.author.signature()?;
+        let tree = self.repo.find_tree(tree).during(what)?;
+        let parents: Vec<_> = std::iter::once(head).chain(earlier.as_ref()).collect();
+        let message = format!("{}: uncommitted work of attempt {}\n", self.task, self.attempt);
+        let commit =
+            self.repo.commit(None, &signature, &signature, &message, &tree, &parents).during(what)?;
+        self.point_at(commit)
+    }
+
+    fn point_at(&self, commit: Oid) -> Result<Saved> {
+        durable::sync_commits(self.repo, &[commit], &landing::durable_tips(self.repo)?)?;
+        let saved = Saved { reference: self.name(), commit: sha(commit) };
+        let change = RefChange::Set(saved.reference.clone(), saved.commit.clone());
+        durable::update_refs(self.common_dir, &[change], None)?;
+        Ok(saved)
+    }
 }
 
 /// What earlier attempts of a task have saved, oldest attempt first.

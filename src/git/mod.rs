@@ -30,6 +30,7 @@ pub mod preflight;
 pub mod prepare;
 pub mod radar;
 pub mod repo;
+mod restore;
 mod trees;
 pub mod worktree;
 

@@ -83,6 +83,26 @@ pub struct Record {
     pub prepared_key: Option<String>,
     /// Why it is quarantined.
     pub reason: Option<String>,
+    /// Somebody deleted this record with the worktree; it was rebuilt, and nobody has had it since.
+    #[serde(default)]
+    pub lost: bool,
+}
+
+impl Record {
+    /// Of a worktree that is to be.
+    pub(super) fn new(number: u32, owner: Option<Owner>) -> Self {
+        Self {
+            number,
+            admin: String::new(),
+            owner,
+            state: State::Preparing,
+            branch: None,
+            prepared: Vec::new(),
+            prepared_key: None,
+            reason: None,
+            lost: false,
+        }
+    }
 }
 
 /// Where an acquired worktree came from.
@@ -107,6 +127,8 @@ pub struct Acquired {
     pub origin: Origin,
     /// The link to the repository had been changed, and was put right.
     pub repaired: bool,
+    /// It had been deleted with its record: what was not committed in it is lost.
+    pub lost: bool,
 }
 
 /// Why a worktree may be given back.
@@ -128,15 +150,32 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The pool below a state directory; makes the directory.
+    /// The pool below a state directory; makes the directory. Where somebody has deleted records,
+    /// they are rebuilt.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`], [`Error::Locked`].
     pub fn open(repo: &Repo, state_dir: &Path) -> Result<Self> {
         let root = state_dir.join("worktrees");
         fs::create_dir_all(&root).at("create", &root)?;
         let root = root.canonicalize().at("resolve", &root)?;
-        Ok(Self { repo: repo.clone(), root })
+        let pool = Self { repo: repo.clone(), root };
+        pool.restore()?;
+        Ok(pool)
+    }
+
+    pub(super) fn repo(&self) -> &Repo {
+        &self.repo
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether somebody has deleted the worktree's record since its owner got it: the directory of
+    /// all worktrees, most likely. Its owner alone asks.
+    pub fn was_deleted(&self, worktree: &Worktree) -> bool {
+        self.record(worktree.number).map_or(true, |record| record.lost)
     }
 
     /// A worktree for `owner`, at `at`, on a new branch where one is named.
@@ -167,13 +206,13 @@ impl Pool {
         worktree.clear_stale_locks()?;
         let same = record.state == State::InUse && branch.is_some() && record.branch.as_deref() == branch;
         if same && !worktree.is_empty() {
-            return Ok(Acquired { worktree, origin: Origin::Kept, repaired });
+            return Ok(Acquired { worktree, origin: Origin::Kept, repaired, lost: false });
         }
         if origin != Origin::Fresh {
-            Self::save_leftovers(&record, &worktree, author)?;
+            Self::save_leftovers(&record, branch, &worktree, author)?;
         }
         self.check_out(&record, &worktree, at, branch)?;
-        Ok(Acquired { worktree, origin, repaired })
+        Ok(Acquired { worktree, origin, repaired, lost: record.lost })
     }
 
     fn check_out(
@@ -184,7 +223,8 @@ impl Pool {
         branch: Option<&str>,
     ) -> Result<()> {
         // A gate's worktree is made exact whatever its record says, so that one needs no news.
-        let stays = branch.is_none() && record.branch.is_none() && record.state == State::InUse;
+        let stays =
+            branch.is_none() && record.branch.is_none() && record.state == State::InUse && !record.lost;
         let said = record.branch.is_none() && record.state == State::Preparing;
         if !stays && !said {
             self.save_record(&Record { state: State::Preparing, branch: None, ..record.clone() })?;
@@ -201,15 +241,22 @@ impl Pool {
             return Ok(());
         }
         let branch = branch.map(str::to_owned);
-        self.save_record(&Record { state: State::InUse, branch, ..record.clone() })
+        self.save_record(&Record { state: State::InUse, branch, lost: false, ..record.clone() })
     }
 
     /// Saves what a task's worktree holds, for the attempt that its branch names.
-    fn save_leftovers(record: &Record, worktree: &Worktree, author: &Author<'_>) -> Result<()> {
+    fn save_leftovers(
+        record: &Record,
+        wanted: Option<&str>,
+        worktree: &Worktree,
+        author: &Author<'_>,
+    ) -> Result<()> {
         let Some(Owner::Task { feature, task }) = &record.owner else { return Ok(()) };
-        // On no branch of ours there has been no attempt whose work it could be.
-        let attempt =
-            record.branch.as_deref().and_then(|b| b.rsplit('/').next()).and_then(|n| n.parse().ok());
+        // On no branch of ours there has been no attempt whose work it could be; but a record that
+        // was rebuilt does not know of an agent that had left it.
+        let wanted = wanted.filter(|_| record.lost);
+        let branch = record.branch.as_deref().or(wanted);
+        let attempt = branch.and_then(|b| b.rsplit('/').next()).and_then(|n| n.parse().ok());
         let Some(attempt) = attempt else { return Ok(()) };
         leftovers::save(worktree, feature, task, attempt, author).map(drop)
     }
@@ -246,16 +293,7 @@ impl Pool {
             path: self.root.clone(),
             why: format!("it holds {NUMBER_MAX} worktrees already"),
         })?;
-        let mut record = Record {
-            number,
-            admin: String::new(),
-            owner: Some(owner.clone()),
-            state: State::Preparing,
-            branch: None,
-            prepared: Vec::new(),
-            prepared_key: None,
-            reason: None,
-        };
+        let mut record = Record::new(number, Some(owner.clone()));
         self.save_record(&record)?;
         let path = self.path(number);
         let add = || {
@@ -318,7 +356,7 @@ impl Pool {
         worktree.repair()?;
         worktree.clear_stale_locks()?;
         self.check_proof(worktree, proof)?;
-        Self::save_leftovers(&record, worktree, author)?;
+        Self::save_leftovers(&record, None, worktree, author)?;
         // HEAD leaves the branch, so that the person can check it out or delete it.
         if let Ok(head) = worktree.head() {
             worktree.open()?.set_head_detached(oid(&head)?).during("cannot leave the branch")?;
@@ -454,7 +492,7 @@ impl Pool {
         serde_json::from_slice(&text).map_err(|error| Error::Malformed { path, what: error.to_string() })
     }
 
-    fn save_record(&self, record: &Record) -> Result<()> {
+    pub(super) fn save_record(&self, record: &Record) -> Result<()> {
         let path = self.record_path(record.number);
         let temporary = path.with_extension(format!("json.{}", uuid::Uuid::new_v4().simple()));
         let text = serde_json::to_vec_pretty(record).expect("a record is JSON");
@@ -475,16 +513,16 @@ impl Pool {
         }
     }
 
-    fn path(&self, number: u32) -> PathBuf {
+    pub(super) fn path(&self, number: u32) -> PathBuf {
         self.root.join(format!("{number:03}"))
     }
 
-    fn record_path(&self, number: u32) -> PathBuf {
+    pub(super) fn record_path(&self, number: u32) -> PathBuf {
         self.root.join(format!("{number:03}.json"))
     }
 
     /// The lock of the pool; the kernel drops it with the process.
-    fn lock(&self) -> Result<File> {
+    pub(super) fn lock(&self) -> Result<File> {
         let path = self.root.join(".lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path).at("open", &path)?;
         let until = Instant::now() + LOCK_MAX;
@@ -513,7 +551,7 @@ fn admin_name(path: &Path, common_dir: &Path) -> Result<String> {
     })
 }
 
-fn lock_reason(owner: &Owner) -> String {
+pub(super) fn lock_reason(owner: &Owner) -> String {
     match owner {
         Owner::Task { feature, task } => format!("sprint: {feature} {task}"),
         Owner::Gate { worker } => format!("sprint: gates of {worker}"),

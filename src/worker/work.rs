@@ -8,7 +8,7 @@ use super::life::Desk;
 use super::screen::Screen;
 use super::trees::{identity, recipe, set_up};
 use crate::agents::claim;
-use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, decide};
+use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, decide};
 use crate::config::{Adapter, Retry};
 use crate::domain::ids::{CommitSha, TaskId};
 use crate::domain::pipeline::Proof;
@@ -52,7 +52,8 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
-    judge(desk, screen, &worktree, task, &start, &ending, &said)
+    let facts = facts(desk, &pool, &worktree, &start)?;
+    judge(desk, screen, &worktree, task, &facts, &ending, &said)
 }
 
 /// The task's worktree on the attempt's branch. A run that continues after an answer finds it as
@@ -79,7 +80,12 @@ fn open_worktree(
     let acquired = pool.acquire(&owner, at, Some(&name), &author).map_err(|error| chain(&error))?;
     let worktree = acquired.worktree;
     let goes_on = brief::continues(desk) || adapter.retry == Retry::Continue;
-    if acquired.origin == Origin::Kept && !goes_on {
+    if acquired.lost {
+        screen.say("its worktree was deleted and is made anew; what was not committed in it is lost");
+    }
+    // A worktree that was lost comes back at the tip of the branch, with the commits of that run.
+    let begun = acquired.origin == Origin::Kept || worktree.head().map_err(|error| chain(&error))? != *at;
+    if begun && !goes_on {
         screen.say("begins this attempt again; what was there is saved");
         begin_again(desk, &worktree, task, &name, at, &author).map_err(|error| chain(&error))?;
     }
@@ -96,13 +102,12 @@ fn begin_again(
 ) -> git::Result<()> {
     let job = &desk.run.job;
     worktree.clear_stale_locks()?;
-    let saved = leftovers::save(worktree, &job.feature, task, job.attempt, author)?;
-    let head = worktree.head()?;
-    let mut changes = vec![RefChange::Set(branch::head_ref(name), at.clone())];
-    if saved.is_none() && head != *at {
-        changes.push(RefChange::Set(branch::wip_ref(&job.feature, task, job.attempt), head));
+    if leftovers::save(worktree, &job.feature, task, job.attempt, author)?.is_none()
+        && worktree.head()? != *at
+    {
+        leftovers::save_head(worktree, &job.feature, task, job.attempt, author)?;
     }
-    update_refs(&desk.place.repo.common_dir, &changes, None)?;
+    update_refs(&desk.place.repo.common_dir, &[RefChange::Set(branch::head_ref(name), at.clone())], None)?;
     worktree.checkout_branch(name)
 }
 
@@ -133,17 +138,16 @@ fn judge(
     screen: &mut Screen,
     worktree: &Worktree,
     task: &TaskId,
-    start: &CommitSha,
+    facts: &GitFacts,
     ending: &ProgramEnding,
     said: &Said,
 ) -> Result<Report, String> {
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
-    let facts = facts(desk, worktree, start)?;
     let needed = if brief::stage(desk)?.proof == Proof::Commit { Needed::Change } else { Needed::Nothing };
     let identity = identity(desk);
     let author = Author { identity: &identity, date: desk.run.job.stamp_s };
-    match decide(ending, said, &claims.claims, &facts, needed) {
+    match decide(ending, said, &claims.claims, facts, needed) {
         RunOutcome::Done { message, commit_diff } => {
             if commit_diff {
                 let title = git::candidate::one_line(&desk.run.job.title);
@@ -155,14 +159,17 @@ fn judge(
             Ok(Report::Worked { head: finished.head, summary: message })
         }
         other => {
-            say_left_out(screen, &facts, &other);
-            keep(desk, worktree, task, &author);
+            say_left_out(screen, facts, &other);
+            if facts.worktree == Standing::There {
+                keep(desk, worktree, task, &author);
+            }
             Ok(match other {
                 RunOutcome::Failed { reason } => Report::Failed { reason, feedback: None },
                 RunOutcome::Skipped => {
                     Report::NothingToDo { reason: "the agent says that there is nothing to do".to_owned() }
                 }
                 RunOutcome::Blocked { question } => Report::Blocked { question },
+                RunOutcome::Unjudged { reason } => Report::Errored { reason },
                 RunOutcome::Interrupted | RunOutcome::Done { .. } => {
                     Report::Interrupted { reason: "the worker was told to end".to_owned() }
                 }
@@ -181,9 +188,14 @@ fn say_left_out(screen: &mut Screen, facts: &GitFacts, outcome: &RunOutcome) {
 }
 
 /// `Err`: what is there cannot be read, so that nothing can be said about it.
-fn facts(desk: &Desk<'_>, worktree: &Worktree, start: &CommitSha) -> Result<GitFacts, String> {
-    let gone = GitFacts { head: None, new_commit: false, diff: false, left_out: None };
-    if !worktree.path.is_dir() || worktree.repair().is_err() {
+fn facts(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree, start: &CommitSha) -> Result<GitFacts, String> {
+    let standing = match (pool.was_deleted(worktree), worktree.path.is_dir()) {
+        (true, _) => Standing::Swept,
+        (false, false) => Standing::Gone,
+        (false, true) => Standing::There,
+    };
+    let gone = GitFacts { head: None, new_commit: false, diff: false, left_out: None, worktree: standing };
+    if standing != Standing::There || worktree.repair().is_err() {
         return Ok(gone);
     }
     let job = &desk.run.job;
@@ -204,6 +216,7 @@ fn facts(desk: &Desk<'_>, worktree: &Worktree, start: &CommitSha) -> Result<GitF
         new_commit: new_commit || earlier,
         diff: left.diff,
         left_out: left.nested.reason(),
+        worktree: standing,
     })
 }
 

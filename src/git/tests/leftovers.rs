@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::ids::RunId;
-use crate::git::leftovers::{commit_all, finish, save};
+use crate::git::leftovers::{commit_all, finish, save, save_head};
 use crate::git::worktree::Worktree;
 
 const ONE: &str = "sprint-task/001-thing/T001/1";
@@ -65,6 +65,29 @@ fn commits_on_no_branch_are_saved() {
     git(&tree.path, &["commit", "-qm", "lost?"]);
     let saved = save(&tree, &feature(), &task("T001"), 1, &f.author()).unwrap().unwrap();
     assert_eq!(saved.commit, tree.head().unwrap());
+}
+
+#[test]
+fn a_head_that_is_saved_lets_go_of_nothing_that_was_saved_before() {
+    let f = Fixture::new();
+    let tree = begin(&f);
+    let commit = |name: &str| {
+        write(&tree.path, name, "1\n");
+        git(&tree.path, &["add", "-A"]);
+        git(&tree.path, &["commit", "-qm", name]);
+        tree.head().unwrap()
+    };
+    let keep = || save_head(&tree, &feature(), &task("T001"), 1, &f.author()).unwrap().commit;
+    let first = commit("first");
+    assert_eq!(keep(), first, "nothing was saved before");
+    assert_eq!((commit("second"), tree.head().unwrap()), (keep(), keep()), "it holds the first");
+    let second = tree.head().unwrap();
+    git(&tree.path, &["reset", "-q", "--hard", "main"]);
+    let third = commit("third");
+    let both = keep();
+    let held = f.git(&["rev-list", both.as_str()]);
+    assert!(held.contains(second.as_str()) && held.contains(third.as_str()));
+    assert_eq!(keep(), both, "once is enough");
 }
 
 #[test]

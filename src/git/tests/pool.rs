@@ -205,6 +205,87 @@ fn a_deleted_worktree_comes_back_with_its_commits() {
     assert_eq!(fs::read_to_string(got.path.join("x")).unwrap(), "1\n");
 }
 
+/// A task's with a commit, one on no branch, a gate's, and a free one.
+fn four(f: &Fixture, pool: &Pool) -> [crate::git::worktree::Worktree; 4] {
+    let author = f.author();
+    let take = |owner: &Owner, branch: Option<&str>| {
+        pool.acquire(owner, &f.head(), branch, &author).unwrap().worktree
+    };
+    let task = take(&task_owner("T001"), Some(ONE));
+    let left = take(&task_owner("T002"), Some("sprint-task/001-thing/T002/1"));
+    git(&left.path, &["switch", "-q", "--detach"]);
+    for tree in [&task, &left] {
+        write(&tree.path, "x", &tree.path.display().to_string());
+        git(&tree.path, &["add", "-A"]);
+        git(&tree.path, &["commit", "-qm", "work"]);
+    }
+    let gate = take(&gate_owner("reviewer"), None);
+    let free = take(&gate_owner("tester-1"), None);
+    pool.release(&free, &Proof::Gate, &author).unwrap();
+    [task, left, gate, free]
+}
+
+#[test]
+fn worktrees_that_were_deleted_with_their_records_come_back_to_their_owners() {
+    let f = Fixture::new();
+    let (pool, author) = (f.pool(), f.author());
+    let [task_tree, left, gate, free] = four(&f, &pool);
+    let heads = [task_tree.head().unwrap(), left.head().unwrap()];
+    assert!(!pool.was_deleted(&task_tree));
+    fs::remove_dir_all(task_tree.path.parent().unwrap()).unwrap();
+    assert!(pool.was_deleted(&task_tree), "nobody has looked yet");
+    let pool = f.pool();
+    assert!(pool.was_deleted(&task_tree), "rebuilt, and not given out again");
+    // Somebody else comes first, and gets nobody's number.
+    let other = pool.acquire(&task_owner("T003"), &f.head(), Some("sprint-task/001-thing/T003/1"), &author);
+    assert_eq!(other.unwrap().worktree.number, free.number);
+    let back = pool.acquire(&task_owner("T001"), &f.head(), Some(ONE), &author).unwrap();
+    assert_eq!((back.worktree.number, back.lost), (task_tree.number, true));
+    assert_eq!(back.worktree.head().unwrap(), heads[0]);
+    assert!(back.worktree.path.join("x").exists() && !pool.was_deleted(&back.worktree));
+    let again = pool.acquire(&task_owner("T001"), &f.head(), Some(ONE), &author).unwrap();
+    assert_eq!((again.origin, again.lost), (Origin::Kept, false));
+    // A commit on no branch is kept before HEAD leaves it.
+    pool.acquire(&task_owner("T002"), &f.head(), Some("sprint-task/001-thing/T002/1"), &author).unwrap();
+    let saved = leftovers::saved(&f.repo, &feature(), &task("T002")).unwrap();
+    assert_eq!(saved[0].1.commit, heads[1]);
+    let judged = pool.acquire(&gate_owner("reviewer"), &f.head(), None, &author).unwrap();
+    assert_eq!((judged.worktree.number, judged.lost), (gate.number, true));
+    assert_eq!(git(&gate.path, &["status", "--porcelain"]), "");
+    assert!(!pool.was_deleted(&gate));
+    assert_eq!(pool.records().unwrap().len(), 4);
+}
+
+#[test]
+fn a_landed_task_whose_worktree_was_deleted_is_released_like_any_other() {
+    let f = Fixture::new();
+    let pool = f.pool();
+    let [tree, ..] = four(&f, &pool);
+    let head = tree.head().unwrap();
+    fs::remove_dir_all(tree.path.parent().unwrap()).unwrap();
+    let pool = f.pool();
+    let found = pool.find(&task_owner("T001")).unwrap().unwrap();
+    assert!(pool.release(&found, &Proof::LandedIn(f.head()), &f.author()).is_err(), "it has not landed");
+    pool.release(&found, &Proof::LandedIn(head), &f.author()).unwrap();
+    assert_eq!(pool.record(tree.number).unwrap().state, State::Free);
+    assert_eq!(pool.prune(0).unwrap().len(), 2);
+    assert!(!tree.admin.exists());
+}
+
+#[test]
+fn a_record_that_is_deleted_alone_costs_no_file() {
+    let f = Fixture::new();
+    let (pool, author) = (f.pool(), f.author());
+    let got = pool.acquire(&task_owner("T001"), &f.head(), Some(ONE), &author).unwrap().worktree;
+    write(&got.path, "half.txt", "half\n");
+    fs::remove_file(got.path.with_extension("json")).unwrap();
+    let pool = f.pool();
+    assert_eq!(pool.record(got.number).unwrap().state, State::Quarantined);
+    let next = pool.acquire(&task_owner("T001"), &f.head(), Some(ONE), &author).unwrap().worktree;
+    assert_ne!(next.number, got.number);
+    assert!(got.path.join("half.txt").exists());
+}
+
 #[test]
 fn a_worktree_without_its_administration_is_set_aside_with_its_files() {
     let f = Fixture::new();
