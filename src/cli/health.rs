@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::args::JsonArgs;
 use super::context::Context;
 use super::environment::Environment;
+use super::needs::mend;
 use super::out::Out;
 use super::picture::{Picture, WorkerRow};
 use super::status::{Moment, worker_table};
@@ -275,7 +276,21 @@ fn held(picture: &Picture<'_>) -> Vec<Problem> {
         }
         _ => None,
     }));
+    problems.extend(tried_again(picture));
     problems
+}
+
+/// What could not run and is repeated by itself: mended now, it need not wait.
+fn tried_again(picture: &Picture<'_>) -> Vec<Problem> {
+    let state = &picture.overview.state;
+    let bases = state.features.values().filter_map(|feature| picture.base_trouble(feature));
+    let bases = bases.map(|what| Problem::new(what, mend(None)));
+    let tasks = state.tasks.values().filter_map(|task| {
+        let id = &task.key.id;
+        let what = format!("{id} could not go on: {}", picture.task_trouble(task)?);
+        Some(Problem::new(what, mend(Some(id.as_str()))))
+    });
+    bases.chain(tasks).collect()
 }
 
 fn disk(health: &mut HealthJson, limits: &Limits) {

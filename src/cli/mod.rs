@@ -8,11 +8,13 @@ pub mod args;
 pub mod context;
 pub mod environment;
 pub mod follow;
+mod needs;
 pub mod out;
 pub mod picture;
 mod radar;
 pub mod request;
 pub mod text;
+mod why;
 
 pub mod agent;
 pub mod answer;

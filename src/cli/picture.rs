@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::text::{plain, rfc3339, span};
+use super::text::{plain, rfc3339};
 use crate::config::layout::Layout;
 use crate::domain::event::Now;
 use crate::domain::ids::{FeatureId, TaskId};
-use crate::domain::pipeline::{Role, StageKind};
-use crate::domain::plan;
-use crate::domain::schedule::progress_of;
+use crate::domain::pipeline::Role;
 use crate::domain::state::{Feature, FeatureStatus, Mode, State};
 use crate::domain::task::{Status, Task};
 use crate::domain::worker::{Life, ProcRef, Worker};
@@ -22,8 +20,6 @@ use crate::store::Overview;
 
 /// Columns of a text in JSON: agents may print without end, and a page of it says enough.
 pub const TEXT_MAX: usize = 4_000;
-/// So many predecessors are named in a reason.
-const NAMED_MAX: usize = 4;
 
 /// `sprint status --json`.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +28,8 @@ pub struct StatusJson {
     pub feature: Option<String>,
     /// Where it is.
     pub state: &'static str,
+    /// Why it is there, if there is something to say.
+    pub reason: String,
     /// Its tasks in order.
     pub tasks: Vec<TaskRow>,
     /// All workers.
@@ -111,7 +109,7 @@ pub struct QueueRow {
 pub struct NeedRow {
     /// The task, if it is about one.
     pub task: Option<String>,
-    /// `answer`, `approval`, `operator`, `external`, `parked` or `landing`.
+    /// `answer`, `approval`, `operator`, `external`, `parked`, `landing` or `retry`.
     pub kind: &'static str,
     /// The question, or the reason.
     pub text: String,
@@ -133,7 +131,7 @@ pub struct Picture<'a> {
 }
 
 impl Picture<'_> {
-    fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &State {
         &self.overview.state
     }
 
@@ -168,6 +166,7 @@ impl Picture<'_> {
         StatusJson {
             feature: self.feature().map(|feature| feature.id.to_string()),
             state: self.word(),
+            reason: self.feature().map(|feature| self.feature_reason(feature)).unwrap_or_default(),
             tasks: self.feature().map(|feature| self.tasks(feature)).unwrap_or_default(),
             workers: self.workers(),
             queue: self.feature().map(|feature| self.queue(feature)).unwrap_or_default(),
@@ -179,7 +178,7 @@ impl Picture<'_> {
     pub fn tasks(&self, feature: &Feature) -> Vec<TaskRow> {
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
-        let why_not = Self::why_not_begun(feature, &tasks);
+        let why_not = self.why_not_begun(feature, &tasks);
         tasks.into_iter().map(|task| self.task(feature, task, &why_not)).collect()
     }
 
@@ -195,76 +194,10 @@ impl Picture<'_> {
             state: state_word(task),
             attempt: task.attempt,
             worker: worker.map(|run| run.worker.to_string()),
-            reason: plain(&self.reason(feature, task, why_not), TEXT_MAX),
+            reason: plain(&self.task_reason(feature, task, why_not), TEXT_MAX),
             since_ms: task.since_ms,
             word: task.status.word(),
         }
-    }
-
-    fn reason(&self, feature: &Feature, task: &Task, why_not: &BTreeMap<&TaskId, String>) -> String {
-        let stage = task.stage.as_ref().and_then(|name| feature.frozen.policy.pipeline.stage(name));
-        // What sent it back to the developer explains; that the stage before was passed does not.
-        let works = stage.is_some_and(|stage| stage.kind == StageKind::Work);
-        let sent_back = if works && task.feedback.is_some() { task.reason.as_str() } else { "" };
-        match &task.status {
-            Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
-            Status::Ready => {
-                let lands = stage.is_some_and(|stage| stage.kind == StageKind::Land);
-                match (&feature.halted, stage) {
-                    (Some(_), _) if lands => "landing is halted".to_owned(),
-                    (None, _) if lands => "waits for its turn in the merge queue".to_owned(),
-                    (_, Some(stage)) => after("waits for a ", stage.role.as_str(), sent_back),
-                    (_, None) => after("waits for a ", "worker", sent_back),
-                }
-            }
-            Status::Running { .. } => sent_back.to_owned(),
-            Status::Retry { due_ms } => {
-                let left = span(due_ms.saturating_sub(self.now.mono_ms));
-                format!("retry in {left}: {}", task.reason)
-            }
-            Status::Landing { .. } => "the integration branch is being moved".to_owned(),
-            Status::Waiting { text, .. } => text.clone(),
-            Status::Done { commit } if task.reason == "landed" => format!("landed as {}", commit.short()),
-            Status::Parked | Status::Skipped | Status::Done { .. } => task.reason.clone(),
-        }
-    }
-
-    /// For every task that has not begun, what it waits for.
-    fn why_not_begun<'t>(feature: &Feature, tasks: &[&'t Task]) -> BTreeMap<&'t TaskId, String> {
-        if tasks.iter().all(|task| task.status != Status::ToDo) {
-            return BTreeMap::new();
-        }
-        let by_id: BTreeMap<&TaskId, &Task> = tasks.iter().map(|task| (&task.key.id, *task)).collect();
-        let progress = |id: &TaskId| match by_id.get(id).map(|task| &task.status) {
-            // A waiting task holds what comes after it, like a parked one.
-            Some(Status::Waiting { .. }) => plan::Progress::Waiting,
-            Some(_) => progress_of(by_id[id]),
-            None => plan::Progress::Done,
-        };
-        let frozen = &feature.frozen;
-        let held = plan::held(&frozen.plan, &progress, frozen.policy.parked);
-        let open = plan::open_predecessors(&frozen.plan, &progress, frozen.policy.parked);
-        let busy: BTreeMap<u32, &TaskId> = frozen
-            .plan
-            .tasks
-            .iter()
-            .filter(|planned| by_id.get(&planned.id).is_some_and(|task| task.in_flight()))
-            .filter_map(|planned| Some((planned.convoy?, &planned.id)))
-            .collect();
-        let mut reasons = BTreeMap::new();
-        for ((planned, held), open) in frozen.plan.tasks.iter().zip(held).zip(open) {
-            let Some(task) = by_id.get(&planned.id).filter(|task| task.status == Status::ToDo) else {
-                continue;
-            };
-            let text = match planned.convoy.and_then(|convoy| busy.get(&convoy)) {
-                _ if !held.is_empty() => format!("held by {}", named(&held, &by_id)),
-                _ if !open.is_empty() => format!("after {}", named(&open, &BTreeMap::new())),
-                Some(other) => format!("shares files with {other}"),
-                None => "waits for a developer".to_owned(),
-            };
-            reasons.insert(&task.key.id, text);
-        }
-        reasons
     }
 
     /// All workers, those that are there first.
@@ -327,37 +260,6 @@ impl Picture<'_> {
         queue.iter().enumerate().map(row).collect()
     }
 
-    /// What waits for a person, in all features that are not over.
-    pub fn needs(&self) -> Vec<NeedRow> {
-        let mut features: Vec<&Feature> = self.state().features.values().collect();
-        features.sort_by_key(|feature| feature.order);
-        features.into_iter().flat_map(|feature| self.needs_of(feature)).collect()
-    }
-
-    fn needs_of(&self, feature: &Feature) -> Vec<NeedRow> {
-        let need = |task: Option<&TaskId>, kind, text: &str| NeedRow {
-            task: task.map(ToString::to_string),
-            kind,
-            text: plain(text, TEXT_MAX),
-        };
-        let mut needs = Vec::new();
-        if let FeatureStatus::Refused { reason, .. } = &feature.status {
-            needs.push(need(None, "operator", &format!("{} cannot begin: {reason}", feature.id)));
-            return needs;
-        }
-        if let Some(why) = &feature.halted {
-            needs.push(need(None, "landing", why));
-        }
-        let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
-        tasks.sort_by_key(|task| task.order);
-        needs.extend(tasks.into_iter().filter_map(|task| match &task.status {
-            Status::Waiting { wait, text } => Some(need(Some(&task.key.id), wait.as_str(), text)),
-            Status::Parked => Some(need(Some(&task.key.id), "parked", &task.reason)),
-            _ => None,
-        }));
-        needs
-    }
-
     /// The features before and after the one that is shown.
     pub fn other_features(&self, shown: &FeatureId) -> Vec<&Feature> {
         let mut all: Vec<&Feature> =
@@ -399,21 +301,4 @@ pub fn state_word(task: &Task) -> String {
 /// Whether a worker's slot is in use.
 pub fn is_there(life: &Life) -> bool {
     !matches!(life, Life::Absent)
-}
-
-fn after(lead: &str, role: &str, reason: &str) -> String {
-    if reason.is_empty() { format!("{lead}{role}") } else { format!("{lead}{role}: {reason}") }
-}
-
-/// `T001, T002 (parked) and 3 more`.
-fn named(ids: &[TaskId], tasks: &BTreeMap<&TaskId, &Task>) -> String {
-    let name = |id: &TaskId| match tasks.get(id) {
-        Some(task) => format!("{id} ({})", state_word(task).to_lowercase()),
-        None => id.to_string(),
-    };
-    let text = ids.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ");
-    match ids.len().checked_sub(NAMED_MAX) {
-        Some(more) if more > 0 => format!("{text} and {more} more"),
-        _ => text,
-    }
 }

@@ -4,11 +4,12 @@ use super::args::StatusArgs;
 use super::context::{Context, live_supervisor};
 use super::environment::Environment;
 use super::follow::Follower;
+use super::needs;
 use super::out::Out;
-use super::picture::{NeedRow, Picture, StatusJson, TaskRow, WorkerRow, is_there};
+use super::picture::{Picture, StatusJson, TaskRow, WorkerRow, is_there};
 use super::text::{Cell, LINE_MAX, Table, Tone, count, plain, span};
 use crate::domain::event::Now;
-use crate::domain::state::{FeatureStatus, State};
+use crate::domain::state::FeatureStatus;
 use crate::error::{CliError, exit};
 use crate::process::clock;
 use crate::process::supervisor_file::SupervisorFile;
@@ -83,6 +84,7 @@ pub(super) fn nothing() -> StatusJson {
     StatusJson {
         feature: None,
         state: "none",
+        reason: String::new(),
         tasks: Vec::new(),
         workers: Vec::new(),
         queue: Vec::new(),
@@ -119,7 +121,7 @@ pub fn render(picture: &Picture<'_>, out: &mut Out<'_>) {
     tasks(picture, &status.tasks, out);
     workers(picture, &status.workers, out);
     features(picture, out);
-    needs(&status.needs_you, &picture.overview.state, out);
+    needs::show(&status.needs_you, &picture.overview.state, out);
 }
 
 fn heading(picture: &Picture<'_>, status: &StatusJson, out: &mut Out<'_>) {
@@ -148,7 +150,25 @@ fn heading(picture: &Picture<'_>, status: &StatusJson, out: &mut Out<'_>) {
         count(status.tasks.len(), "task"),
         out.colour.paint(Tone::Dim, &supervisor),
     ));
+    if let Some(why) = under_heading(picture) {
+        out.line(format!("  {}", plain(&why, LINE_MAX)));
+    }
     out.line("");
+}
+
+/// Why the feature does not run yet; what needs the person is said below.
+fn under_heading(picture: &Picture<'_>) -> Option<String> {
+    let feature = picture.feature()?;
+    match feature.status {
+        FeatureStatus::Queued => Some(picture.feature_reason(feature)).filter(|why| !why.is_empty()),
+        FeatureStatus::Gating | FeatureStatus::GateRetry { .. } | FeatureStatus::Beginning => {
+            Some(picture.why_none_begins(feature))
+        }
+        FeatureStatus::Running
+        | FeatureStatus::Resting
+        | FeatureStatus::Finished
+        | FeatureStatus::Refused { .. } => None,
+    }
 }
 
 fn tasks(picture: &Picture<'_>, rows: &[TaskRow], out: &mut Out<'_>) {
@@ -257,53 +277,11 @@ fn features(picture: &Picture<'_>, out: &mut Out<'_>) {
     }
     let mut table = Table::new(&["FEATURE", "STATE", "WHY"]);
     for feature in others {
-        let why = match &feature.status {
-            FeatureStatus::Refused { reason, .. } => reason.as_str(),
-            _ => feature.halted.as_deref().unwrap_or(""),
-        };
-        table.row(vec![Cell::new(feature.id.as_str()), Cell::new(feature.status.word()), Cell::new(why)]);
+        let why = picture.feature_reason(feature);
+        table.row(vec![Cell::new(feature.id.as_str()), Cell::new(feature.status.word()), Cell::new(&why)]);
     }
     for line in table.lines(out.colour, out.columns) {
         out.line(line);
     }
     out.line("");
-}
-
-/// What waits for the person, each with the command to type.
-pub(super) fn needs(rows: &[NeedRow], state: &State, out: &mut Out<'_>) {
-    if rows.is_empty() {
-        return;
-    }
-    out.line(out.colour.paint(Tone::Bold, "Needs you"));
-    for row in rows {
-        let who = row.task.as_deref().unwrap_or("the sprint");
-        let lead = match row.kind {
-            "answer" => format!("{who} asks"),
-            "approval" => format!("{who} waits for your approval"),
-            "external" => format!("{who} waits for something outside"),
-            "parked" => format!("{who} is parked"),
-            "landing" => "landing is halted".to_owned(),
-            _ => format!("{who} waits for you"),
-        };
-        let text = plain(&row.text, LINE_MAX);
-        let lead = out.colour.paint(Tone::Warn, &lead);
-        out.line(if text.is_empty() { format!("  {lead}") } else { format!("  {lead}: {text}") });
-        out.line(format!("      {}", to_type(row, state)));
-    }
-}
-
-/// The exact command.
-fn to_type(row: &NeedRow, state: &State) -> String {
-    let task = row.task.as_deref().unwrap_or_default();
-    match row.kind {
-        "answer" => format!("sprint answer {task} \"…\""),
-        "approval" | "external" => format!("sprint approve {task}      or: sprint reject {task} \"why\""),
-        "parked" => format!("sprint task retry {task}      or: sprint task skip {task}"),
-        "landing" => "sprint resume --adopt      or: sprint resume --restore".to_owned(),
-        _ if task.is_empty() => {
-            let refused = state.features.values().find(|f| matches!(f.status, FeatureStatus::Refused { .. }));
-            format!("sprint start {}", refused.map_or("…", |feature| feature.dir.as_str()))
-        }
-        _ => format!("sprint task retry {task}      or: sprint task skip {task}"),
-    }
 }

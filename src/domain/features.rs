@@ -8,7 +8,7 @@ use super::effect::Effect;
 use super::event::{NewFeature, NewTask};
 use super::gate::Verdict;
 use super::ids::{CommitSha, FeatureId};
-use super::policy::{DEATHS_MAX, ERROR_BACKOFF_MS};
+use super::policy::{DEATHS_MAX, error_backoff};
 use super::report::Report;
 use super::state::{Feature, FeatureStatus, Frozen, Mode, Run};
 use super::task::{Status, Task, TaskKey};
@@ -69,6 +69,7 @@ fn queue(draft: &mut Draft<'_>, new: &NewFeature, round: u32) {
         after: new.after.clone(),
         head: None,
         errors: 0,
+        base_error: None,
         deaths: 0,
         halted: None,
         adopting: None,
@@ -155,6 +156,7 @@ pub(super) fn begin_next(draft: &mut Draft<'_>) -> bool {
 fn based(draft: &mut Draft<'_>, id: &FeatureId) {
     let Some(feature) = draft.edit_feature(id) else { return };
     feature.status = FeatureStatus::Beginning;
+    feature.base_error = None;
     let base = feature.base.clone();
     draft.effect(Effect::BeginFeature { feature: id.clone(), base });
 }
@@ -261,13 +263,15 @@ fn base_error(draft: &mut Draft<'_>, id: &FeatureId, reason: &str) {
     let now = draft.now.mono_ms;
     let Some(feature) = draft.edit_feature(id) else { return };
     feature.errors += 1;
-    let wait = usize::try_from(feature.errors - 1).ok().and_then(|at| ERROR_BACKOFF_MS.get(at));
-    if let Some(wait) = wait {
-        feature.status = FeatureStatus::GateRetry { due_ms: now.saturating_add(*wait) };
-        draft.say("base_error", Some(id), format!("a gate could not run on the base: {reason}"));
-    } else {
-        refuse(draft, id, 3, &format!("a gate could not run on the base: {reason}"));
-    }
+    let errors = feature.errors;
+    let Some(wait) = error_backoff(errors) else {
+        let reason = format!("the base could not be gated: {reason}; `sprint logs reviewer` shows it");
+        return refuse(draft, id, 3, &reason);
+    };
+    feature.status = FeatureStatus::GateRetry { due_ms: now.saturating_add(wait) };
+    feature.base_error = Some(reason.to_owned());
+    let text = format!("the base could not be gated: {reason}; {}", moves::retry_in(errors, wait));
+    draft.say("base_error", Some(id), text);
 }
 
 /// The base is gated again when its time has come.
@@ -309,6 +313,7 @@ pub(super) fn refuse(draft: &mut Draft<'_>, id: &FeatureId, exit: u8, reason: &s
     let Some(feature) = draft.edit_feature(id) else { return };
     feature.status = FeatureStatus::Refused { exit, reason: reason.to_owned() };
     feature.errors = 0;
+    feature.base_error = None;
     draft.say("feature_refused", Some(id), reason);
 }
 

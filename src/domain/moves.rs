@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::effect::Effect;
 use super::ids::StageName;
 use super::pipeline::{Goto, Stage, StageKind};
-use super::policy::{DEATHS_MAX, ERROR_BACKOFF_MS};
+use super::policy::{DEATHS_MAX, RETRIES_MAX, error_backoff};
 use super::report::Feedback;
 use super::state::RunStatus;
 use super::task::{Input, Move, Status, StatusKind, Task, TaskKey, WaitKind, transition};
@@ -153,18 +153,20 @@ fn error(draft: &mut Draft<'_>, key: &TaskKey, because: &Because) {
     let mono = draft.now.mono_ms;
     let Some(task) = draft.edit_task(key) else { return };
     task.errors += 1;
-    let wait = usize::try_from(task.errors - 1).ok().and_then(|at| ERROR_BACKOFF_MS.get(at));
-    if let Some(wait) = wait {
-        draft.say_task(
-            "stage_error",
-            key,
-            format!("{} could not run{}", stage.name, after_colon(&because.reason)),
-        );
-        set(draft, key, Status::Retry { due_ms: mono.saturating_add(*wait) }, &because.reason);
-    } else {
+    let errors = task.errors;
+    let Some(wait) = error_backoff(errors) else {
         task.errors = 0;
-        go(draft, key, &stage, &stage.on_error.clone(), &because.reason);
-    }
+        return go(draft, key, &stage, &stage.on_error.clone(), &because.reason);
+    };
+    let next = retry_in(errors, wait);
+    let text = format!("{} could not run{}; {next}", stage.name, after_colon(&because.reason));
+    draft.say_task("stage_error", key, text);
+    set(draft, key, Status::Retry { due_ms: mono.saturating_add(wait) }, &because.reason);
+}
+
+/// `retry 1 of 3 in 10 s`.
+pub(super) fn retry_in(errors: u32, wait_ms: u64) -> String {
+    format!("retry {errors} of {RETRIES_MAX} in {} s", wait_ms / 1000)
 }
 
 fn died(draft: &mut Draft<'_>, key: &TaskKey) {
@@ -310,15 +312,18 @@ fn revoke(draft: &mut Draft<'_>, key: &TaskKey) {
 /// A reboot: what was to wait is due.
 pub(super) fn forget_deadlines(draft: &mut Draft<'_>) {
     for key in all_tasks(draft, |task| matches!(task.status, Status::Retry { .. })) {
-        set(draft, &key, Status::Retry { due_ms: 0 }, "");
+        if let Some(task) = draft.edit_task(&key) {
+            task.status = Status::Retry { due_ms: 0 };
+        }
     }
 }
 
-/// Retries whose time has come.
+/// Retries whose time has come. The reason stays: it says why the stage is done again.
 pub(super) fn retry_due(draft: &mut Draft<'_>) {
     let now = draft.now.mono_ms;
     for key in all_tasks(draft, |task| matches!(task.status, Status::Retry { due_ms } if due_ms <= now)) {
-        feed(draft, &key, Input::Due, &Because::default());
+        let reason = draft.task(&key).map(|task| task.reason.clone()).unwrap_or_default();
+        feed(draft, &key, Input::Due, &Because::reason(reason));
     }
 }
 

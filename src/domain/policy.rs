@@ -53,6 +53,9 @@ pub struct Policy {
 
 /// Waits before a gate that could not run is repeated, in milliseconds.
 pub const ERROR_BACKOFF_MS: [u64; 3] = [10_000, 20_000, 40_000];
+/// So often it is repeated by itself.
+#[expect(clippy::cast_possible_truncation, reason = "three fits")]
+pub const RETRIES_MAX: u32 = ERROR_BACKOFF_MS.len() as u32;
 /// A (task, stage) whose workers died so often without a report is parked.
 pub const DEATHS_MAX: u32 = 10;
 /// A worker that dies so soon after its start, without a report, counts for the breaker.
@@ -71,4 +74,10 @@ pub const REGISTER_MS: u64 = 30_000;
 /// The wait after the `deaths`-th instant death in a row, in milliseconds.
 pub fn death_backoff_ms(deaths: u32) -> u64 {
     1_000u64 << deaths.saturating_sub(1).min(5)
+}
+
+/// How long the retry after that many errors in a row waits; `None` when no retry is left.
+pub fn error_backoff(errors: u32) -> Option<u64> {
+    let place = usize::try_from(errors).ok()?.checked_sub(1)?;
+    ERROR_BACKOFF_MS.get(place).copied()
 }

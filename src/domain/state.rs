@@ -96,6 +96,9 @@ pub struct Feature {
     pub head: Option<CommitSha>,
     /// Verdicts `error` in a row on the base.
     pub errors: u32,
+    /// What kept the base from being gated the last time, while it is tried again.
+    #[serde(default)]
+    pub base_error: Option<String>,
     /// Deaths on the base without a report.
     #[serde(default)]
     pub deaths: u32,

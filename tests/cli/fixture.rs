@@ -30,6 +30,8 @@ pub(crate) struct Sprint {
     pub(crate) state: State,
     entropy: u64,
     next_id: i64,
+    /// What the events' clock is ahead of the machine's.
+    late_ms: u64,
 }
 
 /// A task of the sample.
@@ -69,7 +71,7 @@ impl Sprint {
         layout.directories().iter().for_each(|path| std::fs::create_dir_all(path).unwrap());
         let mut store = Store::open(&layout.database()).unwrap();
         store.raise_epoch(clock::boot_id().unwrap()).unwrap();
-        Self { dir, top, layout, store, state: State::default(), entropy: 0, next_id: 1 }
+        Self { dir, top, layout, store, state: State::default(), entropy: 0, next_id: 1, late_ms: 0 }
     }
 
     /// The sample feature, begun: its developers are at work.
@@ -79,13 +81,27 @@ impl Sprint {
         sprint
     }
 
+    /// The sample feature while its base is gated.
+    pub(crate) fn gating(samples: &[Sample]) -> Self {
+        let mut sprint = Self::new();
+        let mut feature = sprint.feature("001-shop", samples, 2);
+        feature.policy.gate_base = true;
+        sprint.request(Request::Start { feature: Box::new(feature) });
+        sprint.fill();
+        sprint
+    }
+
     pub(crate) fn start(&mut self, name: &str, samples: &[Sample], developers: u32) {
-        let head = Repo::discover(&self.top).unwrap().head().unwrap();
-        let id = FeatureId::parse(name).unwrap();
-        let feature = new_feature(&id, samples, developers, &head);
+        let feature = self.feature(name, samples, developers);
+        let (id, head) = (feature.id.clone(), feature.base.clone());
         self.request(Request::Start { feature: Box::new(feature) });
         self.feed(Event::FeatureBegun { feature: id, head });
         self.fill();
+    }
+
+    fn feature(&self, name: &str, samples: &[Sample], developers: u32) -> NewFeature {
+        let head = Repo::discover(&self.top).unwrap().head().unwrap();
+        new_feature(&FeatureId::parse(name).unwrap(), samples, developers, &head)
     }
 
     /// Everything that was asked for is there, as this very process.
@@ -100,7 +116,7 @@ impl Sprint {
 
     pub(crate) fn feed(&mut self, event: Event) {
         self.entropy += 1;
-        let now = Now { wall_ms: clock::wall_ms() - AGO_MS, mono_ms: clock::monotonic_ms() };
+        let now = Now { wall_ms: clock::wall_ms() - AGO_MS, mono_ms: clock::monotonic_ms() + self.late_ms };
         let envelope = Envelope { now, entropy: format!("{:064x}", self.entropy), event };
         let step = step(&self.state, &envelope);
         self.state.apply(&step);
@@ -120,6 +136,21 @@ impl Sprint {
         let run =
             self.state.runs.values().find(|run| run.job.task.as_ref().is_some_and(|id| id.as_str() == task));
         run.unwrap_or_else(|| panic!("nobody works on {task}")).clone()
+    }
+
+    /// What the gates of the base say.
+    pub(crate) fn base_report(&mut self, report: Report) {
+        let run = self.state.runs.values().find(|run| run.job.task.is_none());
+        let run = run.expect("somebody gates the base").clone();
+        self.feed(Event::RunReported { run: run.id, token: run.token, report });
+        self.fill();
+    }
+
+    /// Time passes until everything that waits for a retry has been due.
+    pub(crate) fn wait_for_retries(&mut self) {
+        self.late_ms += 100_000;
+        self.feed(Event::TimePassed);
+        self.fill();
     }
 
     pub(crate) fn report(&mut self, task: &str, report: Report) {

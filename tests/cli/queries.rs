@@ -1,5 +1,7 @@
 //! `status`, `health` and the lists: their JSON is an interface, their text is read by people.
 
+use sprint::domain::report::Report;
+
 use crate::fixture::{Sprint, command, shop, shown, sprint};
 
 #[test]
@@ -32,6 +34,73 @@ fn health_as_json_and_text() {
     insta::assert_snapshot!("health_healthy", sprint.sprint(&["health", "--json"]).whole());
     std::fs::write(sprint.top.join("sprint.toml"), "[quality]\ncomplexity_maks = 3\n").unwrap();
     insta::assert_snapshot!("health_degraded", sprint.sprint(&["health"]).whole());
+}
+
+/// The lines of status and health, and the JSON of both, without what is on every screen.
+fn troubles(sprint: &Sprint) -> String {
+    let json = |args: &[&str], keys: &[&str]| {
+        let value: serde_json::Value = serde_json::from_str(&sprint.sprint(args).out).unwrap();
+        let lines: Vec<String> = keys.iter().map(|key| format!("{key}: {:#}\n", value[key])).collect();
+        lines.concat()
+    };
+    let health = sprint.sprint(&["health"]).out;
+    let problems = health.split_once("Problems").map_or("none\n", |(_, rest)| rest);
+    let text = format!(
+        "{}--- json\n{}--- health\n{}{problems}",
+        sprint.sprint(&["status"]).whole(),
+        json(&["status", "--json"], &["state", "reason", "needs_you"]),
+        json(&["health", "--json"], &["status"]),
+    );
+    // The next retry is told by the second.
+    let text = regex::Regex::new(r"in \d+ s").unwrap().replace_all(&text, "in N s").into_owned();
+    crate::fixture::settled(&text)
+}
+
+fn two() -> [crate::fixture::Sample; 2] {
+    ["T001", "T002"].map(|id| crate::fixture::Sample {
+        id,
+        title: format!("Write {id}"),
+        phase: 1,
+        done: false,
+    })
+}
+
+fn errored(reason: &str) -> Report {
+    Report::Errored { reason: reason.into() }
+}
+
+#[test]
+fn a_base_that_could_not_be_gated_is_told_while_it_is_tried_again() {
+    let mut sprint = Sprint::gating(&two());
+    sprint.supervised();
+    let mut all = troubles(&sprint);
+    sprint.base_report(errored("mypy error (`mypy` is not there)"));
+    all.push_str(&troubles(&sprint));
+    sprint.wait_for_retries();
+    all.push_str(&troubles(&sprint));
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_stage_that_could_not_run_is_told_while_it_is_tried_again() {
+    let mut sprint = Sprint::begun(&two(), 2);
+    sprint.supervised();
+    sprint.report("T002", errored("worktree.setup failed: npm ci"));
+    let mut all = troubles(&sprint);
+    sprint.wait_for_retries();
+    all.push_str(&troubles(&sprint));
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn without_a_supervisor_a_retry_comes_with_the_next_start() {
+    let mut sprint = Sprint::gating(&two());
+    sprint.base_report(errored("no mypy"));
+    let status: serde_json::Value = serde_json::from_str(&sprint.sprint(&["status", "--json"]).out).unwrap();
+    assert_eq!(
+        status["reason"],
+        "the base of 001-shop could not be gated: no mypy; retry 1 of 3 at the next `sprint start`"
+    );
 }
 
 #[test]

@@ -156,6 +156,38 @@ fn an_error_waits_10_20_40_seconds_and_then_for_the_operator_whose_retry_repeats
 }
 
 #[test]
+fn what_could_not_run_is_known_until_the_retry_has_run() {
+    let mut world = quiet_with(&chain(1), true);
+    let feature = |world: &World| world.state.features[&feature_id("001-one")].clone();
+    let run = until_base(&mut world);
+    world.report(&run, Report::Errored { reason: "no npm".to_owned() });
+    assert_eq!(feature(&world).base_error.as_deref(), Some("no npm"));
+    tick(&mut world, 10_000);
+    assert_eq!((feature(&world).errors, feature(&world).base_error.is_some()), (1, true), "it runs again");
+    let run = until(&mut world, "T001", StageKind::Check);
+    assert_eq!(feature(&world).base_error, None);
+    world.report(&run, Report::Errored { reason: "no mypy".to_owned() });
+    tick(&mut world, 10_000);
+    until(&mut world, "T001", StageKind::Check);
+    assert_eq!((task(&world, "T001").errors, task(&world, "T001").reason.as_str()), (1, "no mypy"));
+}
+
+fn tick(world: &mut World, ms: u64) {
+    world.now_ms += ms;
+    world.apply(Event::TimePassed);
+}
+
+/// Turns until the gates of the base run.
+fn until_base(world: &mut World) -> Run {
+    loop {
+        if let Some(run) = world.state.runs.values().find(|run| run.job.task.is_none()) {
+            return run.clone();
+        }
+        assert!(world.turn(), "nobody gates the base");
+    }
+}
+
+#[test]
 fn a_death_spends_no_attempt_and_ten_at_a_stage_park() {
     let mut world = quiet(&chain(1));
     for death in 1..=10 {
@@ -473,12 +505,7 @@ fn a_foreign_head_is_gated_before_it_is_taken_over() {
     for (verdict, taken) in [(Verdict::Pass, true), (Verdict::Fail, false)] {
         let mut world = halted(true);
         world.request(Request::Resume { branch: Some(ForeignBranch::Adopted { head: sha(666) }) });
-        let run = loop {
-            if let Some(run) = world.state.runs.values().find(|run| run.job.task.is_none()) {
-                break run.clone();
-            }
-            assert!(world.turn());
-        };
+        let run = until_base(&mut world);
         assert_eq!(run.job.base, sha(666));
         world.report(&run, checked(verdict, None));
         let feature = &world.state.features[&feature_id("001-one")];

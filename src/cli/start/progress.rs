@@ -48,6 +48,8 @@ impl Progress {
             row.kind.as_str(),
             "task_landed"
                 | "stage_failed"
+                | "stage_error"
+                | "base_error"
                 | "task_asks"
                 | "task_parked"
                 | "task_waits"

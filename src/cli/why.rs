@@ -1,0 +1,173 @@
+//! Why a feature and its tasks are where they are: the reasons in `status` and the lists.
+
+use std::collections::BTreeMap;
+
+use super::picture::{Picture, state_word};
+use super::text::span;
+use crate::domain::ids::TaskId;
+use crate::domain::pipeline::{Stage, StageKind};
+use crate::domain::plan;
+use crate::domain::policy::RETRIES_MAX;
+use crate::domain::schedule::progress_of;
+use crate::domain::state::{Feature, FeatureStatus};
+use crate::domain::task::{Status, Task};
+
+/// So many predecessors are named in a reason.
+const NAMED_MAX: usize = 4;
+
+impl Picture<'_> {
+    /// Why a feature is where it is; empty where its state says it all.
+    pub fn feature_reason(&self, feature: &Feature) -> String {
+        match &feature.status {
+            FeatureStatus::Queued => match self.state().current() {
+                Some(current) => format!("begins after {}", current.id),
+                None => String::new(),
+            },
+            FeatureStatus::Gating | FeatureStatus::GateRetry { .. } => {
+                self.base_trouble(feature).unwrap_or_else(|| "the gates of the base come first".to_owned())
+            }
+            FeatureStatus::Beginning => "its branch is being made".to_owned(),
+            FeatureStatus::Running | FeatureStatus::Resting | FeatureStatus::Finished => {
+                feature.halted.as_ref().map(|why| format!("landing is halted: {why}")).unwrap_or_default()
+            }
+            FeatureStatus::Refused { reason, .. } => reason.clone(),
+        }
+    }
+
+    /// What keeps the base from being gated, and when it is tried again.
+    pub fn base_trouble(&self, feature: &Feature) -> Option<String> {
+        let why = feature.base_error.as_ref()?;
+        let due = feature.status.due_ms();
+        let next = self.retry(feature.errors, due);
+        Some(format!("the base of {} could not be gated: {why}; {next}", feature.id))
+    }
+
+    /// What keeps a task's stage from running, and when it is tried again.
+    pub fn task_trouble(&self, task: &Task) -> Option<String> {
+        let tried = task.errors > 0
+            && matches!(task.status, Status::Ready | Status::Running { .. } | Status::Retry { .. });
+        tried.then(|| format!("{}: {}", self.retry(task.errors, task.status.due_ms()), task.reason))
+    }
+
+    /// `retry 1 of 3 in 8 s`. A deadline is of a supervisor: without one nothing is due.
+    fn retry(&self, errors: u32, due_ms: Option<u64>) -> String {
+        let when = match due_ms {
+            None => "is on".to_owned(),
+            Some(_) if self.supervisor.is_none() => "at the next `sprint start`".to_owned(),
+            Some(due) => format!("in {}", span(due.saturating_sub(self.now.mono_ms))),
+        };
+        format!("retry {errors} of {RETRIES_MAX} {when}")
+    }
+
+    pub(super) fn task_reason(
+        &self,
+        feature: &Feature,
+        task: &Task,
+        why_not: &BTreeMap<&TaskId, String>,
+    ) -> String {
+        let stage = task.stage.as_ref().and_then(|name| feature.frozen.policy.pipeline.stage(name));
+        // What sent it back to the developer explains; that the stage before was passed does not.
+        let works = stage.is_some_and(|stage| stage.kind == StageKind::Work);
+        let sent_back = if works && task.feedback.is_some() { task.reason.as_str() } else { "" };
+        let trouble = self.task_trouble(task);
+        let before = trouble.as_deref().unwrap_or(sent_back);
+        match &task.status {
+            Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
+            Status::Ready => after_colon(&waits_for(feature, stage), before),
+            Status::Running { .. } | Status::Retry { .. } => before.to_owned(),
+            Status::Landing { .. } => "the integration branch is being moved".to_owned(),
+            Status::Waiting { text, .. } => text.clone(),
+            Status::Done { commit } if task.reason == "landed" => format!("landed as {}", commit.short()),
+            Status::Parked | Status::Skipped | Status::Done { .. } => task.reason.clone(),
+        }
+    }
+
+    /// For every task that has not begun, what it waits for.
+    pub(super) fn why_not_begun<'t>(
+        &self,
+        feature: &Feature,
+        tasks: &[&'t Task],
+    ) -> BTreeMap<&'t TaskId, String> {
+        if tasks.iter().all(|task| task.status != Status::ToDo) {
+            return BTreeMap::new();
+        }
+        let by_id: BTreeMap<&TaskId, &Task> = tasks.iter().map(|task| (&task.key.id, *task)).collect();
+        let progress = |id: &TaskId| match by_id.get(id).map(|task| &task.status) {
+            // A waiting task holds what comes after it, like a parked one.
+            Some(Status::Waiting { .. }) => plan::Progress::Waiting,
+            Some(_) => progress_of(by_id[id]),
+            None => plan::Progress::Done,
+        };
+        let frozen = &feature.frozen;
+        let held = plan::held(&frozen.plan, &progress, frozen.policy.parked);
+        let open = plan::open_predecessors(&frozen.plan, &progress, frozen.policy.parked);
+        let busy: BTreeMap<u32, &TaskId> = frozen
+            .plan
+            .tasks
+            .iter()
+            .filter(|planned| by_id.get(&planned.id).is_some_and(|task| task.in_flight()))
+            .filter_map(|planned| Some((planned.convoy?, &planned.id)))
+            .collect();
+        let mut reasons = BTreeMap::new();
+        for ((planned, held), open) in frozen.plan.tasks.iter().zip(held).zip(open) {
+            let Some(task) = by_id.get(&planned.id).filter(|task| task.status == Status::ToDo) else {
+                continue;
+            };
+            let text = match planned.convoy.and_then(|convoy| busy.get(&convoy)) {
+                _ if !held.is_empty() => format!("held by {}", named(&held, &by_id)),
+                _ if !open.is_empty() => format!("after {}", named(&open, &BTreeMap::new())),
+                Some(other) => format!("shares files with {other}"),
+                None => self.why_none_begins(feature),
+            };
+            reasons.insert(&task.key.id, text);
+        }
+        reasons
+    }
+
+    /// What all tasks of a feature wait for that nothing in the plan holds.
+    pub(super) fn why_none_begins(&self, feature: &Feature) -> String {
+        match &feature.status {
+            FeatureStatus::Queued => "its feature has not begun".to_owned(),
+            FeatureStatus::Gating | FeatureStatus::GateRetry { .. } if feature.base_error.is_some() => {
+                let next = self.retry(feature.errors, feature.status.due_ms());
+                format!("the base could not be gated; {next}")
+            }
+            FeatureStatus::Gating | FeatureStatus::GateRetry { .. } => {
+                "waits for the gates of the base".to_owned()
+            }
+            FeatureStatus::Beginning => "waits for the integration branch".to_owned(),
+            FeatureStatus::Refused { .. } => "its feature cannot begin".to_owned(),
+            FeatureStatus::Running | FeatureStatus::Resting | FeatureStatus::Finished => {
+                "waits for a developer".to_owned()
+            }
+        }
+    }
+}
+
+/// What a task that is ready in its stage waits for.
+fn waits_for(feature: &Feature, stage: Option<&Stage>) -> String {
+    let lands = stage.is_some_and(|stage| stage.kind == StageKind::Land);
+    match (&feature.halted, stage) {
+        (Some(_), _) if lands => "landing is halted".to_owned(),
+        (None, _) if lands => "waits for its turn in the merge queue".to_owned(),
+        (_, Some(stage)) => format!("waits for a {}", stage.role),
+        (_, None) => "waits for a worker".to_owned(),
+    }
+}
+
+fn after_colon(lead: &str, reason: &str) -> String {
+    if reason.is_empty() { lead.to_owned() } else { format!("{lead}: {reason}") }
+}
+
+/// `T001, T002 (parked) and 3 more`.
+fn named(ids: &[TaskId], tasks: &BTreeMap<&TaskId, &Task>) -> String {
+    let name = |id: &TaskId| match tasks.get(id) {
+        Some(task) => format!("{id} ({})", state_word(task).to_lowercase()),
+        None => id.to_string(),
+    };
+    let text = ids.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ");
+    match ids.len().checked_sub(NAMED_MAX) {
+        Some(more) if more > 0 => format!("{text} and {more} more"),
+        _ => text,
+    }
+}
