@@ -164,6 +164,10 @@ fn based(draft: &mut Draft<'_>, id: &FeatureId) {
 /// The gates of the base, or of a foreign head, have spoken.
 pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
     let id = &run.job.feature;
+    if draft.feature(id).is_some_and(|feature| feature.frozen.policy.config != run.job.config) {
+        let text = "the configuration changed while the base was gated; its gates run again";
+        return draft.say("base_again", Some(id), text);
+    }
     if draft.feature(id).is_some_and(|feature| feature.adopting.is_some()) {
         return foreign_reported(draft, id, report);
     }
@@ -285,6 +289,19 @@ pub(super) fn retry_due(draft: &mut Draft<'_>) {
             feature.status = FeatureStatus::Gating;
         }
     }
+}
+
+/// A person has mended something: the base's errors do not count any more, and if it waits for a
+/// retry it is gated at once. Returns whether it did.
+pub(super) fn retry_at_once(draft: &mut Draft<'_>, id: &FeatureId) -> bool {
+    let Some(feature) = draft.edit_feature(id) else { return false };
+    feature.errors = 0;
+    feature.base_error = None;
+    let waits = matches!(feature.status, FeatureStatus::GateRetry { .. });
+    if waits {
+        feature.status = FeatureStatus::Gating;
+    }
+    waits
 }
 
 /// A reboot: what was to wait is due.

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::effect::Effect;
-use super::ids::StageName;
+use super::ids::{FeatureId, StageName};
 use super::pipeline::{Goto, Stage, StageKind};
 use super::policy::{DEATHS_MAX, RETRIES_MAX, error_backoff};
 use super::report::Feedback;
@@ -325,6 +325,23 @@ pub(super) fn retry_due(draft: &mut Draft<'_>) {
         let reason = draft.task(&key).map(|task| task.reason.clone()).unwrap_or_default();
         feed(draft, &key, Input::Due, &Because::reason(reason));
     }
+}
+
+/// A person has mended something: errors do not count any more, and what waits for a retry is due.
+/// Returns whether there was any.
+pub(super) fn retry_at_once(draft: &mut Draft<'_>, feature: &FeatureId) -> bool {
+    let errored: Vec<TaskKey> =
+        draft.tasks_of(feature).filter(|task| task.errors > 0).map(|task| task.key.clone()).collect();
+    let mut any = false;
+    for key in errored {
+        let Some(task) = draft.edit_task(&key) else { continue };
+        task.errors = 0;
+        if matches!(task.status, Status::Retry { .. }) {
+            any = true;
+            feed(draft, &key, Input::Retry, &Because::reason("tried again with the new configuration"));
+        }
+    }
+    any
 }
 
 fn all_tasks(draft: &Draft<'_>, keep: impl Fn(&Task) -> bool) -> Vec<TaskKey> {

@@ -30,6 +30,11 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
     } else {
         keep(draft, key, run, report);
         let (input, because) = meaning(key, report);
+        if input == Input::Errored && config_of(draft, key).as_ref() != Some(&run.job.config) {
+            // What is broken may be what was corrected: the new configuration has its own tries.
+            let reason = format!("the configuration changed meanwhile; before, {}", because.reason);
+            return feed(draft, key, Input::Interrupted, &Because::reason(reason));
+        }
         feed(draft, key, input, &because);
     }
 }

@@ -7,7 +7,7 @@ use super::effect::Effect;
 use super::event::{ForeignBranch, Request};
 use super::features;
 use super::ids::{FeatureId, TaskId};
-use super::moves::{Because, feed, word};
+use super::moves::{self, Because, feed, word};
 use super::pipeline::Pipeline;
 use super::policy::Policy;
 use super::state::{FeatureStatus, Frozen, Mode};
@@ -221,7 +221,12 @@ fn reload(draft: &mut Draft<'_>, id: i64, policy: &Policy) {
     if changed {
         forget_verdicts(draft, &feature);
     }
-    draft.say("reloaded", Some(&feature), message);
+    // Who corrects a gate does not want to wait for what the old one was owed.
+    let tasks = moves::retry_at_once(draft, &feature);
+    let base = features::retry_at_once(draft, &feature);
+    let at_once = if tasks || base { "; what waited for a retry is tried at once" } else { "" };
+    let message = format!("{message}{at_once}");
+    draft.say("reloaded", Some(&feature), message.clone());
     draft.reply(id, 0, message);
 }
 

@@ -95,6 +95,40 @@ fn a_base_that_cannot_be_gated_is_an_environment_that_is_broken() {
     world.start().expect(0);
 }
 
+/// The moments of the first events of these kinds after `seq`.
+fn times(world: &World, kinds: &[&str]) -> Vec<String> {
+    let events = world.sprint(&["events", "--json", "-n", "1000"]).expect(0).stdout;
+    let rows: Vec<serde_json::Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut rows = rows.iter();
+    let time = |kind: &&str| rows.find(|row| row["kind"] == **kind).map(|row| row["time"].to_string());
+    kinds.iter().filter_map(time).collect()
+}
+
+#[test]
+fn a_base_that_could_not_be_gated_is_told_and_a_reload_tries_at_once() {
+    let mut world = world("exit 127");
+    done(&world);
+    world.detach();
+    let status = world.wait_for("the first error", |status| status["needs_you"][0]["kind"] == "retry");
+    let reason = status["reason"].as_str().unwrap();
+    assert!(reason.contains("words error") && reason.contains("retry 1 of 3"), "{status:#}");
+    assert!(task_row(&status, "T001")["reason"].as_str().unwrap().contains("the base"), "{status:#}");
+    let health = world.sprint(&["health", "--json"]).expect(1).json();
+    assert!(health["problems"][0]["what"].as_str().unwrap().contains("retry 1 of 3"), "{health:#}");
+    assert!(health["problems"][0]["fix"].as_str().unwrap().contains("sprint logs reviewer"), "{health:#}");
+    let logs = world.sprint(&["logs", "reviewer"]).expect(0);
+    assert!(logs.stdout.contains("words"), "it is where it is said to be: {}", logs.stdout);
+    world.set("gate.words.command", "[\"true\"]");
+    world.configure();
+    let told = world.sprint(&["reload"]).expect(0);
+    assert!(told.stdout.contains("at once"), "{}", told.stdout);
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    let times = times(&world, &["base_error", "reloaded", "run_assigned", "base_passed"]);
+    assert!(times.len() == 4 && times[1] == times[2], "with the reload itself: {times:?}");
+    assert_eq!(world.landed(), "T001:1");
+}
+
 #[test]
 fn gates_of_all_stages_run_on_the_tree_that_lands() {
     let mut world = World::new();
