@@ -5,14 +5,15 @@ use std::io::Read as _;
 use serde::Serialize;
 
 use super::args::AnswerArgs;
-use super::context::{Context, store_error};
+use super::asked::PendingRow;
+use super::context::Context;
 use super::environment::Environment;
 use super::out::Out;
 use super::request::about_task;
+use super::status::Moment;
 use super::text::{Tone, plain_lines};
 use crate::domain::event::Request;
-use crate::domain::state::State;
-use crate::domain::task::{Input, Status, WaitKind};
+use crate::domain::task::{Status, Task, WaitKind};
 use crate::error::{CliError, exit};
 
 /// Bytes of an answer.
@@ -25,6 +26,11 @@ struct Question<'a> {
     task: &'a str,
     #[serde(rename = "question")]
     text: &'a str,
+    /// What was said and is not applied yet.
+    answer: Option<String>,
+    /// What was done about the question and is not applied yet.
+    #[serde(skip)]
+    done: Option<String>,
 }
 
 /// Runs it.
@@ -35,7 +41,7 @@ pub fn run(args: &AnswerArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     let context = Context::find(env)?;
     let Some(task) = &args.task else { return list(&context, args.json, out) };
     let text = text(args, env)?;
-    about_task(&context, task, Input::Answer, |task| Request::Answer { task, text }, out)
+    about_task(&context, task, |task| Request::Answer { task, text }, out)
 }
 
 fn text(args: &AnswerArgs, env: &Environment) -> Result<String, CliError> {
@@ -69,16 +75,22 @@ fn from_stdin() -> Result<String, CliError> {
 }
 
 fn list(context: &Context, json: bool, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let state = match context.reader()? {
-        Some(client) => client.overview().map_err(store_error)?.state,
-        None => State::default(),
-    };
-    let questions: Vec<Question<'_>> = state
-        .tasks
-        .values()
+    let client = context.reader()?;
+    let moment = Moment::read(context, client.as_ref())?;
+    let picture = moment.as_ref().map(Moment::picture);
+    let tasks = picture.iter().flat_map(|picture| picture.overview.state.tasks.values());
+    let asked = |task: &Task| picture.as_ref().and_then(|picture| picture.asked.about(&task.key));
+    let questions: Vec<Question<'_>> = tasks
         .filter_map(|task| match &task.status {
             Status::Waiting { wait: WaitKind::Answer, text } => {
-                Some(Question { feature: task.key.feature.as_str(), task: task.key.id.as_str(), text })
+                let asked = asked(task);
+                Some(Question {
+                    feature: task.key.feature.as_str(),
+                    task: task.key.id.as_str(),
+                    text,
+                    done: asked.as_ref().map(PendingRow::done),
+                    answer: asked.filter(|row| row.request == "answer").map(|row| row.text),
+                })
             }
             _ => None,
         })
@@ -95,7 +107,10 @@ fn list(context: &Context, json: bool, out: &mut Out<'_>) -> Result<u8, CliError
         for line in plain_lines(question.text) {
             out.line(format!("  {line}"));
         }
-        out.line(format!("  sprint answer {} \"…\"", question.task));
+        match (&question.done, &picture) {
+            (Some(done), Some(picture)) => out.line(format!("  {done}; {}", picture.applied_when())),
+            _ => out.line(format!("  sprint answer {} \"…\"", question.task)),
+        }
     }
     Ok(exit::DONE)
 }

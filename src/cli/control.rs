@@ -11,7 +11,6 @@ use crate::config::load;
 use crate::domain::event::{ForeignBranch, Request};
 use crate::domain::ids::CommitSha;
 use crate::domain::state::Feature;
-use crate::domain::task::Input;
 use crate::error::CliError;
 use crate::git::landing::{self, Move};
 use crate::git::{Repo, branch, diff};
@@ -25,7 +24,7 @@ const REASON_MAX: usize = 4_000;
 /// # Errors
 /// As [`about_task`].
 pub fn approve(args: &TaskArg, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
-    about_task(&Context::find(env)?, &args.task, Input::Approve, |task| Request::Approve { task }, out)
+    about_task(&Context::find(env)?, &args.task, |task| Request::Approve { task }, out)
 }
 
 /// `sprint reject`.
@@ -43,7 +42,7 @@ pub fn reject(args: &RejectArgs, env: &Environment, out: &mut Out<'_>) -> Result
             reason.len()
         )));
     }
-    about_task(&Context::find(env)?, &args.task, Input::Reject, |task| Request::Reject { task, reason }, out)
+    about_task(&Context::find(env)?, &args.task, |task| Request::Reject { task, reason }, out)
 }
 
 /// `sprint pause`.

@@ -5,6 +5,7 @@
 //! [`out`] what [`text`] has made harmless. Commands that only ask are synchronous.
 
 pub mod args;
+mod asked;
 pub mod context;
 pub mod environment;
 pub mod follow;

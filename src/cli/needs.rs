@@ -34,6 +34,10 @@ impl Picture<'_> {
     }
 
     fn need_of(&self, task: &Task) -> Option<NeedRow> {
+        // What the person has done is not asked for again.
+        if self.asked.about(&task.key).is_some() {
+            return None;
+        }
         let id = Some(&task.key.id);
         match &task.status {
             Status::Waiting { wait, text } => Some(need(id, wait.as_str(), text)),

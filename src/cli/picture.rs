@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::asked::{Asked, PendingRow};
 use super::text::{plain, rfc3339};
 use crate::config::layout::Layout;
 use crate::domain::event::Now;
@@ -38,6 +39,8 @@ pub struct StatusJson {
     pub queue: Vec<QueueRow>,
     /// What waits for a person.
     pub needs_you: Vec<NeedRow>,
+    /// What a person has asked for and the supervisor has not applied yet.
+    pub pending: Vec<PendingRow>,
 }
 
 /// A task in `status`.
@@ -120,6 +123,8 @@ pub struct NeedRow {
 pub struct Picture<'a> {
     /// What the store says.
     pub overview: &'a Overview,
+    /// What was asked for and is not applied yet.
+    pub asked: &'a Asked,
     /// Where things live.
     pub layout: &'a Layout,
     /// The living supervisor.
@@ -171,6 +176,7 @@ impl Picture<'_> {
             workers: self.workers(),
             queue: self.feature().map(|feature| self.queue(feature)).unwrap_or_default(),
             needs_you: self.needs(),
+            pending: self.asked.rows(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::asked::Asked;
 use super::context::{Context, store_error};
 use super::follow::Follower;
 use super::out::Out;
@@ -12,14 +13,14 @@ use super::text::plain;
 use crate::config::layout::Layout;
 use crate::config::nearest;
 use crate::domain::draft::Reply;
-use crate::domain::event::Request;
+use crate::domain::event::{Now, Request};
 use crate::domain::ids::TaskId;
 use crate::domain::state::State;
-use crate::domain::task::{Input, Move, Task, transition};
+use crate::domain::task::{Task, TaskKey};
 use crate::error::{CliError, ErrorKind, exit};
 use crate::process::supervisor_file::SupervisorFile;
 use crate::process::{clock, doorbell};
-use crate::store::{Client, InboxBody, StoreError};
+use crate::store::{Client, InboxBody, Overview, Plans, StoreError};
 
 /// An id that is less like the one that was given is not worth a hint.
 const ALIKE: f64 = 0.5;
@@ -47,10 +48,7 @@ pub fn send(context: &Context, request: Request, out: &mut Out<'_>) -> Result<u8
     let (client, layout) = context.required()?;
     match deliver(&client, layout, context.supervisor().as_ref(), request)? {
         Outcome::Answered(reply) => answered(&reply, out),
-        Outcome::Later => {
-            out.line("no supervisor runs: applied at the next `sprint start`");
-            Ok(exit::DONE)
-        }
+        Outcome::Later => Ok(later("", out)),
     }
 }
 
@@ -133,35 +131,54 @@ fn append(client: &Client, body: &InboxBody) -> Result<i64, CliError> {
 pub fn about_task(
     context: &Context,
     task: &str,
-    input: Input,
     request: impl FnOnce(TaskId) -> Request,
     out: &mut Out<'_>,
 ) -> Result<u8, CliError> {
-    let (client, _) = context.required()?;
-    let overview = client.overview().map_err(store_error)?;
-    let found = find_task(&overview.state, task)?;
-    let idle = context.supervisor().is_none() && overview.inbox.0 == 0;
-    if idle && all_refuse(&overview.state, &found.key.id, input) {
-        return Err(refusal(found, input));
+    let (client, layout) = context.required()?;
+    let supervisor = context.supervisor();
+    let plans = if supervisor.is_some() { Plans::OfOpen } else { Plans::OfAll };
+    let overview = client.overview_with(plans).map_err(store_error)?;
+    let id = find_task(&overview.state, task)?.key.id.clone();
+    let request = request(id.clone());
+    let mut instead = String::new();
+    if supervisor.is_none() {
+        let asked = Asked::of(&overview, Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_ms() });
+        foresee(&overview, &asked, &id, &request)?;
+        if let (Request::Answer { .. }, Some((_, Request::Answer { text, .. }))) =
+            (&request, asked.about_id(&id))
+        {
+            instead = format!(", instead of \"{}\"", plain(text, 500));
+        }
     }
-    send(context, request(found.key.id.clone()), out)
+    match deliver(&client, layout, supervisor.as_ref(), request)? {
+        Outcome::Answered(reply) => answered(&reply, out),
+        Outcome::Later => Ok(later(&instead, out)),
+    }
 }
 
-fn all_refuse(state: &State, id: &TaskId, input: Input) -> bool {
-    let mut same = state.tasks.values().filter(|task| task.key.id == *id);
-    same.all(|task| transition(task.status.kind(), input) == Move::Refuse)
+fn later(instead: &str, out: &mut Out<'_>) -> u8 {
+    out.line(format!("no supervisor runs: applied at the next `sprint start`{instead}"));
+    exit::DONE
 }
 
-fn refusal(task: &Task, input: Input) -> CliError {
-    let (id, is) = (&task.key.id, task.status.word());
-    CliError::refused(match input {
-        Input::Answer => format!("{id} asks nothing: it is {is}"),
-        Input::Approve | Input::Reject => format!("{id} waits for no approval: it is {is}"),
-        Input::Retry => format!("{id} cannot be retried while it is {is}"),
-        Input::Skip => format!("{id} cannot be skipped while it is {is}"),
-        Input::Stop => format!("{id} cannot be stopped while it is {is}"),
-        _ => format!("{id} is {is}"),
-    })
+/// What the next supervisor would refuse is refused at once, unless something else waits for it
+/// that could make sense of it: a worker's report, a feature.
+fn foresee(overview: &Overview, asked: &Asked, id: &TaskId, request: &Request) -> Result<(), CliError> {
+    let before = asked.about_id(id);
+    let refused = asked.reply_to(request).filter(|reply| reply.exit != exit::DONE);
+    let all_known = overview.inbox.0 == u64::try_from(overview.asked.len()).unwrap_or(u64::MAX);
+    match (before, refused) {
+        (Some((key, _)), Some(_)) => Err(already(asked, key)),
+        (Some((key, before)), None) if before == request => Err(already(asked, key)),
+        (None, Some(reply)) if all_known => Err(CliError::refused(plain(&reply.message, 2_000))),
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
+fn already(asked: &Asked, task: &TaskKey) -> CliError {
+    let done = asked.about(task).map(|row| row.done()).unwrap_or_default();
+    CliError::refused(format!("{} is already {done}", task.id))
+        .hint("that is applied at the next `sprint start`")
 }
 
 /// The task of that id: of the feature that is built, else of the newest that has it.

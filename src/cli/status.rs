@@ -1,6 +1,7 @@
 //! `sprint status`: what goes on and why, as a calm table or as JSON.
 
 use super::args::StatusArgs;
+use super::asked::{Asked, PendingRow};
 use super::context::{Context, live_supervisor};
 use super::environment::Environment;
 use super::follow::Follower;
@@ -50,6 +51,7 @@ pub fn run(args: StatusArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8,
 pub(super) struct Moment<'a> {
     layout: &'a crate::config::layout::Layout,
     overview: Overview,
+    asked: Asked,
     pub(super) supervisor: Option<SupervisorFile>,
     processes: Option<tree::Table>,
     now: Now,
@@ -64,13 +66,15 @@ impl<'a> Moment<'a> {
         // A machine whose `/proc` is closed still has a sprint to show.
         let processes = if living { tree::Table::scan().ok() } else { None };
         let now = Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_ms() };
-        Ok(Some(Self { layout, overview, supervisor: live_supervisor(layout), processes, now }))
+        let asked = if overview.asked.is_empty() { Asked::default() } else { Asked::of(&overview, now) };
+        Ok(Some(Self { layout, overview, asked, supervisor: live_supervisor(layout), processes, now }))
     }
 
     /// What can be shown of it.
     pub(super) fn picture(&self) -> Picture<'_> {
         Picture {
             overview: &self.overview,
+            asked: &self.asked,
             layout: self.layout,
             supervisor: self.supervisor.as_ref(),
             processes: self.processes.as_ref(),
@@ -89,6 +93,7 @@ pub(super) fn nothing() -> StatusJson {
         workers: Vec::new(),
         queue: Vec::new(),
         needs_you: Vec::new(),
+        pending: Vec::new(),
     }
 }
 
@@ -122,6 +127,7 @@ pub fn render(picture: &Picture<'_>, out: &mut Out<'_>) {
     workers(picture, &status.workers, out);
     features(picture, out);
     needs::show(&status.needs_you, &picture.overview.state, out);
+    pending(picture, &status.pending, out);
 }
 
 fn heading(picture: &Picture<'_>, status: &StatusJson, out: &mut Out<'_>) {
@@ -284,4 +290,23 @@ fn features(picture: &Picture<'_>, out: &mut Out<'_>) {
         out.line(line);
     }
     out.line("");
+}
+
+/// What the person has done already, so that nobody does it again.
+fn pending(picture: &Picture<'_>, rows: &[PendingRow], out: &mut Out<'_>) {
+    if rows.is_empty() {
+        return;
+    }
+    out.line(out.colour.paint(Tone::Bold, &sentence(picture.applied_when())));
+    for row in rows {
+        out.line(format!("  {} is {}", row.task, row.done()));
+    }
+    if let (None, Some(feature)) = (picture.supervisor, picture.feature()) {
+        out.line(format!("      sprint start {}", plain(&feature.dir, 200)));
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -13,7 +13,7 @@ use super::status::{Moment, task_table};
 use super::text::{Cell, Table, Tone, count, plain, plain_lines, rfc3339, span};
 use crate::domain::event::Request;
 use crate::domain::ids::CommitSha;
-use crate::domain::task::{Input, Status, Task};
+use crate::domain::task::{Status, Task};
 use crate::error::{CliError, exit};
 use crate::git::diff::{self, ChangeKind};
 use crate::git::{Repo, branch};
@@ -35,15 +35,9 @@ pub fn run(command: &TaskCommand, env: &Environment, out: &mut Out<'_>) -> Resul
         TaskCommand::List(args) => list(&context, *args, out),
         TaskCommand::Show(args) => show(&context, args, out),
         TaskCommand::Diff(args) => difference(&context, args, env, out),
-        TaskCommand::Stop(args) => {
-            about_task(&context, &args.task, Input::Stop, |task| Request::TaskStop { task }, out)
-        }
-        TaskCommand::Retry(args) => {
-            about_task(&context, &args.task, Input::Retry, |task| Request::TaskRetry { task }, out)
-        }
-        TaskCommand::Skip(args) => {
-            about_task(&context, &args.task, Input::Skip, |task| Request::TaskSkip { task }, out)
-        }
+        TaskCommand::Stop(args) => about_task(&context, &args.task, |task| Request::TaskStop { task }, out),
+        TaskCommand::Retry(args) => about_task(&context, &args.task, |task| Request::TaskRetry { task }, out),
+        TaskCommand::Skip(args) => about_task(&context, &args.task, |task| Request::TaskSkip { task }, out),
     }
 }
 

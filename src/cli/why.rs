@@ -59,12 +59,20 @@ impl Picture<'_> {
         format!("retry {errors} of {RETRIES_MAX} {when}")
     }
 
+    /// When something that was asked for is applied.
+    pub(super) fn applied_when(&self) -> &'static str {
+        if self.supervisor.is_some() { "being applied" } else { "applied at the next `sprint start`" }
+    }
+
     pub(super) fn task_reason(
         &self,
         feature: &Feature,
         task: &Task,
         why_not: &BTreeMap<&TaskId, String>,
     ) -> String {
+        if let Some(asked) = self.asked.about(&task.key) {
+            return format!("{}; {}", asked.done(), self.applied_when());
+        }
         let stage = task.stage.as_ref().and_then(|name| feature.frozen.policy.pipeline.stage(name));
         // What sent it back to the developer explains; that the stage before was passed does not.
         let works = stage.is_some_and(|stage| stage.kind == StageKind::Work);

@@ -44,6 +44,9 @@ fn announce(draft: &mut Draft<'_>, worker: &WorkerName, job: &Job, run: &RunId) 
     if let Some(task) = draft.edit_task(&key) {
         task.status = Status::Running { run: run.clone() };
         task.since_ms = wall;
+        if let Some(answer) = &mut task.answer {
+            answer.given = true;
+        }
     }
     let stage = job.stage.as_ref().map_or_else(String::new, ToString::to_string);
     draft.say_worker(

@@ -11,7 +11,7 @@ use super::moves::{self, Because, feed, word};
 use super::pipeline::Pipeline;
 use super::policy::Policy;
 use super::state::{FeatureStatus, Frozen, Mode};
-use super::task::{Answered, Input, Move, Status, TaskKey, transition};
+use super::task::{Answered, Input, Move, Status, Task, TaskKey, WaitKind, transition};
 
 /// Applies a request and leaves its result.
 pub(super) fn apply(draft: &mut Draft<'_>, id: i64, request: &Request) {
@@ -103,14 +103,26 @@ fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
 }
 
 fn answer(draft: &mut Draft<'_>, id: i64, task: &TaskId, text: &str) {
-    if let Some(key) = find(draft, task, Input::Answer)
-        && let Some(Status::Waiting { wait: super::task::WaitKind::Answer, text: question }) =
-            draft.task(&key).map(|task| task.status.clone())
-        && let Some(row) = draft.edit_task(&key)
-    {
-        row.answer = Some(Answered { question, answer: text.to_owned(), attempt: row.attempt });
+    let key = find(draft, task, Input::Answer);
+    if let Some(row) = key.and_then(|key| draft.edit_task(&key)) {
+        if let Status::Waiting { wait: WaitKind::Answer, text: question } = &row.status {
+            let (question, answer, attempt) = (question.clone(), text.to_owned(), row.attempt);
+            row.answer = Some(Answered { question, answer, attempt, given: false });
+        } else if let Some(before) = replace_answer(row, text) {
+            let (key, text) = (row.key.clone(), format!("answered, instead of \"{before}\""));
+            draft.say_task("task_answered", &key, text.clone());
+            return draft.reply(id, 0, format!("{task}: {text}"));
+        }
     }
     on_task(draft, id, task, Input::Answer, "answered");
+}
+
+/// Until a run has the answer, another one takes its place. Returns the one before.
+fn replace_answer(task: &mut Task, text: &str) -> Option<String> {
+    let ready = task.status == Status::Ready;
+    let answered = task.answer.as_mut().filter(|answered| ready && !answered.given);
+    let answered = answered.filter(|answered| answered.attempt == task.attempt)?;
+    Some(std::mem::replace(&mut answered.answer, text.to_owned()))
 }
 
 fn pause(draft: &mut Draft<'_>, id: i64) {

@@ -207,6 +207,9 @@ pub struct Answered {
     pub answer: String,
     /// The attempt that asked: it goes on where it was; a later one only knows the answer.
     pub attempt: u32,
+    /// Whether a run has it: until then the person may say something else.
+    #[serde(default)]
+    pub given: bool,
 }
 
 impl Task {

@@ -16,7 +16,7 @@ pub use client::{Client, InboxBody};
 pub use commit::Batch;
 pub use error::StoreError;
 pub use open::{Store, snapshot_names};
-pub use read::{EventRow, InboxRow, Overview, PastRun};
+pub use read::{EventRow, InboxRow, Overview, PastRun, Plans};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Client, InboxBody, Store, StoreError};
 use crate::domain::effect::{Effect, EffectId};
+use crate::domain::event::Request;
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{Feature, Frozen, Run, Sprint, State};
 use crate::domain::task::Task;
@@ -40,6 +41,17 @@ pub struct Overview {
     pub state: State,
     /// Rows in the inbox, and the age of the oldest's writing as wall clock milliseconds.
     pub inbox: (u64, Option<i64>),
+    /// What people have asked for about tasks and nobody has applied yet, oldest first.
+    pub asked: Vec<Request>,
+}
+
+/// Of which features the order and the rules are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plans {
+    /// Of those that are not over: what a screen shows.
+    OfOpen,
+    /// Of all.
+    OfAll,
 }
 
 /// A row of the inbox: its number, and what it holds or why that cannot be read.
@@ -123,13 +135,24 @@ impl Client {
     /// # Errors
     /// What SQLite says, or [`StoreError::Row`].
     pub fn overview(&self) -> Result<Overview, StoreError> {
+        self.overview_with(Plans::OfOpen)
+    }
+
+    /// As [`Client::overview`], with or without the plans of what is over. Where requests wait it
+    /// has them all: only with them can be said what will become of a request.
+    ///
+    /// # Errors
+    /// As [`Client::overview`].
+    pub fn overview_with(&self, plans: Plans) -> Result<Overview, StoreError> {
         let transaction = self.connection.unchecked_transaction()?;
-        let state = load(&transaction, FROZEN_OF_OPEN)?;
+        let asked = asked(&transaction)?;
+        let all = plans == Plans::OfAll || !asked.is_empty();
+        let state = load(&transaction, if all { FROZEN_OF_ALL } else { FROZEN_OF_OPEN })?;
         let inbox = transaction.query_row("SELECT count(*), min(wall_ms) FROM inbox", [], |row| {
             Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, Option<i64>>(1)?))
         })?;
         transaction.commit()?;
-        Ok(Overview { state, inbox })
+        Ok(Overview { state, inbox, asked })
     }
 
     /// Lines of the history after `seq`, oldest first, at most `most`.
@@ -207,6 +230,21 @@ impl Client {
         })
         .collect()
     }
+}
+
+/// More requests about tasks than these are not shown before they are applied.
+const ASKED_MAX: u32 = 256;
+
+/// The requests about tasks in the inbox. Reports and starts, which are large, are not read.
+fn asked(connection: &Connection) -> Result<Vec<Request>, StoreError> {
+    let mut query = connection.prepare_cached(
+        "SELECT json_extract(body, '$.request') FROM inbox
+         WHERE json_extract(body, '$.request.request')
+               IN ('answer', 'approve', 'reject', 'task_retry', 'task_skip', 'task_stop')
+         ORDER BY id LIMIT ?1",
+    )?;
+    let bodies = query.query_map([ASKED_MAX], |row| row.get::<_, String>(0))?;
+    bodies.map(|body| serde_json::from_str(&body?).map_err(StoreError::row("inbox"))).collect()
 }
 
 fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventRow> {

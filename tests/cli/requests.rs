@@ -5,8 +5,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use sprint::domain::event::Event;
+use sprint::domain::report::Report;
 use sprint::process::doorbell::{Doorbell, ring};
-use sprint::store::{Batch, InboxBody};
+use sprint::store::{Batch, Client, InboxBody};
 
 use crate::fixture::{Shown, Sprint, command, shop, shown};
 
@@ -89,6 +90,44 @@ fn without_a_supervisor_it_is_kept_for_the_next_start() {
     }
     insta::assert_snapshot!(all);
     assert_eq!(fixture.store.inbox(10).unwrap().len(), 2);
+}
+
+#[test]
+fn what_was_asked_for_is_shown_and_not_asked_for_twice() {
+    let fixture = shop();
+    let mut all = String::new();
+    for args in [
+        &["answer", "T002", "euro"][..],
+        &["answer", "T002", "euro"],
+        &["answer", "T002", "dollar"],
+        &["task", "retry", "T002"],
+        &["task", "retry", "T004"],
+        &["task", "retry", "T004"],
+        &["approve", "T004"],
+        &["task", "skip", "T006"],
+        &["task", "skip", "T006"],
+        &["task", "retry", "T006"],
+        &["answer"],
+        &["answer", "--json"],
+        &["status"],
+    ] {
+        all.push_str(&format!("$ sprint {}\n{}", args.join(" "), fixture.sprint(args).whole()));
+    }
+    let status: serde_json::Value = serde_json::from_str(&fixture.sprint(&["status", "--json"]).out).unwrap();
+    all.push_str(&format!("needs_you: {:#}\npending: {:#}\n", status["needs_you"], status["pending"]));
+    insta::assert_snapshot!(all);
+    assert_eq!(fixture.store.inbox(10).unwrap().len(), 5);
+}
+
+#[test]
+fn a_report_that_waits_too_may_make_sense_of_a_request() {
+    let fixture = shop();
+    let run = fixture.run_of("T005");
+    let report = Report::Blocked { question: "Which orders?".into() };
+    let fact = Event::RunReported { run: run.id, token: run.token, report };
+    let client = Client::open(&fixture.layout.database()).unwrap();
+    client.append(&InboxBody::Fact(fact), 0).unwrap();
+    assert_eq!(fixture.sprint(&["answer", "T005", "all"]).exit, 0);
 }
 
 #[test]

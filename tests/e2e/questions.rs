@@ -39,8 +39,15 @@ fn off_a_terminal_a_question_ends_the_start_and_the_answer_continues_at_the_next
     // Nothing can go on without the answer, and nothing is asked twice.
     world.start().expect(1);
     assert_eq!(world.read("runs").lines().count(), 1);
-    let told = world.sprint(&["answer", "T001", "dark", "blue"]).expect(0);
+    let told = world.sprint(&["answer", "T001", "red"]).expect(0);
     assert!(told.stdout.contains("applied at the next `sprint start`"), "{}", told.stdout);
+    let status = world.status();
+    assert_eq!(status["needs_you"], serde_json::json!([]), "it was answered: {status:#}");
+    assert_eq!(status["pending"][0]["text"], "red");
+    let told = world.sprint(&["answer", "T001", "dark", "blue"]).expect(0);
+    assert!(told.stdout.contains("instead of \"red\""), "{}", told.stdout);
+    let told = world.sprint(&["answer", "T001", "dark", "blue"]).expect(4);
+    assert!(told.stderr.contains("already answered: dark blue"), "{}", told.stderr);
     world.start().expect(0);
     check_continued(&world);
     world.assert_nothing_left();

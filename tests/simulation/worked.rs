@@ -367,6 +367,25 @@ fn an_answer_goes_on_with_the_same_attempt_though_there_is_no_room() {
 }
 
 #[test]
+fn another_answer_takes_the_firsts_place_until_a_run_has_it() {
+    let mut world = quiet(&chain(1));
+    let run = until(&mut world, "T001", StageKind::Work);
+    world.report(&run, Report::Blocked { question: "tabs?".to_owned() });
+    world.request(Request::Pause);
+    let answer = |text: &str| Request::Answer { task: task_id(1), text: text.to_owned() };
+    assert_eq!(world.request(answer("tabs")).0, 0);
+    let (exit, said) = world.request(answer("spaces"));
+    assert!(exit == 0 && said.contains("instead of \"tabs\""), "{said}");
+    world.request(Request::Resume { branch: None });
+    let again = run_of(&world, "T001").job.answer.unwrap();
+    assert_eq!((again.question.as_str(), again.answer.as_str()), ("tabs?", "spaces"));
+    assert_eq!(world.request(answer("both")).0, 4, "a run has it");
+    let run = run_of(&world, "T001");
+    world.report(&run, Report::Interrupted { reason: String::new() });
+    assert_eq!(world.request(answer("both")).0, 4, "it was given, whatever became of the run");
+}
+
+#[test]
 fn a_skipped_run_is_revoked_and_its_task_is_not_given_out_again_before_it_is_over() {
     let mut world = quiet(&chain(1));
     let run = until(&mut world, "T001", StageKind::Work);
