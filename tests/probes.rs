@@ -195,7 +195,7 @@ fn moved(how: &str) -> World {
     world.assert_nothing_left();
     assert!(shown.stdout.contains("landing is halted"), "{}", shown.stdout);
     let status = world.status();
-    assert!(status["needs_you"].to_string().contains("resume --adopt"), "{status:#}");
+    assert_eq!(status["needs_you"][0]["kind"], "landing", "{status:#}");
     world
 }
 
@@ -206,6 +206,7 @@ const FOREIGN: &str = "t=$(git rev-parse sprint/001-demo^{tree}); c=$(git commit
 #[test]
 fn a_moved_integration_branch_halts_landing_until_it_is_adopted() {
     let world = moved(FOREIGN);
+    assert!(world.sprint(&["status"]).expect(0).stdout.contains("      sprint resume --adopt "));
     let foreign = world.read("foreign").trim().to_owned();
     assert_eq!(world.git(&["rev-parse", "sprint/001-demo"]), foreign, "nobody touched it");
     world.sprint(&["resume", "--adopt"]).expect(0);
@@ -233,6 +234,9 @@ fn a_branch_that_was_moved_back_or_deleted_halts_landing_too() {
         "git update-ref -d refs/heads/sprint/001-demo",
     ] {
         let world = moved(how);
+        let shown = world.sprint(&["status"]).expect(0).stdout;
+        assert!(shown.contains("\n      sprint resume --restore\n"), "{how}: {shown}");
+        world.sprint(&["resume", "--adopt"]).expect(4);
         world.sprint(&["resume", "--restore"]).expect(0);
         world.start().expect(0);
         assert_eq!(world.landed(), "T001:1 T002:1", "{how}");

@@ -4,6 +4,7 @@ use super::args::{RejectArgs, ResumeArgs, TaskArg};
 use super::context::{Context, git_error, store_error};
 use super::environment::Environment;
 use super::fit;
+use super::foreign::{self, Foreign};
 use super::out::Out;
 use super::request::{about_task, send};
 use super::start::frozen_policy;
@@ -13,7 +14,7 @@ use crate::domain::ids::CommitSha;
 use crate::domain::state::Feature;
 use crate::error::CliError;
 use crate::git::landing::{self, Move};
-use crate::git::{Repo, branch, diff};
+use crate::git::{Repo, branch};
 use crate::store::Client;
 
 /// Bytes of a reason.
@@ -101,44 +102,31 @@ pub fn resume(args: ResumeArgs, env: &Environment, out: &mut Out<'_>) -> Result<
     send(&context, Request::Resume { branch }, out)
 }
 
-/// Where the branch is, and where it should be.
-fn heads(repo: &Repo, feature: &Feature) -> Result<(Option<CommitSha>, CommitSha), CliError> {
-    let name = branch::head_ref(&branch::integration(&feature.id));
-    let found =
-        repo.reference(&name).map_err(|error| git_error("the integration branch cannot be read", error))?;
-    let ours =
-        feature.head.clone().ok_or_else(|| CliError::refused("the integration branch was never made"))?;
-    Ok((found, ours))
-}
-
 /// Its gates run where workers do, before it becomes ours.
 fn adopt_branch(repo: &Repo, feature: &Feature) -> Result<ForeignBranch, CliError> {
-    let (found, ours) = heads(repo, feature)?;
+    let (found, ours) = foreign::find(repo, feature)?;
     let name = branch::integration(&feature.id);
-    let Some(head) = found else {
-        return Err(CliError::refused(format!("`{name}` is gone: there is nothing to adopt"))
-            .hint("sprint resume --restore puts it back"));
-    };
-    let descends = diff::is_descendant(repo, &ours, &head)
-        .map_err(|error| git_error("the history cannot be read", error))?;
-    if !descends {
-        return Err(CliError::refused(format!(
+    match found {
+        Foreign::Ahead(head) => Ok(ForeignBranch::Adopted { head }),
+        Foreign::Ours => Ok(ForeignBranch::Adopted { head: ours }),
+        Foreign::Gone => Err(CliError::refused(format!("`{name}` is gone: there is nothing to adopt"))
+            .hint("sprint resume --restore puts it back")),
+        Foreign::Astray(head) => Err(CliError::refused(format!(
             "`{name}` is at {}, which does not contain what landed ({})",
             head.short(),
             ours.short()
         ))
-        .hint("sprint resume --restore sets it back and keeps those commits"));
+        .hint("sprint resume --restore sets it back and keeps those commits")),
     }
-    Ok(ForeignBranch::Adopted { head })
 }
 
 fn restore_branch(repo: &Repo, feature: &Feature, out: &mut Out<'_>) -> Result<ForeignBranch, CliError> {
-    let (found, ours) = heads(repo, feature)?;
+    let (found, ours) = foreign::find(repo, feature)?;
     let name = branch::integration(&feature.id);
     let failed = |error| git_error(&format!("`{name}` cannot be set back"), error);
     match found {
-        Some(head) if head == ours => {}
-        Some(head) => {
+        Foreign::Ours => {}
+        Foreign::Ahead(head) | Foreign::Astray(head) => {
             let kept = landing::keep_foreign(repo, &feature.id, &head).map_err(failed)?;
             match landing::move_ref(repo, &name, &head, &ours, None).map_err(failed)? {
                 Move::Moved => out.line(format!("the commits that were on `{name}` are kept at {kept}")),
@@ -153,7 +141,7 @@ fn restore_branch(repo: &Repo, feature: &Feature, out: &mut Out<'_>) -> Result<F
                 }
             }
         }
-        None => {
+        Foreign::Gone => {
             landing::create_branch(repo, &feature.id, &ours).map_err(failed)?;
         }
     }

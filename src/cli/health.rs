@@ -5,11 +5,13 @@ use serde::Serialize;
 use super::args::JsonArgs;
 use super::context::Context;
 use super::environment::Environment;
+use super::foreign::Foreign;
 use super::needs::mend;
 use super::out::Out;
 use super::picture::{Picture, WorkerRow};
 use super::status::{Moment, worker_table};
 use super::text::{Tone, bytes, count, plain, rfc3339, span};
+use super::why::halted_reason;
 use crate::domain::task::{Status, WaitKind};
 use crate::error::{CliError, exit};
 use crate::process::system::Disk;
@@ -257,15 +259,14 @@ fn problem_of(worker: &WorkerRow, limits: &Limits) -> Option<Problem> {
 /// What the operator must mend; questions and parked tasks are ordinary life.
 fn held(picture: &Picture<'_>) -> Vec<Problem> {
     let state = &picture.overview.state;
-    let halted = state.features.values().filter_map(|feature| feature.halted.as_ref());
-    let mut problems: Vec<Problem> = halted
-        .map(|why| {
-            Problem::new(
-                format!("landing is halted: {why}"),
-                "sprint resume --adopt, or sprint resume --restore",
-            )
-        })
-        .collect();
+    let halted = state.features.values().filter_map(|feature| {
+        let fix = match feature.adopting {
+            Some(_) => "it goes on by itself; sprint logs reviewer",
+            None => Foreign::fix(picture.foreign.get(&feature.id)),
+        };
+        Some(Problem::new(halted_reason(feature)?, fix))
+    });
+    let mut problems: Vec<Problem> = halted.collect();
     problems.extend(state.tasks.values().filter_map(|task| match &task.status {
         Status::Waiting { wait: WaitKind::Operator, text } => {
             let id = &task.key.id;
@@ -288,7 +289,7 @@ fn tried_again(picture: &Picture<'_>) -> Vec<Problem> {
     let tasks = state.tasks.values().filter_map(|task| {
         let id = &task.key.id;
         let what = format!("{id} could not go on: {}", picture.task_trouble(task)?);
-        Some(Problem::new(what, mend(Some(id.as_str()))))
+        Some(Problem::new(what, mend(Some(id))))
     });
     bases.chain(tasks).collect()
 }

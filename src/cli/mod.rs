@@ -9,6 +9,7 @@ mod asked;
 pub mod context;
 pub mod environment;
 pub mod follow;
+mod foreign;
 mod needs;
 pub mod out;
 pub mod picture;

@@ -1,11 +1,12 @@
 //! What waits for a person, or would go on sooner with one, and what to type about it.
 
+use super::foreign::Foreign;
 use super::out::Out;
 use super::picture::{NeedRow, Picture, TEXT_MAX};
 use super::text::{LINE_MAX, Tone, plain};
 use crate::domain::ids::TaskId;
-use crate::domain::state::{Feature, FeatureStatus, State};
-use crate::domain::task::{Status, Task};
+use crate::domain::state::{Feature, FeatureStatus};
+use crate::domain::task::{Status, Task, WaitKind};
 
 impl Picture<'_> {
     /// What waits for a person, in all features that are not over.
@@ -18,14 +19,16 @@ impl Picture<'_> {
     fn needs_of(&self, feature: &Feature) -> Vec<NeedRow> {
         let mut needs = Vec::new();
         if let FeatureStatus::Refused { reason, .. } = &feature.status {
-            needs.push(need(None, "operator", &format!("{} cannot begin: {reason}", feature.id)));
+            let text = format!("{} cannot begin: {reason}", feature.id);
+            needs.push(need(None, "operator", &text, format!("sprint start {}", plain(&feature.dir, 200))));
             return needs;
         }
-        if let Some(why) = &feature.halted {
-            needs.push(need(None, "landing", why));
+        // A foreign head that is being gated is taken over, or refused, without the person.
+        if let (Some(why), None) = (&feature.halted, &feature.adopting) {
+            needs.push(need(None, "landing", why, Foreign::fix(self.foreign.get(&feature.id)).to_owned()));
         }
         if let Some(why) = self.base_trouble(feature) {
-            needs.push(need(None, "retry", &why));
+            needs.push(need(None, "retry", &why, mend(None)));
         }
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
@@ -38,27 +41,37 @@ impl Picture<'_> {
         if self.asked.about(&task.key).is_some() {
             return None;
         }
-        let id = Some(&task.key.id);
-        match &task.status {
-            Status::Waiting { wait, text } => Some(need(id, wait.as_str(), text)),
-            Status::Parked => Some(need(id, "parked", &task.reason)),
+        let id = &task.key.id;
+        let again = || format!("sprint task retry {id}      or: sprint task skip {id}");
+        Some(match &task.status {
+            Status::Waiting { wait, text } => {
+                let fix = match wait {
+                    WaitKind::Answer => format!("sprint answer {id} \"…\""),
+                    WaitKind::Approval | WaitKind::External => {
+                        format!("sprint approve {id}      or: sprint reject {id} \"why\"")
+                    }
+                    WaitKind::Operator => again(),
+                };
+                need(Some(id), wait.as_str(), text, fix)
+            }
+            Status::Parked => need(Some(id), "parked", &task.reason, again()),
             Status::ToDo
             | Status::Ready
             | Status::Running { .. }
             | Status::Retry { .. }
             | Status::Landing { .. }
             | Status::Skipped
-            | Status::Done { .. } => Some(need(id, "retry", &self.task_trouble(task)?)),
-        }
+            | Status::Done { .. } => need(Some(id), "retry", &self.task_trouble(task)?, mend(Some(id))),
+        })
     }
 }
 
-fn need(task: Option<&TaskId>, kind: &'static str, text: &str) -> NeedRow {
-    NeedRow { task: task.map(ToString::to_string), kind, text: plain(text, TEXT_MAX) }
+fn need(task: Option<&TaskId>, kind: &'static str, text: &str, fix: String) -> NeedRow {
+    NeedRow { task: task.map(ToString::to_string), kind, text: plain(text, TEXT_MAX), fix }
 }
 
 /// The text form: what waits for the person, each with the command to type.
-pub(super) fn show(rows: &[NeedRow], state: &State, out: &mut Out<'_>) {
+pub(super) fn show(rows: &[NeedRow], out: &mut Out<'_>) {
     if rows.is_empty() {
         return;
     }
@@ -67,7 +80,7 @@ pub(super) fn show(rows: &[NeedRow], state: &State, out: &mut Out<'_>) {
         let text = plain(&row.text, LINE_MAX);
         let lead = out.colour.paint(Tone::Warn, &lead(row));
         out.line(if text.is_empty() { format!("  {lead}") } else { format!("  {lead}: {text}") });
-        out.line(format!("      {}", to_type(row, state)));
+        out.line(format!("      {}", row.fix));
     }
 }
 
@@ -85,25 +98,8 @@ fn lead(row: &NeedRow) -> String {
     }
 }
 
-/// The exact command.
-fn to_type(row: &NeedRow, state: &State) -> String {
-    let task = row.task.as_deref().unwrap_or_default();
-    match row.kind {
-        "answer" => format!("sprint answer {task} \"…\""),
-        "approval" | "external" => format!("sprint approve {task}      or: sprint reject {task} \"why\""),
-        "parked" => format!("sprint task retry {task}      or: sprint task skip {task}"),
-        "landing" => "sprint resume --adopt      or: sprint resume --restore".to_owned(),
-        "retry" => mend(row.task.as_deref()),
-        _ if task.is_empty() => {
-            let refused = state.features.values().find(|f| matches!(f.status, FeatureStatus::Refused { .. }));
-            format!("sprint start {}", refused.map_or("…", |feature| feature.dir.as_str()))
-        }
-        _ => format!("sprint task retry {task}      or: sprint task skip {task}"),
-    }
-}
-
 /// Where to look at an error that is repeated by itself, and how not to wait for that.
-pub(super) fn mend(task: Option<&str>) -> String {
+pub(super) fn mend(task: Option<&TaskId>) -> String {
     match task {
         Some(task) => format!("sprint logs {task}      and when it is mended: sprint task retry {task}"),
         None => "sprint logs reviewer      and when it is mended: sprint reload".to_owned(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::asked::{Asked, PendingRow};
+use super::foreign::Foreign;
 use super::text::{plain, rfc3339};
 use crate::config::layout::Layout;
 use crate::domain::event::Now;
@@ -116,6 +117,9 @@ pub struct NeedRow {
     pub kind: &'static str,
     /// The question, or the reason.
     pub text: String,
+    /// The command to type.
+    #[serde(skip)]
+    pub fix: String,
 }
 
 /// One moment.
@@ -125,6 +129,8 @@ pub struct Picture<'a> {
     pub overview: &'a Overview,
     /// What was asked for and is not applied yet.
     pub asked: &'a Asked,
+    /// Where integration branches are on which landing is halted.
+    pub foreign: &'a BTreeMap<FeatureId, Foreign>,
     /// Where things live.
     pub layout: &'a Layout,
     /// The living supervisor.

@@ -1,15 +1,19 @@
 //! `sprint status`: what goes on and why, as a calm table or as JSON.
 
+use std::collections::BTreeMap;
+
 use super::args::StatusArgs;
 use super::asked::{Asked, PendingRow};
 use super::context::{Context, live_supervisor};
 use super::environment::Environment;
 use super::follow::Follower;
+use super::foreign::Foreign;
 use super::needs;
 use super::out::Out;
 use super::picture::{Picture, StatusJson, TaskRow, WorkerRow, is_there};
 use super::text::{Cell, LINE_MAX, Table, Tone, count, plain, span};
 use crate::domain::event::Now;
+use crate::domain::ids::FeatureId;
 use crate::domain::state::FeatureStatus;
 use crate::error::{CliError, exit};
 use crate::process::clock;
@@ -52,6 +56,7 @@ pub(super) struct Moment<'a> {
     layout: &'a crate::config::layout::Layout,
     overview: Overview,
     asked: Asked,
+    foreign: BTreeMap<FeatureId, Foreign>,
     pub(super) supervisor: Option<SupervisorFile>,
     processes: Option<tree::Table>,
     now: Now,
@@ -67,7 +72,12 @@ impl<'a> Moment<'a> {
         let processes = if living { tree::Table::scan().ok() } else { None };
         let now = Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_ms() };
         let asked = if overview.asked.is_empty() { Asked::default() } else { Asked::of(&overview, now) };
-        Ok(Some(Self { layout, overview, asked, supervisor: live_supervisor(layout), processes, now }))
+        let halted = overview.state.features.values().filter(|feature| feature.halted.is_some());
+        let foreign = halted
+            .filter_map(|feature| Some((feature.id.clone(), Foreign::seen(&context.repo, feature)?)))
+            .collect();
+        let supervisor = live_supervisor(layout);
+        Ok(Some(Self { layout, overview, asked, foreign, supervisor, processes, now }))
     }
 
     /// What can be shown of it.
@@ -75,6 +85,7 @@ impl<'a> Moment<'a> {
         Picture {
             overview: &self.overview,
             asked: &self.asked,
+            foreign: &self.foreign,
             layout: self.layout,
             supervisor: self.supervisor.as_ref(),
             processes: self.processes.as_ref(),
@@ -126,7 +137,7 @@ pub fn render(picture: &Picture<'_>, out: &mut Out<'_>) {
     tasks(picture, &status.tasks, out);
     workers(picture, &status.workers, out);
     features(picture, out);
-    needs::show(&status.needs_you, &picture.overview.state, out);
+    needs::show(&status.needs_you, out);
     pending(picture, &status.pending, out);
 }
 

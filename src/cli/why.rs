@@ -28,7 +28,7 @@ impl Picture<'_> {
             }
             FeatureStatus::Beginning => "its branch is being made".to_owned(),
             FeatureStatus::Running | FeatureStatus::Resting | FeatureStatus::Finished => {
-                feature.halted.as_ref().map(|why| format!("landing is halted: {why}")).unwrap_or_default()
+                halted_reason(feature).unwrap_or_default()
             }
             FeatureStatus::Refused { reason, .. } => reason.clone(),
         }
@@ -150,6 +150,18 @@ impl Picture<'_> {
             }
         }
     }
+}
+
+/// Why landing is halted, if it is.
+pub(super) fn halted_reason(feature: &Feature) -> Option<String> {
+    let why = feature.halted.as_ref()?;
+    Some(match &feature.adopting {
+        Some(head) => format!(
+            "landing is halted: the foreign head {} is gated, and taken over when it is green",
+            head.short()
+        ),
+        None => format!("landing is halted: {why}"),
+    })
 }
 
 /// What a task that is ready in its stage waits for.

@@ -263,3 +263,17 @@ pub enum ForeignBranch {
     /// The branch was set back; the foreign head is kept.
     Restored,
 }
+
+/// What a person is told about an integration branch that is at `found` instead of `landed`.
+pub fn moved_text(branch: &str, found: Option<&CommitSha>, landed: Option<&CommitSha>) -> String {
+    let landed = landed.map_or("none", CommitSha::short);
+    match found {
+        Some(found) => format!(
+            "branch {branch} is at {}, the last landed commit is {landed}; `sprint resume --adopt` takes it over, `sprint resume --restore` sets it back",
+            found.short()
+        ),
+        None => format!(
+            "branch {branch} is gone, the last landed commit is {landed}; `sprint resume --restore` puts it back"
+        ),
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::draft::Draft;
 use super::effect::Effect;
-use super::event::{NewFeature, NewTask};
+use super::event::{NewFeature, NewTask, moved_text};
 use super::gate::Verdict;
 use super::ids::{CommitSha, FeatureId};
 use super::policy::{DEATHS_MAX, error_backoff};
@@ -334,15 +334,13 @@ pub(super) fn refuse(draft: &mut Draft<'_>, id: &FeatureId, exit: u8, reason: &s
     draft.say("feature_refused", Some(id), reason);
 }
 
-/// Somebody moved the integration branch: landing halts, and only landing.
+/// Somebody moved the integration branch: landing halts, and only landing. One that is gone by
+/// now is told again: what was said of it before cannot be done any more.
 pub(super) fn branch_moved(draft: &mut Draft<'_>, id: &FeatureId, found: Option<&CommitSha>) {
     let Some(feature) = draft.edit_feature(id) else { return };
-    let head = feature.head.as_ref().map_or_else(String::new, |head| head.short().to_owned());
-    let at = found.map_or_else(|| "gone".to_owned(), |sha| format!("at {}", sha.short()));
-    let reason = format!(
-        "branch sprint/{id} is {at}, the last landed commit is {head}; `sprint resume --adopt` takes it over, `sprint resume --restore` sets it back"
-    );
-    if feature.halted.is_none() {
+    let reason = moved_text(&format!("sprint/{id}"), found, feature.head.as_ref());
+    let news = feature.halted.is_none() || (found.is_none() && feature.halted.as_ref() != Some(&reason));
+    if news {
         feature.halted = Some(reason.clone());
         draft.say("landing_halted", Some(id), reason);
     }

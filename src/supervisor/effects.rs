@@ -12,7 +12,7 @@ use super::place::{Place, proc_id};
 use super::recovery;
 use super::run::Note;
 use crate::domain::effect::{Effect, EffectId};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, moved_text};
 use crate::domain::ids::{CommitSha, FeatureId, RunId, TaskId, WorkerName};
 use crate::domain::pipeline::Role;
 use crate::domain::policy::Finish;
@@ -240,11 +240,7 @@ fn move_ref(place: &Place, entry: RunId, feature: &FeatureId, old: &CommitSha, n
     match moved {
         Ok(landing::Move::Moved) => Event::RefMoved { entry },
         Ok(landing::Move::Mismatch { found }) => {
-            let at = found.as_ref().map_or_else(|| "gone".to_owned(), |sha| format!("at {}", sha.short()));
-            let reason = format!(
-                "branch {branch} is {at}, the last landed commit is {}; `sprint resume --adopt` takes it over, `sprint resume --restore` sets it back",
-                old.short()
-            );
+            let reason = moved_text(&branch, found.as_ref(), Some(old));
             Event::RefRefused { entry, reason, busy: false }
         }
         Ok(landing::Move::CheckedOut { at }) => {

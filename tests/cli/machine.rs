@@ -156,6 +156,37 @@ fn a_foreign_head_is_adopted_or_kept_and_set_back() {
     git(&home, &top, &["update-ref", "refs/heads/sprint/001-shop", &stranger]);
     let refused = run(&["resume", "--adopt"]);
     assert!(refused.exit == 4 && refused.err.contains("does not contain what landed"), "{}", refused.whole());
+    let status = fixture.sprint(&["status"]).out;
+    assert!(status.contains("\n      sprint resume --restore\n"), "it cannot be adopted: {status}");
+}
+
+#[test]
+fn of_a_branch_that_is_gone_only_the_restoring_is_offered() {
+    use sprint::domain::event::Event;
+    let mut fixture = shop();
+    fixture.supervised();
+    let feature = fixture.state.features.keys().next().unwrap().clone();
+    fixture.feed(Event::BranchMoved { feature: feature.clone(), found: Some(crate::fixture::sha('f')) });
+    fixture.feed(Event::BranchMoved { feature, found: None });
+    let lines = |args: &[&str], about: &str| {
+        let out = fixture.sprint(args).out;
+        let lines: Vec<&str> = out.lines().skip_while(|line| !line.contains(about)).take(2).collect();
+        lines.join("\n") + "\n"
+    };
+    let halted = "landing is halted: branch";
+    let refused = fixture.sprint(&["resume", "--adopt"]).whole();
+    let all = lines(&["status"], halted) + &lines(&["health"], halted) + &refused;
+    let hash = regex::Regex::new("commit is [0-9a-f]{10}").unwrap();
+    insta::assert_snapshot!(hash.replace_all(&all, "commit is SHA"), @r"
+    landing is halted: branch sprint/001-shop is gone, the last landed commit is SHA; `sprint resume --restore` puts it back
+        sprint resume --restore
+    landing is halted: branch sprint/001-shop is gone, the last landed commit is SHA; `sprint resume --restore` puts it back
+        sprint resume --restore
+  exit 4
+  --- err
+  error: `sprint/001-shop` is gone: there is nothing to adopt
+  hint: sprint resume --restore puts it back
+  ");
 }
 
 #[test]
