@@ -436,12 +436,34 @@ fn a_branch_that_a_person_checks_out_waits_and_lands_when_it_is_free() {
     world.git(&["worktree", "add", "-q", mine.to_str().unwrap(), "sprint/001-demo"]);
     let head = world.git(&["rev-parse", "sprint/001-demo"]);
     world.touch("go");
-    let status = world.wait_for("the person is told", |status| status.to_string().contains("checked out"));
-    assert_ne!(task_row(&status, "T002")["state"], "Done");
+    let status = world.wait_task("T002", "Waiting");
+    let needs = &status["needs_you"][0];
+    assert_eq!((&needs["task"], &needs["kind"]), (&"T002".into(), &"operator".into()), "{status:#}");
+    let text = needs["text"].as_str().unwrap();
+    assert!(text.contains("is checked out at") && text.contains("/mine"), "{text}");
     assert_eq!(world.git(&["rev-parse", "sprint/001-demo"]), head, "it is not moved under the person");
     assert_eq!(world.git_in(&mine, &["status", "--porcelain"]), "");
     world.git_in(&mine, &["switch", "-q", "--detach"]);
     world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    assert_eq!(world.landed(), "T001:1 T002:1");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_branch_that_stays_checked_out_ends_the_start_and_lands_at_the_next() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n- [ ] T002 write b.txt\n",
+        "if [ $1 = T002 ]; then git worktree add -q $W/mine sprint/001-demo; fi\necho $1 > $1.txt; git add -A; git commit -qm $1",
+    );
+    let began = Instant::now();
+    let shown = world.start().expect(1);
+    assert!(began.elapsed() < Duration::from_secs(30), "only a person can go on: {:?}", began.elapsed());
+    assert!(shown.stdout.contains("is checked out at"), "{}", shown.stdout);
+    world.assert_nothing_left();
+    assert_eq!(world.status()["state"], "resting");
+    world.start().expect(4);
+    std::fs::remove_dir_all(world.path().join("mine")).unwrap();
+    world.start().expect(0);
     assert_eq!(world.landed(), "T001:1 T002:1");
     world.assert_nothing_left();
 }

@@ -275,6 +275,10 @@ fn held(picture: &Picture<'_>) -> Vec<Problem> {
                 format!("mend it, then sprint task retry {id}"),
             ))
         }
+        Status::Waiting { wait: WaitKind::Checkout, text } => Some(Problem::new(
+            format!("{} waits for you: {text}", task.key.id),
+            "switch to another branch there",
+        )),
         _ => None,
     }));
     problems.extend(tried_again(picture));

@@ -161,8 +161,20 @@ pub enum Event {
         entry: RunId,
         /// Why, and what to do.
         reason: String,
-        /// Whether it is tried again by itself (the branch is checked out somewhere).
+        /// Whether it is tried again by itself: git could not, and the branch is where it was.
         busy: bool,
+    },
+    /// The integration branch did not move: somebody has it checked out.
+    RefCheckedOut {
+        /// The run that built the entry.
+        entry: RunId,
+        /// Where, and what to do.
+        reason: String,
+    },
+    /// Nobody has the integration branch checked out any more.
+    BranchFree {
+        /// Which feature's.
+        feature: FeatureId,
     },
     /// The integration branch is not where the store says.
     BranchMoved {

@@ -52,6 +52,10 @@ pub(super) fn feed(draft: &mut Draft<'_>, key: &TaskKey, input: Input, because: 
             }
             draft.say("landing_halted", Some(&key.feature), format!("landing is halted: {reason}"));
         }
+        Move::AwaitBranch => {
+            set(draft, key, Status::Waiting { wait: WaitKind::Checkout, text: reason.to_owned() }, reason);
+            draft.say_task("task_waits", key, format!("waits until the branch is free: {reason}"));
+        }
         Move::Continue => {
             set(draft, key, Status::Ready, reason);
             draft.say_task("task_answered", key, "has its answer and goes on");
@@ -88,6 +92,7 @@ pub(super) fn word(kind: StatusKind) -> &'static str {
         StatusKind::Waiting(WaitKind::Approval) => "waiting for an approval",
         StatusKind::Waiting(WaitKind::Operator) => "waiting for the operator",
         StatusKind::Waiting(WaitKind::External) => "waiting for something outside",
+        StatusKind::Waiting(WaitKind::Checkout) => "waiting until nobody has the branch checked out",
         StatusKind::Parked => "parked",
         StatusKind::Skipped => "skipped",
         StatusKind::Done => "done",

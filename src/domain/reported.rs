@@ -6,7 +6,7 @@
 use super::draft::Draft;
 use super::effect::Effect;
 use super::gate::Verdict;
-use super::ids::RunId;
+use super::ids::{FeatureId, RunId};
 use super::moves::{Because, feed, set};
 use super::pipeline::StageKind;
 use super::policy::Policy;
@@ -195,13 +195,30 @@ pub(super) fn landed(draft: &mut Draft<'_>, entry: &RunId) {
     }
 }
 
-/// The integration branch is not at the entry's candidate, and was not moved. `busy`: it is
-/// checked out somewhere, or could not be written; that is tried again.
+/// The integration branch is not at the entry's candidate, and was not moved. `busy`: git could
+/// not; that is tried again.
 pub(super) fn land_refused(draft: &mut Draft<'_>, entry: &RunId, reason: &str, busy: bool) {
-    let Some(key) = landing_task(draft, entry) else {
-        draft.say("landing_ignored", None, format!("entry {entry} is not landing any more"));
-        return;
-    };
-    let input = if busy { Input::Errored } else { Input::LandRefused };
-    feed(draft, &key, input, &Because::reason(reason));
+    not_landed(draft, entry, if busy { Input::Errored } else { Input::LandRefused }, reason);
+}
+
+/// A person has the integration branch checked out. Nothing lands until it is free.
+pub(super) fn checked_out(draft: &mut Draft<'_>, entry: &RunId, reason: &str) {
+    not_landed(draft, entry, Input::CheckedOut, reason);
+}
+
+fn not_landed(draft: &mut Draft<'_>, entry: &RunId, input: Input, reason: &str) {
+    match landing_task(draft, entry) {
+        Some(key) => feed(draft, &key, input, &Because::reason(reason)),
+        None => draft.say("landing_ignored", None, format!("entry {entry} is not landing any more")),
+    }
+}
+
+/// Whoever had the integration branch checked out has let go of it.
+pub(super) fn freed(draft: &mut Draft<'_>, feature: &FeatureId) {
+    let waiting = draft.tasks_of(feature).filter(|task| task.waits_for_branch());
+    let keys: Vec<TaskKey> = waiting.map(|task| task.key.clone()).collect();
+    for key in keys {
+        draft.say_task("landing_resumed", &key, "the branch is free again, and it lands");
+        feed(draft, &key, Input::Freed, &Because::default());
+    }
 }

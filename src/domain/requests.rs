@@ -98,7 +98,9 @@ fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
         | Input::Due
         | Input::Landable
         | Input::Landed
-        | Input::LandRefused => format!("{id} is {state}"),
+        | Input::LandRefused
+        | Input::CheckedOut
+        | Input::Freed => format!("{id} is {state}"),
     }
 }
 

@@ -37,6 +37,8 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
         Event::FeatureRefused { feature, reason } => features::refuse(draft, feature, 4, reason),
         Event::RefMoved { entry } => reported::landed(draft, entry),
         Event::RefRefused { entry, reason, busy } => reported::land_refused(draft, entry, reason, *busy),
+        Event::RefCheckedOut { entry, reason } => reported::checked_out(draft, entry, reason),
+        Event::BranchFree { feature } => reported::freed(draft, feature),
         Event::BranchMoved { feature, found } => features::branch_moved(draft, feature, found.as_ref()),
         Event::DiskLow { low } => disk_low(draft, *low),
         Event::TimePassed => time_passed(draft),

@@ -29,15 +29,20 @@ pub enum WaitKind {
     Operator,
     /// Something outside.
     External,
+    /// A person has the integration branch checked out; it goes on by itself when it is free.
+    Checkout,
 }
 
 impl WaitKind {
-    /// The word in `status`.
+    /// Every kind, for the table.
+    pub const ALL: [Self; 5] = [Self::Answer, Self::Approval, Self::Operator, Self::External, Self::Checkout];
+
+    /// The word in `status`. A checkout is the operator's to free.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answer => "answer",
             Self::Approval => "approval",
-            Self::Operator => "operator",
+            Self::Operator | Self::Checkout => "operator",
             Self::External => "external",
         }
     }
@@ -225,6 +230,11 @@ impl Task {
         }
     }
 
+    /// Whether it lands as soon as nobody has the integration branch checked out.
+    pub fn waits_for_branch(&self) -> bool {
+        matches!(self.status, Status::Waiting { wait: WaitKind::Checkout, .. })
+    }
+
     /// Whether it is done for good.
     pub fn closed(&self) -> bool {
         matches!(self.status, Status::Done { .. } | Status::Skipped)
@@ -260,6 +270,10 @@ pub enum Input {
     Landed,
     /// The integration branch could not be moved.
     LandRefused,
+    /// The integration branch is checked out somewhere, and was not moved.
+    CheckedOut,
+    /// Nobody has the integration branch checked out any more.
+    Freed,
     /// A person answers.
     Answer,
     /// A person approves.
@@ -276,7 +290,7 @@ pub enum Input {
 
 impl Input {
     /// Every input, for the table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Assigned,
         Self::Passed,
         Self::Failed,
@@ -290,6 +304,8 @@ impl Input {
         Self::Landable,
         Self::Landed,
         Self::LandRefused,
+        Self::CheckedOut,
+        Self::Freed,
         Self::Answer,
         Self::Approve,
         Self::Reject,
@@ -328,6 +344,8 @@ pub enum Move {
     Finish,
     /// It queues again and landing halts.
     HaltLanding,
+    /// It waits until the integration branch is free, and nothing else lands before it.
+    AwaitBranch,
     /// It goes on with the answer.
     Continue,
     /// A new attempt, or the stage again where only the gate is to be repeated.
@@ -356,7 +374,8 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died | I::Interrupted => {
                 M::Ignore
             }
-            I::Survived | I::Due | I::Landable | I::Landed | I::LandRefused => M::Ignore,
+            I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Ready => match input {
             I::Assigned => M::Run,
@@ -368,7 +387,7 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died | I::Interrupted | I::Survived => {
                 M::Ignore
             }
-            I::Due | I::Landable | I::Landed | I::LandRefused => M::Ignore,
+            I::Due | I::Landable | I::Landed | I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Running => match input {
             I::Passed => M::Pass,
@@ -383,7 +402,7 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Skip => M::Leave,
             I::Stop => M::Park,
             I::Answer | I::Approve | I::Reject | I::Retry => M::Refuse,
-            I::Assigned | I::Due | I::Landed | I::LandRefused => M::Ignore,
+            I::Assigned | I::Due | I::Landed | I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Retry => match input {
             I::Due | I::Retry => M::Again,
@@ -393,42 +412,52 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Landable | I::Landed | I::LandRefused => M::Ignore,
+            I::Interrupted | I::Survived | I::Landable | I::Landed => M::Ignore,
+            I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         // From the intent until its result nothing else may move the task.
         StatusKind::Landing => match input {
             I::Landed => M::Finish,
             I::LandRefused => M::HaltLanding,
-            // The branch is checked out somewhere, or git could not: told, and tried again.
+            // A person has the branch: told, and landed when it is free.
+            I::CheckedOut => M::AwaitBranch,
+            // git could not: told, and tried again.
             I::Errored => M::Error,
             I::Answer | I::Approve | I::Reject | I::Retry | I::Skip | I::Stop => M::Refuse,
             I::Assigned | I::Passed | I::Failed | I::NothingToDo | I::Asked | I::Died => M::Ignore,
-            I::Interrupted | I::Survived | I::Due | I::Landable => M::Ignore,
+            I::Interrupted | I::Survived | I::Due | I::Landable | I::Freed => M::Ignore,
         },
         StatusKind::Waiting(wait) => match input {
             I::Answer => match wait {
                 WaitKind::Answer => M::Continue,
-                WaitKind::Approval | WaitKind::Operator | WaitKind::External => M::Refuse,
+                WaitKind::Approval | WaitKind::Operator | WaitKind::External | WaitKind::Checkout => {
+                    M::Refuse
+                }
             },
             I::Approve => match wait {
                 WaitKind::Approval | WaitKind::External => M::Pass,
-                WaitKind::Answer | WaitKind::Operator => M::Refuse,
+                WaitKind::Answer | WaitKind::Operator | WaitKind::Checkout => M::Refuse,
             },
             I::Reject => match wait {
                 WaitKind::Approval | WaitKind::External => M::Fail,
-                WaitKind::Answer | WaitKind::Operator => M::Refuse,
+                WaitKind::Answer | WaitKind::Operator | WaitKind::Checkout => M::Refuse,
             },
             I::Retry => match wait {
-                WaitKind::Operator => M::Again,
+                WaitKind::Operator | WaitKind::Checkout => M::Again,
                 WaitKind::Answer => M::Restart,
                 WaitKind::Approval | WaitKind::External => M::Refuse,
+            },
+            I::Freed => match wait {
+                WaitKind::Checkout => M::Again,
+                WaitKind::Answer | WaitKind::Approval | WaitKind::Operator | WaitKind::External => M::Ignore,
             },
             I::Skip => M::Leave,
             I::Stop => M::Park,
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed | I::LandRefused => M::Ignore,
+            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::LandRefused | I::CheckedOut => M::Ignore,
         },
         StatusKind::Parked => match input {
             I::Retry => M::Restart,
@@ -437,7 +466,8 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed | I::LandRefused => M::Ignore,
+            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Skipped => match input {
             I::Retry => M::Restart,
@@ -445,14 +475,16 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed | I::LandRefused => M::Ignore,
+            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Done => match input {
             I::Answer | I::Approve | I::Reject | I::Retry | I::Skip | I::Stop => M::Refuse,
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed | I::LandRefused => M::Ignore,
+            I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
     }
 }

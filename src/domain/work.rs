@@ -88,11 +88,12 @@ fn waiting_stages<'d>(draft: &Draft<'_>, id: &FeatureId, tasks: &BTreeMap<&TaskI
         .collect()
 }
 
-/// Landing is strictly one at a time: from the assignment until the branch has moved. A revoked
-/// entry's worker may still be at it.
+/// Landing is strictly one at a time: from the assignment until the branch has moved, however long
+/// a person has it checked out. A revoked entry's worker may still be at it.
 fn may_land(draft: &Draft<'_>, id: &FeatureId, tasks: &BTreeMap<&TaskId, &Task>) -> bool {
     let halted = draft.feature(id).is_none_or(|feature| feature.halted.is_some());
-    let moving = tasks.values().any(|task| matches!(task.status, Status::Landing { .. }));
+    let moving =
+        tasks.values().any(|task| matches!(task.status, Status::Landing { .. }) || task.waits_for_branch());
     let running = draft.runs().any(|run| run.job.kind == StageKind::Land);
     !(halted || moving || running)
 }

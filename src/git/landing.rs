@@ -196,7 +196,8 @@ pub fn delete_landed_anchors(repo: &Repo, head: &CommitSha) -> Result<usize> {
 }
 
 /// The checkout, main or linked, that has this reference: by HEAD, or in the middle of a rebase
-/// or a bisection that ends on it.
+/// or a bisection that ends on it. A linked one whose files are gone holds nothing, unless it is
+/// locked: then they are only away.
 ///
 /// # Errors
 /// [`Error::Io`] if the list of worktrees cannot be read.
@@ -217,7 +218,10 @@ pub fn checked_out_at(repo: &Repo, name: &str) -> Result<Option<PathBuf>> {
     for entry in entries {
         let admin = entry.at("read", &list)?.path();
         if holds(&admin, name) {
-            return Ok(Some(checkout_of(&admin)));
+            let at = checkout_of(&admin);
+            if at.exists() || admin.join("locked").exists() {
+                return Ok(Some(at));
+            }
         }
     }
     Ok(None)

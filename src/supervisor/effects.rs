@@ -245,10 +245,10 @@ fn move_ref(place: &Place, entry: RunId, feature: &FeatureId, old: &CommitSha, n
         }
         Ok(landing::Move::CheckedOut { at }) => {
             let reason = format!(
-                "branch `{branch}` is checked out at `{}`; switch to another branch there",
+                "branch `{branch}` is checked out at `{}`; switch to another branch there, and it lands by itself",
                 at.display()
             );
-            Event::RefRefused { entry, reason, busy: true }
+            Event::RefCheckedOut { entry, reason }
         }
         Err(error) => Event::RefRefused { entry, reason: full(&error), busy: true },
     }

@@ -6,6 +6,7 @@
 //!    a process count as dead.
 //! 4. What was in the outbox is done, and git is compared with the store.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,12 +20,13 @@ use super::run::Supervisor;
 use super::{Place, SupervisorError};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::Event;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{FeatureId, RunId};
 use crate::domain::state::{FeatureStatus, State};
 use crate::domain::task::Status;
 use crate::domain::worker::Life;
 use crate::error::chain;
 use crate::git::durable;
+use crate::git::landing;
 use crate::git::pool::Pool;
 use crate::process::clock;
 use crate::process::identity::ProcId;
@@ -141,6 +143,7 @@ pub(super) async fn recover(
     supervisor.apply(fresh).await?;
     redo(supervisor, open);
     supervisor.apply(moved_branches(supervisor)?).await?;
+    supervisor.apply(freed_branches(supervisor)).await?;
     supervisor.apply(vec![Event::Recovered]).await
 }
 
@@ -214,4 +217,24 @@ fn moved_branches(supervisor: &Supervisor) -> Result<Vec<Event>, SupervisorError
         }
     }
     Ok(events)
+}
+
+/// Integration branches that a task waits for and that nobody has checked out any more.
+pub(super) fn freed_branches(supervisor: &Supervisor) -> Vec<Event> {
+    let tasks = supervisor.engine.state().tasks.values().filter(|task| task.waits_for_branch());
+    let features: BTreeSet<&FeatureId> = tasks.map(|task| &task.key.feature).collect();
+    let free = features.into_iter().filter(|feature| is_free(&supervisor.place, feature));
+    free.map(|feature| Event::BranchFree { feature: feature.clone() }).collect()
+}
+
+/// A branch whose checkouts cannot be read is looked at again.
+fn is_free(place: &Place, feature: &FeatureId) -> bool {
+    let name = crate::git::branch::head_ref(&Place::branch(feature));
+    match landing::checked_out_at(&place.repo, &name) {
+        Ok(at) => at.is_none(),
+        Err(error) => {
+            tracing::warn!(%feature, error = chain(&error), "the checkouts of the branch cannot be read");
+            false
+        }
+    }
 }

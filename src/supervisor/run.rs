@@ -150,7 +150,10 @@ impl Supervisor {
                     }
                 }
                 () = tokio::time::sleep(due) => self.apply(vec![Event::TimePassed]).await?,
-                _ = safety.tick() => self.look_at_log().await?,
+                _ = safety.tick() => {
+                    self.look_at_log().await?;
+                    self.look_at_checkouts().await?;
+                }
                 _ = beat.tick() => self.beat().await?,
                 name = signals.next() => self.ask_to_stop(name)?,
             }
@@ -217,6 +220,12 @@ impl Supervisor {
         }
         self.wal = changed;
         self.apply(Vec::new()).await
+    }
+
+    /// A branch that a person has checked out tells nobody when it is free: a few small files do.
+    async fn look_at_checkouts(&mut self) -> Result<(), SupervisorError> {
+        let free = recovery::freed_branches(self);
+        if free.is_empty() { Ok(()) } else { self.apply(free).await }
     }
 
     /// A result of an effect, with every other one that waits: one transaction for all.

@@ -87,6 +87,10 @@ fn one_of_a_convoy_in_flight(feature: &Feature, state: &State) {
 }
 
 fn one_landing_at_a_time(feature: &Feature, state: &State) {
+    assert!(
+        state.tasks_of(&feature.id).filter(|task| task.waits_for_branch()).count() <= 1,
+        "two entries wait for one checkout"
+    );
     let runs = state
         .runs
         .values()
@@ -173,10 +177,17 @@ fn has_reason(feature: &Feature, task: &Task, state: &State) -> bool {
     match &task.status {
         Status::Parked | Status::Waiting { .. } => true,
         // While landing is halted, what waits for it fills the places in flight.
-        Status::ToDo => feature.head.is_none() || feature.halted.is_some() || is_held(feature, task, state),
-        Status::Ready => feature.halted.is_some(),
+        Status::ToDo => {
+            feature.head.is_none() || nothing_lands(feature, state) || is_held(feature, task, state)
+        }
+        Status::Ready => nothing_lands(feature, state),
         other => panic!("{} is {other:?} at rest", task.key.id),
     }
+}
+
+/// Until a person does something about the branch.
+fn nothing_lands(feature: &Feature, state: &State) -> bool {
+    feature.halted.is_some() || state.tasks_of(&feature.id).any(Task::waits_for_branch)
 }
 
 /// What the task waits for and is not over.

@@ -15,7 +15,7 @@ use sprint::domain::task::{Input, Status, StatusKind, Task, WaitKind, transition
 use sprint::domain::worker::Life;
 
 use crate::plans::{chain, default_policy, feature, feature_id, item, sha, task_id, wide};
-use crate::world::{Choices, World, checked, record};
+use crate::world::{Checkout, Choices, World, checked, record};
 
 fn quiet(items: &[PlanItem]) -> World {
     quiet_with(items, false)
@@ -69,7 +69,6 @@ fn request(world: &mut World, id: &str, make: fn(TaskId) -> Request) -> (u8, Str
 
 #[test]
 fn the_table_of_a_tasks_life() {
-    let waits = [WaitKind::Answer, WaitKind::Approval, WaitKind::Operator, WaitKind::External];
     let mut states = vec![
         StatusKind::ToDo,
         StatusKind::Ready,
@@ -77,12 +76,12 @@ fn the_table_of_a_tasks_life() {
         StatusKind::Retry,
         StatusKind::Landing,
     ];
-    states.extend(waits.map(StatusKind::Waiting));
+    states.extend(WaitKind::ALL.map(StatusKind::Waiting));
     states.extend([StatusKind::Parked, StatusKind::Skipped, StatusKind::Done]);
     let mut table = format!("{:<12}", "");
     for state in &states {
         let text = match state {
-            StatusKind::Waiting(kind) => format!("?{}", kind.as_str()),
+            StatusKind::Waiting(kind) => format!("?{kind:?}").to_lowercase(),
             other => format!("{other:?}"),
         };
         write!(table, "{text:<12}").unwrap();
@@ -592,14 +591,69 @@ fn a_foreign_head_is_gated_before_it_is_taken_over() {
 }
 
 #[test]
-fn a_branch_that_is_checked_out_somewhere_is_tried_again() {
+fn a_branch_that_git_cannot_move_is_tried_again() {
     let mut world = quiet(&chain(1));
     let (run, candidate, gates) = landable(&mut world);
     world.report(&run, Report::Landable { candidate, gates });
-    let busy = Event::RefRefused { entry: run.id.clone(), reason: "checked out".to_owned(), busy: true };
+    let busy = Event::RefRefused { entry: run.id.clone(), reason: "no space".to_owned(), busy: true };
     world.apply(busy);
     assert_eq!(task(&world, "T001").status.kind(), StatusKind::Retry);
-    assert_eq!(task(&world, "T001").reason, "checked out");
+    assert_eq!(task(&world, "T001").reason, "no space");
+}
+
+/// The first of two entries is to land, and a person has the branch checked out.
+fn checked_out() -> (World, Run) {
+    let mut world = quiet(&wide(2));
+    let (run, candidate, gates) = landable(&mut world);
+    world.report(&run, Report::Landable { candidate, gates });
+    world.checked_out.insert(feature_id("001-one"), Checkout::Kept);
+    while world.turn() {}
+    (world, run)
+}
+
+#[test]
+fn a_branch_that_is_checked_out_is_waited_for_without_end_and_lands_by_itself() {
+    let (mut world, run) = checked_out();
+    let id = run.job.task.clone().unwrap().to_string();
+    let first = task(&world, &id);
+    assert_eq!(first.status.kind(), StatusKind::Waiting(WaitKind::Checkout));
+    let others: Vec<&Task> = world.state.tasks.values().filter(|task| task.key.id != first.key.id).collect();
+    assert_eq!((others.len(), others[0].status.kind()), (1, StatusKind::Ready), "and nobody overtakes it");
+    let one = &world.state.features[&feature_id("001-one")];
+    assert_eq!(one.status, FeatureStatus::Resting, "only a person can go on");
+    assert!(
+        !world.shut_down && world.state.next_due().is_none(),
+        "it stays for the person, and does not spin"
+    );
+    world.free(feature_id("001-one"));
+    while world.turn() && !world.shut_down {}
+    assert_eq!(world.landed.len(), 2);
+    assert_eq!(world.landed[0].1, first.key.id);
+}
+
+#[test]
+fn a_checkout_that_ends_while_nobody_looks_is_seen_at_the_next_start() {
+    let (mut world, _) = checked_out();
+    world.checked_out.clear();
+    world.restart();
+    while world.turn() && !world.shut_down {}
+    assert_eq!(world.landed.len(), 2);
+}
+
+#[test]
+fn a_person_may_leave_out_what_waits_for_the_checkout() {
+    let (mut world, run) = checked_out();
+    let id = run.job.task.unwrap().to_string();
+    assert_eq!(request(&mut world, &id, |task| Request::TaskRetry { task }).0, 0, "looks at once");
+    while world.turn() {}
+    assert!(task(&world, &id).waits_for_branch());
+    assert_eq!(request(&mut world, &id, |task| Request::TaskSkip { task }).0, 0);
+    while world.turn() {}
+    let waiting = world.state.tasks.values().filter(|task| task.waits_for_branch()).count();
+    assert_eq!(waiting, 1, "the next one waits for it now");
+    world.free(feature_id("001-one"));
+    while world.turn() && !world.shut_down {}
+    assert_eq!(world.landed.len(), 1);
 }
 
 #[test]

@@ -63,6 +63,16 @@ enum Action {
     Crash,
     Stale(RunId),
     Foreign,
+    Free(FeatureId),
+}
+
+/// How long a person has a branch checked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkout {
+    /// Until the numbers say otherwise.
+    Passing,
+    /// Until the test says otherwise.
+    Kept,
 }
 
 pub struct World {
@@ -72,6 +82,8 @@ pub struct World {
     /// Every event with what it changed.
     pub log: Vec<(Envelope, Step)>,
     pub branches: BTreeMap<FeatureId, CommitSha>,
+    /// Branches that a person has checked out.
+    pub checked_out: BTreeMap<FeatureId, Checkout>,
     /// What landed, in order.
     pub landed: Vec<(FeatureId, TaskId)>,
     pub retries: BTreeMap<TaskKey, u32>,
@@ -101,6 +113,7 @@ impl World {
             choices,
             log: Vec::new(),
             branches: BTreeMap::new(),
+            checked_out: BTreeMap::new(),
             landed: Vec::new(),
             retries: BTreeMap::new(),
             named: BTreeMap::new(),
@@ -290,6 +303,8 @@ impl World {
         }
         actions.extend(self.clears.iter().cloned().map(Action::Clear));
         actions.extend((0..self.outbox.len()).map(Action::Outbox));
+        let passing = self.checked_out.iter().filter(|(_, how)| **how == Checkout::Passing);
+        actions.extend(passing.map(|(feature, _)| Action::Free(feature.clone())));
         actions
     }
 
@@ -349,6 +364,7 @@ impl World {
                 self.apply(Event::RunReported { run, token, report });
             }
             Action::Foreign => self.foreign(),
+            Action::Free(feature) => self.free(feature),
         }
     }
 
@@ -408,9 +424,15 @@ impl World {
     }
 
     fn move_ref(&mut self, entry: RunId, feature: &FeatureId, task: TaskId, old: &CommitSha, new: CommitSha) {
-        if self.faults && self.choices.chance(100) {
-            let reason = "checked out".to_owned();
+        if self.faults && self.choices.chance(50) {
+            let reason = "git could not".to_owned();
             return self.apply(Event::RefRefused { entry, reason, busy: true });
+        }
+        if self.faults && self.choices.chance(100) {
+            self.checked_out.insert(feature.clone(), Checkout::Passing);
+        }
+        if self.checked_out.contains_key(feature) {
+            return self.apply(Event::RefCheckedOut { entry, reason: "checked out".to_owned() });
         }
         let at = self.branches[feature].clone();
         if at != *old {
@@ -422,6 +444,12 @@ impl World {
         self.landed.push((feature.clone(), task));
         self.apply(Event::RefMoved { entry });
         assert_eq!(self.state.features[feature].head, Some(new), "the head is what landed last");
+    }
+
+    /// The person switches to another branch; the supervisor sees it if it is there.
+    pub fn free(&mut self, feature: FeatureId) {
+        self.checked_out.remove(&feature);
+        self.apply(Event::BranchFree { feature });
     }
 
     fn foreign(&mut self) {
@@ -550,6 +578,15 @@ impl World {
                 self.clears.insert(run.clone());
             }
         }
+        // What was freed without a supervisor is known before anything is decided.
+        let waiting = self.state.tasks.values().filter(|task| task.waits_for_branch());
+        let free: BTreeSet<FeatureId> = waiting
+            .map(|task| task.key.feature.clone())
+            .filter(|feature| !self.checked_out.contains_key(feature))
+            .collect();
+        for feature in free {
+            self.apply(Event::BranchFree { feature });
+        }
         self.apply(Event::Recovered);
     }
 
@@ -557,6 +594,8 @@ impl World {
     /// what stopped, which closes every breaker; then everything must come to an end.
     pub fn calm(&mut self) {
         self.faults = false;
+        // Without a supervisor that looks, the next one finds them free.
+        self.checked_out.clear();
         for _ in 0..2 {
             if self.shut_down {
                 self.end();

@@ -5,7 +5,7 @@ use crate::cli::out::Out;
 use crate::cli::text::plain;
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{FeatureStatus, State};
-use crate::domain::task::{Status, Task};
+use crate::domain::task::{Status, Task, WaitKind};
 use crate::error::{CliError, exit};
 use crate::git::branch;
 use crate::store::Client;
@@ -67,11 +67,12 @@ fn open_task(out: &mut Out<'_>, task: &Task) {
         Status::Waiting { wait, text } => (
             format!("waits: {}", plain(text, 300)),
             match wait {
-                crate::domain::task::WaitKind::Answer => format!("sprint answer {id} \"…\""),
-                crate::domain::task::WaitKind::Approval | crate::domain::task::WaitKind::External => {
+                WaitKind::Answer => format!("sprint answer {id} \"…\""),
+                WaitKind::Approval | WaitKind::External => {
                     format!("sprint approve {id}")
                 }
-                crate::domain::task::WaitKind::Operator => format!("sprint task retry {id}"),
+                WaitKind::Operator => format!("sprint task retry {id}"),
+                WaitKind::Checkout => "sprint start, when it is free".to_owned(),
             },
         ),
         Status::Parked => {

@@ -73,6 +73,19 @@ fn a_branch_that_is_checked_out_anywhere_is_not_moved() {
 }
 
 #[test]
+fn a_linked_checkout_that_was_deleted_holds_no_branch() {
+    let f = Fixture::new();
+    create_branch(&f.repo, &feature(), &f.head()).unwrap();
+    let linked = f.top.with_file_name("linked");
+    f.git(&["worktree", "add", "-q", "--lock", linked.to_str().unwrap(), BRANCH]);
+    fs::remove_dir_all(&linked).unwrap();
+    let at = || checked_out_at(&f.repo, &branch::head_ref(BRANCH)).unwrap();
+    assert_eq!(at(), Some(linked.clone()), "on a disk that is not there now, perhaps");
+    f.git(&["worktree", "unlock", linked.to_str().unwrap()]);
+    assert_eq!(at(), None);
+}
+
+#[test]
 fn a_branch_in_the_middle_of_a_rebase_counts_as_checked_out() {
     let f = Fixture::new();
     create_branch(&f.repo, &feature(), &f.head()).unwrap();
