@@ -284,6 +284,22 @@ fn a_gate_has_no_input_no_bytecode_its_own_tmp_and_the_persons_environment() {
 }
 
 #[test]
+fn a_gate_whose_temporary_directory_was_taken_away_has_judged_nothing() {
+    let mut world = World::new(&[("a", "")], &[("a", "x")]);
+    world.keep = true;
+    let gate = sh("[ -d \"$TMPDIR\" ] && rm -rf \"${TMPDIR%/*}\" && exit 1");
+    for _ in 0..2 {
+        fs::create_dir_all(&world.tmp).unwrap();
+        let result = run_gate(&gate, &world.context(), &mut Vec::new()).unwrap();
+        let reason = format!("`{}` was removed while it ran", world.tmp.display());
+        assert_eq!((result.verdict, result.reason, result.cached), (Verdict::Error, reason, false));
+    }
+    let result = run_gate(&gate, &world.context(), &mut Vec::new()).unwrap();
+    assert_eq!(result.verdict, Verdict::Error, "it is not the gate's to make");
+    assert!(!world.tmp.exists());
+}
+
+#[test]
 fn results_are_kept_by_tree_and_errors_are_not() {
     let mut world = World::new(&[("a", "")], &[("a", "x")]);
     world.keep = true;

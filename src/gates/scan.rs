@@ -198,6 +198,7 @@ impl<'a> Scanner<'a> {
             self.rerun(&ready, &argv, &mut parsed, seconds, pane)?;
         }
         drop((slots, placed, tmp));
+        self.undisturbed()?;
         self.untouched()?;
         self.stamp(&root, files, &mut parsed);
         Ok(parsed)
@@ -404,6 +405,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// Whoever cleans temporary directories may have taken a tool's files away under it.
+    fn undisturbed(&self) -> Result<(), Broken> {
+        if self.context.tmp.is_dir() {
+            return Ok(());
+        }
+        Err(format!("`{}` was removed while it ran", self.context.tmp.display()).into())
+    }
+
     /// A gate that changes tracked files is void: what it judged is not the tree.
     fn untouched(&self) -> Result<(), Broken> {
         let trees = self.context.trees;
@@ -507,7 +516,8 @@ impl<'a> Temporary<'a> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(told(error)),
             _ => {}
         }
-        fs::create_dir_all(dir).map_err(told)?;
+        // Only itself: the one above it is the caller's, and may be gone.
+        fs::create_dir(dir).map_err(told)?;
         Ok(Self { dir })
     }
 }
