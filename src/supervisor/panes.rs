@@ -36,7 +36,8 @@ impl Panes {
         let variable = |name: &str| std::env::var_os(name).unwrap_or_default();
         let config = ServerConfig {
             socket: place.layout.tmux_name(),
-            runtime_dir: place.layout.runtime.clone(),
+            // Not the runtime directory: that one can go while the server runs.
+            directory: place.layout.state.clone(),
             program: OsString::from("tmux"),
             path: variable("PATH"),
             home: variable("HOME"),
@@ -132,6 +133,16 @@ impl Panes {
         if let Err(error) = self.server.reap() {
             tracing::debug!(%error, "the tmux server cannot be told of a dead pane");
         }
+    }
+
+    /// Sees to it that the server can be reached, if it is there. Nobody waits for it.
+    pub(super) fn keep(&self) {
+        let server = Arc::clone(&self.server);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = server.keep().await {
+                tracing::warn!(error = full(&error), "the tmux server cannot be reached from outside");
+            }
+        });
     }
 
     /// Whether the server is there.

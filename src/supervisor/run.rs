@@ -153,6 +153,7 @@ impl Supervisor {
                 _ = safety.tick() => {
                     self.look_at_log().await?;
                     self.look_at_checkouts().await?;
+                    self.panes.keep();
                 }
                 _ = beat.tick() => self.beat().await?,
                 name = signals.next() => self.ask_to_stop(name)?,

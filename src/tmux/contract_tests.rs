@@ -32,7 +32,7 @@ struct World {
 fn config(socket: &str, dir: &Path) -> ServerConfig {
     ServerConfig {
         socket: socket.to_owned(),
-        runtime_dir: dir.to_owned(),
+        directory: dir.to_owned(),
         program: "tmux".into(),
         path: "/usr/local/bin:/usr/bin:/bin".into(),
         home: dir.into(),
@@ -61,6 +61,11 @@ impl World {
             cwd: self.dir.path().to_owned(),
         }
     }
+}
+
+/// As a supervisor that has not reached the server yet.
+fn another(world: &World) -> Server {
+    Server::new(config(&world.socket, world.dir.path())).unwrap().0
 }
 
 impl Drop for World {
@@ -219,7 +224,7 @@ async fn a_wedged_server_is_an_error_and_recover_ends_it_without_its_help() {
     assert!(matches!(error, ServerError::Wedged(_)), "{error}");
     assert!(start.elapsed() < Duration::from_secs(10));
     fs::remove_file(world.path("tmux.pid")).unwrap();
-    let second = world.server.recover().await.unwrap();
+    let second = another(&world).recover().await.unwrap();
     assert!(!first.alive() && second.alive());
     assert_eq!(world.server.list_panes().await.unwrap(), []);
 }
@@ -276,8 +281,13 @@ async fn the_end_of_the_server_is_waited_for_and_another_can_start_at_once() {
     world.server.kill_server().await.unwrap();
     let id = world.server.ensure().await.unwrap();
     fs::remove_file(world.path("tmux.pid")).unwrap();
-    world.server.kill_server().await.unwrap();
+    another(&world).kill_server().await.unwrap();
     assert!(!id.alive(), "a server whose record is lost is found by its socket");
+    let id = world.server.ensure().await.unwrap();
+    fs::remove_file(world.path("tmux.pid")).unwrap();
+    fs::remove_file(socket_path(&world.socket)).unwrap();
+    world.server.kill_server().await.unwrap();
+    assert!(!id.alive(), "one whose socket is lost too is known to whoever has reached it");
 }
 
 #[tokio::test]
@@ -301,6 +311,20 @@ async fn a_server_whose_socket_was_cleaned_away_is_not_doubled() {
     let (second, _notices) = Server::new(config(&world.socket, world.dir.path())).unwrap();
     assert_eq!(second.ensure().await.unwrap(), first);
     assert_eq!(second.list_panes().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn socket_and_record_of_a_living_server_are_put_up_again() {
+    let world = World::new();
+    world.server.keep().await.unwrap();
+    assert_eq!(world.server.running(), None, "nothing is started for it");
+    let id = world.server.ensure().await.unwrap();
+    fs::remove_file(socket_path(&world.socket)).unwrap();
+    fs::remove_file(world.path("tmux.pid")).unwrap();
+    world.server.keep().await.unwrap();
+    let second = another(&world);
+    assert_eq!(second.running(), Some(id.clone()));
+    assert_eq!(second.ensure().await.unwrap(), id);
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ pub enum ServerError {
         /// The path.
         path: PathBuf,
     },
-    /// A file in the runtime directory.
+    /// A file of the server's.
     #[error("cannot use `{}`", path.display())]
     File {
         /// The file.
@@ -108,8 +109,8 @@ impl From<ClientError> for ServerError {
 pub struct ServerConfig {
     /// Its `-L` name: `sprint-<hash>`.
     pub socket: String,
-    /// Our runtime directory, mode 0700: configuration, recorded pid, texts to paste.
-    pub runtime_dir: PathBuf,
+    /// A directory of ours that stays, mode 0700: configuration, recorded pid, texts to paste.
+    pub directory: PathBuf,
     /// tmux.
     pub program: OsString,
     /// The PATH of the server and, unless `SpawnRequest::env` says otherwise, of panes.
@@ -125,6 +126,8 @@ pub struct ServerConfig {
 pub struct Server {
     config: ServerConfig,
     client: Mutex<Option<Client>>,
+    /// Who the server was when it was last reached: its record can be removed with its directory.
+    reached: std::sync::Mutex<Option<ProcId>>,
     notices: mpsc::Sender<Notice>,
     texts: AtomicU64,
 }
@@ -140,7 +143,14 @@ impl Server {
             return Err(ServerError::SocketPath { path });
         }
         let (notices, heard) = mpsc::channel(NOTICES_MAX);
-        Ok((Self { config, client: Mutex::new(None), notices, texts: AtomicU64::new(0) }, heard))
+        let server = Self {
+            config,
+            client: Mutex::new(None),
+            reached: std::sync::Mutex::new(None),
+            notices,
+            texts: AtomicU64::new(0),
+        };
+        Ok((server, heard))
     }
 
     /// Connects, starting the server if there is none; who it is. Cheap when connected.
@@ -239,11 +249,11 @@ impl Server {
     /// Types `text` into a pane, byte by byte as it is; it is submitted separately, by a key.
     ///
     /// # Errors
-    /// The pane is gone, or the text cannot be written to the runtime directory.
+    /// The pane is gone, or the text cannot be written to its directory.
     pub async fn paste_text(&self, pane: PaneId, text: &[u8]) -> Result<(), ServerError> {
         let number = self.texts.fetch_add(1, Ordering::Relaxed);
         let buffer = format!("sprint-{}-{number}", std::process::id());
-        let path = self.config.runtime_dir.join(format!("paste-{}-{number}", std::process::id()));
+        let path = self.config.directory.join(format!("paste-{}-{number}", std::process::id()));
         let file = |source| ServerError::File { path: path.clone(), source };
         write_private(&path, text).map_err(file)?;
         let client = self.client().await?;
@@ -328,11 +338,25 @@ impl Server {
         self.recorded().or_else(|| listener(&socket_path(&self.config.socket)))
     }
 
+    /// Puts up again what a living server and those who look for it need: its socket and its record.
+    /// Cheap where they are there.
+    ///
+    /// # Errors
+    /// [`ServerError::Wedged`] if the server does not put its socket up.
+    pub async fn keep(&self) -> Result<(), ServerError> {
+        self.restore_socket().await?;
+        match self.recorded() {
+            Some(id) if !self.record_path().exists() => self.record(&id),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The server that was recorded last, if it lives.
     fn recorded(&self) -> Option<ProcId> {
-        let text = fs::read(self.record_path()).ok()?;
-        let id: ProcId = serde_json::from_slice(&text).ok()?;
-        id.alive().then_some(id)
+        let written = fs::read(self.record_path()).ok();
+        let written = written.and_then(|text| serde_json::from_slice::<ProcId>(&text).ok());
+        let reached = || self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        written.filter(ProcId::alive).or_else(|| reached().filter(ProcId::alive))
     }
 
     async fn client(&self) -> Result<Client, ServerError> {
@@ -380,6 +404,7 @@ impl Server {
         for _ in 0..CONNECT_TRIES {
             let Some(id) = self.recorded().filter(|_| !socket.exists()) else { return Ok(()) };
             tracing::warn!(socket = %socket.display(), "the socket of the tmux server is gone; asking for it");
+            make_socket_directory(&socket)?;
             if let Some(pidfd) = id.open().map_err(|source| self.record_error(source))? {
                 pidfd.signal(Signal::SIGUSR1).map_err(|source| self.record_error(source))?;
             }
@@ -394,7 +419,7 @@ impl Server {
     }
 
     fn launch(&self) -> Result<Launch, ServerError> {
-        let config = self.config.runtime_dir.join("tmux.conf");
+        let config = self.config.directory.join("tmux.conf");
         write_private(&config, CONFIG.as_bytes())
             .map_err(|source| ServerError::File { path: config.clone(), source })?;
         let attach = NewSession::new().attach().session_name(SENTINEL).width(80).height(24).build();
@@ -440,16 +465,16 @@ impl Server {
     fn forget(&self) -> Result<(), ServerError> {
         for path in [socket_path(&self.config.socket), self.record_path()] {
             match fs::remove_file(&path) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(ServerError::File { path, source });
-                }
-                _ => {}
+                Ok(()) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(source) => return Err(ServerError::File { path, source }),
             }
         }
         Ok(())
     }
 
     fn record(&self, id: &ProcId) -> Result<(), ServerError> {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
         let written = serde_json::to_vec(id).map_err(io::Error::from);
         written
             .and_then(|text| write_private(&self.record_path(), &text))
@@ -457,7 +482,7 @@ impl Server {
     }
 
     fn record_path(&self) -> PathBuf {
-        self.config.runtime_dir.join("tmux.pid")
+        self.config.directory.join("tmux.pid")
     }
 }
 
@@ -474,6 +499,21 @@ fn listener(path: &Path) -> Option<ProcId> {
     socket::connect(socket.as_raw_fd(), &UnixAddr::new(path).ok()?).ok()?;
     let peer = socket::getsockopt(&socket, sockopt::PeerCredentials).ok()?;
     (peer.uid() == nix::unistd::getuid().as_raw()).then(|| ProcId::of(peer.pid()).ok()).flatten()
+}
+
+/// tmux makes the directory of its socket only when it starts.
+fn make_socket_directory(socket: &Path) -> Result<(), ServerError> {
+    let Some(directory) = socket.parent() else { return Ok(()) };
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(ServerError::File { path: directory.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Writes a file of mode 0600 in place of another one, whole or not at all.
