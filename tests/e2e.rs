@@ -19,6 +19,8 @@ mod deaths;
 mod features;
 #[path = "e2e/gates.rs"]
 mod gates;
+#[path = "e2e/lost.rs"]
+mod lost;
 #[path = "e2e/questions.rs"]
 mod questions;
 

@@ -16,6 +16,7 @@ use crate::git::id::{self, RepoId};
 use crate::git::{self, Repo};
 use crate::process::supervisor_file::SupervisorFile;
 use crate::store::{Client, StoreError};
+use crate::supervisor::Place;
 
 /// A repository, and where its sprint lives if it has had one.
 #[derive(Debug, Clone)]
@@ -85,7 +86,7 @@ impl Context {
 
     /// The supervisor that runs now.
     pub fn supervisor(&self) -> Option<SupervisorFile> {
-        live_supervisor(self.layout()?)
+        live_supervisor(&self.repo, self.layout()?)
     }
 
     /// The whole configuration, as `sprint start` would take it.
@@ -172,17 +173,20 @@ fn state_dir(env: &Environment, top: &Path) -> Option<PathBuf> {
     })
 }
 
-/// The supervisor that runs now, if its file names a living process.
-pub fn live_supervisor(layout: &Layout) -> Option<SupervisorFile> {
-    let file = SupervisorFile::read(&layout.supervisor_file()).ok().flatten()?;
-    file.alive().then_some(file)
+/// The supervisor that ran last, as its announcement or the lock of the repository says it.
+fn last_supervisor(repo: &Repo, layout: &Layout) -> Option<SupervisorFile> {
+    SupervisorFile::find(&layout.supervisor_file(), &Place::lock_of(repo), &layout.hash)
+}
+
+/// The supervisor that runs now.
+pub fn live_supervisor(repo: &Repo, layout: &Layout) -> Option<SupervisorFile> {
+    last_supervisor(repo, layout).filter(SupervisorFile::alive)
 }
 
 /// Whether a supervisor died before it had ended what it started: workers or the tmux server may
 /// be there still, and only another supervisor can tell.
-pub fn died_supervisor(layout: &Layout) -> bool {
-    let file = SupervisorFile::read(&layout.supervisor_file()).ok().flatten();
-    file.is_some_and(|file| !file.ended && !file.alive())
+pub fn died_supervisor(repo: &Repo, layout: &Layout) -> bool {
+    last_supervisor(repo, layout).is_some_and(|file| !file.ended && !file.alive())
 }
 
 /// No sprint was ever started here.

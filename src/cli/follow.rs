@@ -1,8 +1,8 @@
 //! Waiting for something to happen: a doorbell of our own that the supervisor rings after every
 //! commit, and a look at the store now and then in case a ring is lost.
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -17,7 +17,7 @@ const LOOK_MS: u16 = 1_000;
 /// A following command's doorbell; taken down when it is dropped.
 #[derive(Debug)]
 pub struct Follower {
-    bell: Option<(Doorbell, PathBuf)>,
+    bell: Option<RefCell<Doorbell>>,
 }
 
 impl Follower {
@@ -25,8 +25,8 @@ impl Follower {
     /// only a matter of time.
     pub fn new(layout: Option<&Layout>) -> Self {
         let path = layout.map(|layout| layout.follower_bell(std::process::id()));
-        let bell = path.and_then(|path| match Doorbell::bind(&path) {
-            Ok(bell) => Some((bell, path)),
+        let bell = path.and_then(|path| match Doorbell::bind_or_wait(&path) {
+            Ok(bell) => Some(RefCell::new(bell)),
             Err(error) => {
                 tracing::debug!(%error, "no doorbell; it looks now and then");
                 None
@@ -56,25 +56,40 @@ impl Follower {
         self.rang_or(limit_ms, None)
     }
 
-    /// Whether it rang, or `other` became readable, within `limit_ms`.
+    /// Whether it rang, or `other` became readable, within `limit_ms`. A bell that was taken away and
+    /// is put up again counts as rung.
     pub fn rang_or(&self, limit_ms: u16, other: Option<BorrowedFd<'_>>) -> bool {
-        let bell = self.bell.as_ref().map(|(bell, _)| bell.as_fd());
+        let bell = self.bell.as_ref().map(RefCell::borrow);
+        let own = bell.as_ref().map(|bell| bell.as_fd());
         let mut fds: Vec<PollFd<'_>> =
-            bell.into_iter().chain(other).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+            own.into_iter().chain(other).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let rang = matches!(poll(&mut fds, PollTimeout::from(limit_ms)), Ok(n) if n > 0);
-        if let (true, Some((bell, _))) = (rang, &self.bell)
+        if let (true, Some(bell)) = (rang, &bell)
             && let Err(error) = bell.drain()
         {
             tracing::debug!(%error, "the doorbell cannot be emptied");
         }
-        rang
+        drop(bell);
+        rang || self.keep()
+    }
+
+    /// Puts the bell up again where it is gone, with the runtime directory as a rule; true if it had to.
+    fn keep(&self) -> bool {
+        let kept = self.bell.as_ref().map(|bell| bell.borrow_mut().keep());
+        kept.is_some_and(|kept| {
+            kept.unwrap_or_else(|error| {
+                tracing::debug!(%error, "no doorbell; it looks now and then");
+                false
+            })
+        })
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        if let Some((_, path)) = &self.bell
-            && let Err(error) = std::fs::remove_file(path)
+        let bell = self.bell.take().map(RefCell::into_inner);
+        if let Some(bell) = bell.filter(Doorbell::is_up)
+            && let Err(error) = std::fs::remove_file(bell.path())
         {
             tracing::debug!(%error, "the doorbell is gone already");
         }

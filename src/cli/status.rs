@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::args::StatusArgs;
 use super::asked::{Asked, PendingRow};
-use super::context::{Context, live_supervisor};
+use super::context::Context;
 use super::environment::Environment;
 use super::follow::Follower;
 use super::foreign::Foreign;
@@ -76,7 +76,7 @@ impl<'a> Moment<'a> {
         let foreign = halted
             .filter_map(|feature| Some((feature.id.clone(), Foreign::seen(&context.repo, feature)?)))
             .collect();
-        let supervisor = live_supervisor(layout);
+        let supervisor = context.supervisor();
         Ok(Some(Self { layout, overview, asked, foreign, supervisor, processes, now }))
     }
 

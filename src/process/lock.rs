@@ -1,11 +1,12 @@
-//! Exclusive locks by `flock`, with the owner's identity in the file for people.
+//! Exclusive locks by `flock`. The file's first line says to people who has it; its second line is
+//! whatever the owner wants others to know ([`Lock::note`]), who can read it without the lock.
 //!
 //! The descriptor is `O_CLOEXEC`: one inherited by a child would outlive a killed owner. A lock file
 //! is never deleted: a second one at the same path would be a second lock.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -13,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::identity::ProcId;
 
-/// Bytes read of a lock file: it holds one line.
+/// Bytes read of a lock file: it holds two lines.
 const OWNER_MAX: u64 = 4096;
 
 /// A lock that is held until it is dropped or its process ends.
@@ -22,6 +23,8 @@ const OWNER_MAX: u64 = 4096;
 pub struct Lock {
     file: Flock<File>,
     path: PathBuf,
+    /// Who has it: the file's first line.
+    owner: String,
 }
 
 /// Why a lock could not be taken.
@@ -60,8 +63,10 @@ impl Lock {
             }
             Err((_, errno)) => return Err(io(errno.into())),
         };
-        let mut lock = Self { file, path: path.to_owned() };
-        lock.write_owner(what).map_err(io)?;
+        let id = ProcId::own().map_err(io)?;
+        let owner = format!("{what}, pid {}, started at tick {}", id.pid, id.start_ticks);
+        let lock = Self { file, path: path.to_owned(), owner };
+        lock.note("").map_err(io)?;
         Ok(lock)
     }
 
@@ -70,12 +75,33 @@ impl Lock {
         &self.path
     }
 
-    fn write_owner(&mut self, what: &str) -> io::Result<()> {
-        let id = ProcId::own()?;
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        writeln!(self.file, "{what}, pid {}, started at tick {}", id.pid, id.start_ticks)
+    /// Writes down one line for others, in place of an earlier one. It stays when the lock is free
+    /// again: what it says must tell by itself whether it still holds.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn note(&self, line: &str) -> io::Result<()> {
+        let text = format!("{}\n{line}", self.owner);
+        // Never empty in between: there are readers without the lock.
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        self.file.set_len(text.len() as u64)
     }
+}
+
+/// What the last owner of the lock at `path` has noted; `None` if nothing. Nothing is locked.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn noted(path: &Path) -> io::Result<Option<String>> {
+    let file = match OpenOptions::new().read(true).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut bytes = Vec::new();
+    file.take(OWNER_MAX).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.lines().nth(1).filter(|line| !line.is_empty()).map(str::to_owned))
 }
 
 /// Who holds the lock at `path` now; `None` if it is free or not there.
@@ -126,6 +152,23 @@ mod tests {
         drop(lock);
         assert_eq!(holder(&path).unwrap(), None);
         let _again = Lock::try_exclusive(&path, "other").unwrap();
+    }
+
+    #[test]
+    fn what_the_owner_notes_is_read_without_the_lock_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        assert_eq!(noted(&path).unwrap(), None);
+        let lock = Lock::try_exclusive(&path, "supervisor").unwrap();
+        assert_eq!(noted(&path).unwrap(), None);
+        lock.note("a longer line").unwrap();
+        lock.note("a line").unwrap();
+        assert_eq!(noted(&path).unwrap().as_deref(), Some("a line"));
+        assert!(holder(&path).unwrap().unwrap().starts_with("supervisor, pid"));
+        drop(lock);
+        assert_eq!(noted(&path).unwrap().as_deref(), Some("a line"));
+        let _next = Lock::try_exclusive(&path, "supervisor").unwrap();
+        assert_eq!(noted(&path).unwrap(), None, "that was another owner's");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod inhibit;
 pub mod load;
 pub mod lock;
+pub mod private;
 pub mod run;
 pub mod signals;
 pub mod slots;

@@ -1,5 +1,6 @@
-//! `supervisor.json` in the runtime directory: who the supervisor is. A hint for commands; the
-//! lock on the repository is what decides that there is only one.
+//! Who the supervisor is: `supervisor.json` in the runtime directory, and the same noted in the lock
+//! on the repository, because the runtime directory can go. Hints for commands; the lock itself is
+//! what decides that there is only one.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::identity::ProcId;
+use super::lock::{self, Lock};
 
 /// Bytes that are read of the file: it holds a few short values.
 const BYTES_MAX: u64 = 16 * 1024;
@@ -32,7 +34,49 @@ pub struct SupervisorFile {
     pub ended: bool,
 }
 
+/// What the lock says: a copy of a repository has a copy of its lock, but is another sprint.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    /// The hash of the repository's id.
+    sprint: String,
+    #[serde(flatten)]
+    supervisor: SupervisorFile,
+}
+
 impl SupervisorFile {
+    /// Notes it in the lock of the sprint `hash`.
+    ///
+    /// # Errors
+    /// The lock's file cannot be written.
+    pub fn note(&self, lock: &Lock, hash: &str) -> io::Result<()> {
+        let noted = Noted { sprint: hash.to_owned(), supervisor: self.clone() };
+        lock.note(&serde_json::to_string(&noted)?)
+    }
+
+    /// The supervisor of the sprint `hash`, out of its file or out of its lock: the one that lives,
+    /// else the one that began last.
+    pub fn find(path: &Path, lock: &Path, hash: &str) -> Option<Self> {
+        let announced = Self::read(path).unwrap_or_else(|error| {
+            tracing::debug!(%error, "who supervises cannot be read");
+            None
+        });
+        if announced.as_ref().is_some_and(Self::alive) {
+            return announced;
+        }
+        let noted = Self::noted(lock, hash);
+        let newest = |known: &Self| (known.alive(), known.started_wall_ms);
+        announced.into_iter().chain(noted).max_by_key(newest)
+    }
+
+    fn noted(lock: &Path, hash: &str) -> Option<Self> {
+        let line = lock::noted(lock).unwrap_or_else(|error| {
+            tracing::debug!(%error, "the supervisor's lock cannot be read");
+            None
+        });
+        let noted: Noted = serde_json::from_str(&line?).ok()?;
+        (noted.sprint == hash).then_some(noted.supervisor)
+    }
+
     /// Writes the file whole, in place of another one.
     ///
     /// # Errors
@@ -114,5 +158,34 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, "{torn").unwrap();
         assert_eq!(SupervisorFile::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn where_its_file_is_gone_the_lock_knows_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, locked) = (dir.path().join("run/supervisor.json"), dir.path().join("x.lock"));
+        let find = |hash| SupervisorFile::find(&path, &locked, hash);
+        assert_eq!(find("a"), None);
+        let lock = Lock::try_exclusive(&locked, "sprint supervisor").unwrap();
+        assert_eq!(find("a"), None);
+        let own = SupervisorFile {
+            process: ProcId::own().unwrap(),
+            epoch: 3,
+            version: "0.1.0".into(),
+            started_wall_ms: 7,
+            ended: false,
+        };
+        own.note(&lock, "a").unwrap();
+        assert_eq!(find("a"), Some(own.clone()));
+        assert_eq!(find("b"), None, "a copy of the repository is another sprint");
+        let mut older = SupervisorFile { started_wall_ms: 9, ..own.clone() };
+        older.process.start_ticks += 1;
+        fs::create_dir(dir.path().join("run")).unwrap();
+        older.write(&path).unwrap();
+        assert_eq!(find("a"), Some(own.clone()), "the living one");
+        let mut dead = own;
+        dead.process.start_ticks += 2;
+        dead.note(&lock, "a").unwrap();
+        assert_eq!(find("a"), Some(older), "else the last one");
     }
 }

@@ -11,12 +11,14 @@ mod read;
 pub mod reports;
 pub mod schema;
 pub mod session;
+mod watch;
 
 pub use client::{Client, InboxBody};
 pub use commit::Batch;
 pub use error::StoreError;
 pub use open::{Store, snapshot_names};
 pub use read::{EventRow, InboxRow, Overview, PastRun, Plans};
+pub use watch::LogWatch;
 
 #[cfg(test)]
 mod tests;

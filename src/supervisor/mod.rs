@@ -5,6 +5,7 @@
 //! - [`effects`] does what a step asks for; every result comes back as an event.
 //! - [`recovery`] is the boot order of the design: what happened without a supervisor.
 //! - [`panes`] is the tmux side, [`freeze`] turns a configuration into the rules of a feature.
+//! - [`presence`] is what others see of it.
 
 mod effects;
 mod engine;
@@ -12,6 +13,7 @@ mod error;
 pub mod freeze;
 mod panes;
 mod place;
+mod presence;
 mod recovery;
 mod run;
 mod settings;

@@ -26,7 +26,12 @@ impl Place {
     /// The lock that makes a supervisor the only one of its repository, whatever the state
     /// directory is.
     pub fn lock(&self) -> PathBuf {
-        self.repo.common_dir.join("sprint.lock")
+        Self::lock_of(&self.repo)
+    }
+
+    /// The lock of a repository: see [`Self::lock`].
+    pub fn lock_of(repo: &Repo) -> PathBuf {
+        repo.common_dir.join("sprint.lock")
     }
 }
 

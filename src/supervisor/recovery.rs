@@ -28,9 +28,7 @@ use crate::error::chain;
 use crate::git::durable;
 use crate::git::landing;
 use crate::git::pool::Pool;
-use crate::process::clock;
 use crate::process::identity::ProcId;
-use crate::process::supervisor_file::SupervisorFile;
 use crate::store::{StoreError, reports};
 use crate::tmux::pane::PaneInfo;
 
@@ -90,19 +88,6 @@ pub(super) fn clear_locks(place: &Place) -> bool {
         tracing::warn!(lock = %lock.display(), "a lock that nobody holds is removed");
     }
     !locks.is_empty()
-}
-
-/// Says who supervises, for `health` and `status`, and whether it has ended what it started.
-pub(super) fn announce(place: &Place, epoch: u64, ended: bool) -> Result<(), SupervisorError> {
-    let id = ProcId::own().map_err(SupervisorError::system("read the own process"))?;
-    let file = SupervisorFile {
-        process: id,
-        epoch,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_wall_ms: clock::wall_ms(),
-        ended,
-    };
-    file.write(&place.layout.supervisor_file()).map_err(SupervisorError::system("write who supervises"))
 }
 
 /// The report that a run's worker has filed, as long as the run is not over.

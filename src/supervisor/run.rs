@@ -1,8 +1,8 @@
 //! The supervisor's process: the lock, the boot, the loop, the end.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -11,6 +11,7 @@ use super::effects::Outside;
 use super::engine::{Dispatch, Engine};
 use super::panes::Panes;
 use super::place::proc_id;
+use super::presence::Presence;
 use super::settings::Settings;
 use super::snapshots::Snapshots;
 use super::watchdog::Watchdog;
@@ -19,17 +20,16 @@ use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::{Event, Request};
 use crate::domain::ids::WorkerName;
 use crate::domain::worker::ProcRef;
-use crate::process::doorbell::{self, Doorbell};
 use crate::process::inhibit::{Inhibitor, inhibit_sleep};
 use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
 use crate::process::{clock, identity};
-use crate::store::{Client, InboxBody, Store};
+use crate::store::{Client, InboxBody, LogWatch, Store};
 
 /// Results of effects that wait for the loop.
 const NOTES_MAX: usize = 1024;
-/// Between two looks at the write-ahead log, should a ring be lost.
+/// Between two looks at the write-ahead log, should a ring be lost, and at what must be where it was.
 const SAFETY: Duration = Duration::from_secs(5);
 /// Between two looks at the heartbeats.
 const BEAT: Duration = Duration::from_secs(30);
@@ -58,17 +58,19 @@ impl Note {
 /// [`SupervisorError::Locked`] if another one runs it already; otherwise what made going on
 /// impossible. State is kept, and the next start recovers.
 pub fn supervise(place: &Place, ready: impl FnOnce()) -> Result<(), SupervisorError> {
-    let _lock = Lock::try_exclusive(&place.lock(), "sprint supervisor").map_err(|error| match error {
+    let lock = Lock::try_exclusive(&place.lock(), "sprint supervisor").map_err(|error| match error {
         LockError::Held { .. } => SupervisorError::Locked(error),
         LockError::Io { .. } => SupervisorError::Lock(error),
     })?;
+    // Held until the runtime has gone, and with it the last thread that does something.
+    let lock = Arc::new(lock);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .build()
         .map_err(SupervisorError::system("start the event loop"))?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let mut supervisor = Supervisor::boot(place).await?;
+        let mut supervisor = Supervisor::boot(place, Arc::clone(&lock)).await?;
         ready();
         supervisor.run().await
     })
@@ -80,15 +82,14 @@ pub(super) struct Supervisor {
     pub(super) engine: Engine,
     pub(super) panes: Panes,
     pub(super) outside: Outside,
+    pub(super) presence: Presence,
     notes: mpsc::Receiver<Note>,
-    bell: tokio::net::UnixDatagram,
-    _doorbell: Doorbell,
     /// Whose death is being watched for.
     watched: BTreeMap<WorkerName, ProcRef>,
     /// Effects that are done, to be written with the next batch.
     done: Vec<EffectId>,
     shutdown: Option<bool>,
-    wal: Option<SystemTime>,
+    log: LogWatch,
     watchdog: Watchdog,
     snapshots: Snapshots,
     settings: Option<Settings>,
@@ -96,19 +97,13 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    async fn boot(place: &Place) -> Result<Self, SupervisorError> {
+    async fn boot(place: &Place, lock: Arc<Lock>) -> Result<Self, SupervisorError> {
         recovery::end_old_children(place)?;
         recovery::clear_locks(place);
         let mut store = Store::open(&place.layout.database())?;
         let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
         let (epoch, rebooted) = store.raise_epoch(boot_id)?;
-        let doorbell = Doorbell::bind(&place.layout.supervisor_bell())
-            .map_err(|error| SupervisorError::system("bind the doorbell")(std::io::Error::other(error)))?;
-        let bell = doorbell
-            .try_clone_socket()
-            .and_then(tokio::net::UnixDatagram::from_std)
-            .map_err(SupervisorError::system("listen to the doorbell"))?;
-        recovery::announce(place, epoch, false)?;
+        let presence = Presence::begin(place, lock, epoch)?;
         let panes = Panes::open(place).await?;
         let (sender, notes) = mpsc::channel(NOTES_MAX);
         let mut supervisor = Self {
@@ -116,13 +111,12 @@ impl Supervisor {
             engine: Engine::new(store)?,
             outside: Outside::new(place, panes.clone(), sender),
             panes,
+            presence,
             notes,
-            bell,
-            _doorbell: doorbell,
             watched: BTreeMap::new(),
             done: Vec::new(),
             shutdown: None,
-            wal: None,
+            log: LogWatch::new(&place.layout.database()),
             watchdog: Watchdog::default(),
             snapshots: Snapshots::default(),
             settings: None,
@@ -139,9 +133,8 @@ impl Supervisor {
         while self.shutdown.is_none() {
             let due = self.due();
             tokio::select! {
-                ready = self.bell.readable() => {
-                    ready.map_err(SupervisorError::system("listen to the doorbell"))?;
-                    self.drain_bell();
+                rung = self.presence.rung() => {
+                    rung?;
                     self.apply(Vec::new()).await?;
                 }
                 note = self.notes.recv() => {
@@ -150,13 +143,9 @@ impl Supervisor {
                     }
                 }
                 () = tokio::time::sleep(due) => self.apply(vec![Event::TimePassed]).await?,
-                _ = safety.tick() => {
-                    self.look_at_log().await?;
-                    self.look_at_checkouts().await?;
-                    self.panes.keep();
-                }
+                _ = safety.tick() => self.look_around().await?,
                 _ = beat.tick() => self.beat().await?,
-                name = signals.next() => self.ask_to_stop(name)?,
+                name = signals.next() => self.ask_to_stop(name).await?,
             }
         }
         shutdown::end(self).await
@@ -201,25 +190,15 @@ impl Supervisor {
         })
     }
 
-    fn drain_bell(&self) {
-        let mut byte = [0u8; 8];
-        // Bounded: a flood of rings is one ring.
-        for _ in 0..256 {
-            if self.bell.try_recv(&mut byte).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// A ring can be lost; the log's time cannot. Without a change nothing is read.
-    async fn look_at_log(&mut self) -> Result<(), SupervisorError> {
-        let mut path = self.place.layout.database().into_os_string();
-        path.push("-wal");
-        let changed = std::fs::metadata(PathBuf::from(path)).and_then(|meta| meta.modified()).ok();
-        if changed == self.wal {
+    /// Whether everything is where it was; and a ring can be lost, the log's time cannot. Without
+    /// a change nothing is read.
+    async fn look_around(&mut self) -> Result<(), SupervisorError> {
+        self.presence.keep();
+        self.panes.keep();
+        self.look_at_checkouts().await?;
+        if !self.log.changed() {
             return Ok(());
         }
-        self.wal = changed;
         self.apply(Vec::new()).await
     }
 
@@ -249,16 +228,16 @@ impl Supervisor {
     /// Everything that waits now, without waiting for more.
     pub(super) async fn wait_for_note(&mut self, limit: Duration) -> Result<(), SupervisorError> {
         tokio::select! {
-            ready = self.bell.readable() => {
-                ready.map_err(SupervisorError::system("listen to the doorbell"))?;
-                self.drain_bell();
+            rung = self.presence.rung() => {
+                rung?;
                 self.apply(Vec::new()).await
             }
             note = self.notes.recv() => match note {
                 Some(note) => self.take(note).await,
                 None => Ok(()),
             },
-            () = tokio::time::sleep(limit) => Ok(()),
+            // Where the doorbell is gone, nobody rings.
+            () = tokio::time::sleep(limit) => self.apply(Vec::new()).await,
         }
     }
 
@@ -267,7 +246,7 @@ impl Supervisor {
         let effects = self.engine.apply(events, std::mem::take(&mut self.done))?;
         self.dispatch(effects);
         self.watch_workers();
-        self.ring_followers();
+        self.presence.ring_followers();
         tokio::task::yield_now().await;
         Ok(())
     }
@@ -333,26 +312,13 @@ impl Supervisor {
         });
     }
 
-    /// Commands that follow are rung; a bell whose command is gone is taken away.
-    fn ring_followers(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.place.layout.runtime) else { return };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let is_follower =
-                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("follow-"));
-            if is_follower && let Err(error) = doorbell::ring(&path) {
-                tracing::debug!(path = %path.display(), %error, "a follower cannot be rung");
-            }
-        }
-    }
-
     /// A signal is a request to stop at once, with everything saved.
-    fn ask_to_stop(&mut self, name: &str) -> Result<(), SupervisorError> {
+    async fn ask_to_stop(&mut self, name: &str) -> Result<(), SupervisorError> {
         tracing::info!(signal = name, "asked to stop");
         let client = Client::open(&self.place.layout.database())?;
         let request = Request::Stop { now: true, limit_ms: 0 };
         client.append(&InboxBody::Request(request), clock::wall_ms())?;
-        doorbell::ring(&self.place.layout.supervisor_bell())
-            .map_err(SupervisorError::system("ring the doorbell"))
+        self.apply(Vec::new()).await
     }
 }
 

@@ -6,7 +6,6 @@ use nix::sys::signal::Signal;
 
 use super::SupervisorError;
 use super::place::proc_id;
-use super::recovery;
 use super::run::Supervisor;
 use crate::domain::worker::{Life, ProcRef};
 use crate::process::clock;
@@ -25,8 +24,7 @@ pub(super) async fn end(supervisor: &mut Supervisor) -> Result<(), SupervisorErr
     wait_until_gone(supervisor, KILLED_MS).await?;
     supervisor.panes.close().await?;
     supervisor.apply(Vec::new()).await?;
-    // The file that names this supervisor stays: until the process has gone, commands must see it.
-    recovery::announce(&supervisor.place, supervisor.engine.state().sprint.epoch, true)
+    supervisor.presence.end()
 }
 
 fn living(supervisor: &Supervisor) -> Vec<ProcRef> {

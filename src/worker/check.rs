@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use super::life::Desk;
@@ -270,17 +271,30 @@ pub(super) fn run_gates(
     tracing::debug!(head = %head, gates = gates.len(), tree = trees.tree(Side::Head), "gates");
     let results =
         gates::run_gates(gates, &context, screen as &mut dyn Write).map_err(|error| error.to_string());
+    let gone = !tmp.is_dir();
     if let Err(error) = fs::remove_dir_all(&tmp) {
-        tracing::debug!(%error, "a scratch directory stays until the runtime directory goes");
+        tracing::debug!(%error, "a scratch directory stays until the sprint ends");
+    }
+    // Nobody's work is judged by tools whose files were taken away under them.
+    let red = |results: &Vec<GateResult>| results.iter().any(|result| result.verdict == Verdict::Fail);
+    if gone && results.as_ref().is_ok_and(red) {
+        return Err(format!("`{}` was removed while gates ran in it", tmp.display()));
     }
     results
 }
 
-/// Short, because sockets of tools go in there.
+/// In the runtime directory, whose path is short: sockets of tools go in there. While that
+/// directory is gone, beside the state.
 fn scratch(desk: &Desk<'_>) -> Result<PathBuf, String> {
-    let directory = desk.place.layout.runtime.join(format!("t-{}", std::process::id()));
-    fs::create_dir_all(&directory).map_err(|error| format!("`{}`: {error}", directory.display()))?;
-    Ok(directory)
+    let layout = &desk.place.layout;
+    let name = format!("t-{}", std::process::id());
+    let (usual, other) = (layout.runtime.join(&name), layout.state.join(&name));
+    // Only the last component: the runtime directory is the supervisor's to make.
+    let made = |path: &PathBuf| match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(path.clone()),
+    };
+    made(&usual).or_else(|_| made(&other)).map_err(|error| format!("`{}`: {error}", other.display()))
 }
 
 /// One for all sprints of this person on this machine.

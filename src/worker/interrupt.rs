@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -9,7 +10,10 @@ use crate::domain::ids::RunId;
 use crate::process::doorbell::Doorbell;
 use crate::process::signals::Signals;
 use crate::process::subreaper;
-use crate::store::Client;
+use crate::store::{Client, LogWatch};
+
+/// Between two looks at the store's log while a run goes on, should a ring be lost.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why a run is to end before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +33,15 @@ pub(super) struct Interrupts {
     revoked: RefCell<Option<RunId>>,
     /// Rung since somebody last asked.
     rung: Cell<bool>,
+    log: RefCell<LogWatch>,
+    looked: Cell<Instant>,
 }
 
 impl Interrupts {
     pub(super) fn new(signals: Signals, bell: Doorbell, client: Client) -> Self {
         Self {
+            log: RefCell::new(LogWatch::new(client.path())),
+            looked: Cell::new(Instant::now()),
             signals,
             bell,
             client,
@@ -52,19 +60,27 @@ impl Interrupts {
         [self.signals.as_fd(), self.bell.as_fd()]
     }
 
+    /// Puts the doorbell up again where it is gone; true if it had to, and a ring may be lost.
+    pub(super) fn keep_bell(&mut self) -> bool {
+        self.bell.keep().unwrap_or_else(|error| {
+            tracing::debug!(%error, "no doorbell; it looks now and then");
+            false
+        })
+    }
+
     /// Whether the worker itself is to end.
     pub(super) fn worker_ends(&self) -> bool {
         self.look();
         self.ended.get()
     }
 
-    /// Whether this run is to end. Cheap as long as nobody rings.
+    /// Whether this run is to end. Cheap as long as nobody rings and nothing is written.
     pub(super) fn run_ends(&self, run: &RunId) -> Option<Why> {
         self.look();
         if self.ended.get() {
             return Some(Why::Signal);
         }
-        if self.rung.replace(false) {
+        if self.rung.replace(false) || self.log_has_changed() {
             match self.client.run_is_active(run) {
                 Ok(true) => {}
                 Ok(false) => *self.revoked.borrow_mut() = Some(run.clone()),
@@ -75,6 +91,14 @@ impl Interrupts {
             }
         }
         (self.revoked.borrow().as_ref() == Some(run)).then_some(Why::Revoked)
+    }
+
+    fn log_has_changed(&self) -> bool {
+        if self.looked.get().elapsed() < LOOK {
+            return false;
+        }
+        self.looked.set(Instant::now());
+        self.log.borrow_mut().changed()
     }
 
     /// Takes what has come. Orphans of runs, whose reaper we are, are taken away too.

@@ -25,7 +25,7 @@ use crate::process::lock::Lock;
 use crate::process::signals::Signals;
 use crate::process::subreaper;
 use crate::store::session::Session;
-use crate::store::{Client, StoreError};
+use crate::store::{Client, LogWatch, StoreError};
 
 /// Between two looks at the store's log, should a ring be lost; and between two heartbeats.
 const LOOK_MS: u16 = 5_000;
@@ -86,14 +86,15 @@ pub fn work(place: &Place, role: Role) -> Result<(), WorkerError> {
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD];
     let signals = Signals::take_over(&signals).map_err(system("take over signals"))?;
     subreaper::become_subreaper().map_err(system("become a subreaper"))?;
-    let bell = Doorbell::bind(&place.layout.worker_bell(&place.worker))
-        .map_err(|error| system("bind the doorbell")(std::io::Error::other(error)))?;
+    let bell = Doorbell::bind_or_wait(&place.layout.worker_bell(&place.worker))
+        .map_err(system("make a doorbell"))?;
     let client = Client::open_for_news(&place.layout.database())?;
-    let interrupts = Interrupts::new(signals, bell, client);
+    let mut interrupts = Interrupts::new(signals, bell, client);
     let mut screen = Screen::open();
     screen.headline(&format!("{} · sprint {}", place.worker, env!("CARGO_PKG_VERSION")));
     register(place, &interrupts)?;
     let mut stream = (role == Role::Manager).then(|| Stream::open(place)).transpose()?;
+    let mut log = LogWatch::new(&place.layout.database());
     let mut last: Option<RunId> = None;
     screen.say("waiting for work");
     while !interrupts.worker_ends() {
@@ -101,6 +102,8 @@ pub fn work(place: &Place, role: Role) -> Result<(), WorkerError> {
         if let Some(stream) = &mut stream {
             stream.show(&interrupts, &mut screen)?;
         }
+        // Before the database is read: what is assigned after that changes the log again.
+        log.changed();
         match interrupts.client().run_of(&place.worker)? {
             Some(run) if last.as_ref() != Some(&run.id) => {
                 take(place, &interrupts, &mut screen, &run)?;
@@ -108,7 +111,7 @@ pub fn work(place: &Place, role: Role) -> Result<(), WorkerError> {
                 screen.say("waiting for work");
             }
             // Only here: a signal that ended a run was taken with it, and rings no more.
-            Some(_) | None => wait(place, &interrupts, stream.as_ref()),
+            Some(_) | None => wait(place, &mut interrupts, stream.as_mut(), &mut log),
         }
         Interrupts::reap();
     }
@@ -137,7 +140,8 @@ pub(super) fn beat(place: &Place) {
         .open(&path)
         .and_then(|file| file.set_modified(SystemTime::now()));
     if let Err(error) = touched {
-        tracing::warn!(%error, "the heartbeat cannot be written");
+        // The runtime directory can be gone for long; nobody is judged for a beat that is not there.
+        tracing::debug!(%error, "the heartbeat cannot be written");
     }
 }
 
@@ -150,12 +154,11 @@ pub(super) fn beat_now_and_then(place: &Place) {
 }
 
 /// Waits for a ring or a signal; without either, until the store's log has changed.
-fn wait(place: &Place, interrupts: &Interrupts, stream: Option<&Stream>) {
-    let seen = log_time(place);
+fn wait(place: &Place, interrupts: &mut Interrupts, mut stream: Option<&mut Stream>, log: &mut LogWatch) {
     loop {
         let [signals, bell] = interrupts.fds();
         let mut fds = vec![PollFd::new(signals, PollFlags::POLLIN), PollFd::new(bell, PollFlags::POLLIN)];
-        if let Some(stream) = stream {
+        if let Some(stream) = &stream {
             fds.push(PollFd::new(std::os::fd::AsFd::as_fd(&stream.bell), PollFlags::POLLIN));
         }
         match poll(&mut fds, PollTimeout::from(LOOK_MS)) {
@@ -167,16 +170,14 @@ fn wait(place: &Place, interrupts: &Interrupts, stream: Option<&Stream>) {
             }
         }
         beat(place);
-        if log_time(place) != seen {
+        let mut missed = interrupts.keep_bell();
+        if let Some(stream) = stream.as_deref_mut() {
+            missed |= stream.keep_bell();
+        }
+        if missed || log.changed() {
             return;
         }
     }
-}
-
-fn log_time(place: &Place) -> Option<SystemTime> {
-    let mut path = place.layout.database().into_os_string();
-    path.push("-wal");
-    fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
 /// Does one run and reports it.
@@ -285,9 +286,17 @@ struct Stream {
 
 impl Stream {
     fn open(place: &Place) -> Result<Self, WorkerError> {
-        let bell = Doorbell::bind(&place.layout.follower_bell(std::process::id()))
-            .map_err(|error| system("bind the doorbell")(std::io::Error::other(error)))?;
+        let bell = Doorbell::bind_or_wait(&place.layout.follower_bell(std::process::id()))
+            .map_err(system("make a doorbell"))?;
         Ok(Self { bell, seq: 0 })
+    }
+
+    /// As [`Interrupts::keep_bell`].
+    fn keep_bell(&mut self) -> bool {
+        self.bell.keep().unwrap_or_else(|error| {
+            tracing::debug!(%error, "no doorbell for the events; it looks now and then");
+            false
+        })
     }
 
     fn show(&mut self, interrupts: &Interrupts, screen: &mut Screen) -> Result<(), WorkerError> {

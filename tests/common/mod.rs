@@ -333,16 +333,19 @@ impl World {
 
     /// The runtime directories of the sprints of this world.
     pub(crate) fn runtimes(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path().join("x")).unwrap().flatten().map(|entry| entry.path());
+        // A test may have removed all of it.
+        let entries = fs::read_dir(self.path().join("x")).into_iter().flatten().flatten();
         entries
+            .map(|entry| entry.path())
             .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sprint-")))
             .collect()
     }
 
     /// The hash of the repository: part of the names of its places.
     pub(crate) fn hash(&self) -> String {
-        let runtime = self.runtimes().pop().expect("a sprint was started");
-        runtime.file_name().unwrap().to_string_lossy().trim_start_matches("sprint-").to_owned()
+        let state = self.state();
+        let name = state.file_name().unwrap().to_string_lossy().into_owned();
+        name.rsplit_once('-').expect("`<name>-<hash>`").1.to_owned()
     }
 
     /// The state directory of the repository.

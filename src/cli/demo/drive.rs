@@ -9,12 +9,11 @@ use nix::sys::signal::Signal;
 use super::files;
 use super::told::Story;
 use super::{FEATURE, Sprint};
-use crate::cli::context::{Context, live_supervisor, store_error};
+use crate::cli::context::{Context, store_error};
 use crate::cli::environment::Environment;
 use crate::cli::follow::Follower;
 use crate::cli::out::Out;
 use crate::cli::text::Tone;
-use crate::config::layout::Layout;
 use crate::domain::state::{FeatureStatus, State};
 use crate::domain::task::{Status, WaitKind};
 use crate::error::CliError;
@@ -54,9 +53,9 @@ pub(super) fn drive(out: &mut Out<'_>, env: &Environment, sprint: &Sprint) -> Re
     let mut drive = Drive {
         sprint,
         client,
-        layout: layout.clone(),
         follower: Follower::new(Some(layout)),
         story: Story::new(layout.state.clone()),
+        context: context.clone(),
         seen: 0,
         answered: false,
         victim: None,
@@ -71,7 +70,7 @@ pub(super) fn drive(out: &mut Out<'_>, env: &Environment, sprint: &Sprint) -> Re
 struct Drive<'a> {
     sprint: &'a Sprint,
     client: Client,
-    layout: Layout,
+    context: Context,
     follower: Follower,
     story: Story,
     seen: i64,
@@ -88,7 +87,7 @@ impl Drive<'_> {
         loop {
             self.show_events(out)?;
             let state = self.client.overview().map_err(store_error)?.state;
-            let supervisor = live_supervisor(&self.layout);
+            let supervisor = self.context.supervisor();
             let alive = supervisor.is_some();
             last = supervisor.or(last);
             if let Some(status) = at_rest(&state) {

@@ -49,7 +49,7 @@ pub(super) fn follow(
     let mut progress = Progress::new(env);
     loop {
         // Its death rings no bell: it is watched beside the bell.
-        let supervisor = live_supervisor(&started.layout);
+        let supervisor = live_supervisor(&plan.checked.repo, &started.layout);
         let living = supervisor.as_ref().and_then(|file| file.process.open().ok().flatten());
         last = supervisor.or(last);
         seen = show_events(out, started, seen, &mut progress)?;
@@ -58,7 +58,7 @@ pub(super) fn follow(
         progress.show(&state, &started.features);
         if living.is_none() {
             // What it did not take before it ended is the next one's.
-            let in_order = ended(&state) && !died_supervisor(&started.layout);
+            let in_order = ended(&state) && !died_supervisor(&plan.checked.repo, &started.layout);
             if in_order && overview.inbox.0 == 0 && !came_too_late(&state, started) {
                 // Everything that was started has ended before `start` returns.
                 if last.is_some_and(|file| !file.wait_gone(END_WAIT)) {
@@ -120,7 +120,7 @@ fn restart(
         .hint("see: sprint logs supervisor; state is kept, `sprint start` goes on from there"));
     }
     restarts.push(Instant::now());
-    ensure_supervisor(&started.layout, &plan.checked.repo.top, env)
+    ensure_supervisor(&started.layout, &plan.checked.repo, env)
 }
 
 fn show_events(

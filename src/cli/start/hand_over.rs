@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::READY_WAIT;
@@ -18,6 +16,7 @@ use crate::domain::state::{FeatureStatus, Mode, State};
 use crate::error::CliError;
 use crate::git::{Repo, branch, diff, id};
 use crate::process::detach::{Background, DetachError, spawn_detached};
+use crate::process::private::{PrivateError, make_private};
 use crate::process::{clock, doorbell};
 use crate::store::session::Session;
 use crate::store::{Client, InboxBody, Store, StoreError};
@@ -47,14 +46,14 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
     let layout = layout_of(env, repo, &id);
     make_directories(&layout)?;
     // A supervisor that runs has checked and migrated the database, and holds it.
-    if live_supervisor(&layout).is_none() {
+    if live_supervisor(repo, &layout).is_none() {
         Store::open(&layout.database()).map_err(store_error)?;
     }
     let client = Client::open(&layout.database()).map_err(store_error)?;
     let state = client.overview().map_err(store_error)?.state;
     let features: Vec<FeatureId> = plan.features.iter().map(|ready| ready.new.id.clone()).collect();
     let since = client.last_event().map_err(store_error)?;
-    let nothing_runs = live_supervisor(&layout).is_none() && !died_supervisor(&layout);
+    let nothing_runs = live_supervisor(repo, &layout).is_none() && !died_supervisor(repo, &layout);
     if nothing_runs && inbox_is_empty(&client)? && all_over(plan, &state)? {
         let code = exit_of(&state, &features);
         return Ok(Started { client, layout, features, since, over: Some(code) });
@@ -68,7 +67,7 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
         let request = Request::Start { feature: Box::new(ready.new.clone()) };
         client.append(&InboxBody::Request(request), clock::wall_ms()).map_err(store_error)?;
     }
-    ensure_supervisor(&layout, &repo.top, env)?;
+    ensure_supervisor(&layout, repo, env)?;
     Ok(Started { client, layout, features, since, over: None })
 }
 
@@ -137,48 +136,36 @@ fn check_round(plan: &Plan, ready: &Ready) -> Result<(), CliError> {
 }
 
 fn make_directories(layout: &Layout) -> Result<(), CliError> {
-    for directory in layout.directories() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|error| {
-            CliError::environment(format!("`{}` cannot be made", directory.display()))
-                .because(error)
-                .hint("set general.state_dir to a directory that you can write")
-        })?;
-        keep_private(&directory)?;
-    }
-    Ok(())
+    layout.directories().iter().try_for_each(|directory| make_private(directory).map_err(not_made))
 }
 
-/// Sockets, environment and transcripts are the person's alone: a directory that somebody else
-/// made first, in a shared `/tmp` for instance, is not used.
-fn keep_private(directory: &Path) -> Result<(), CliError> {
-    let told =
-        |error| CliError::environment(format!("`{}` cannot be used", directory.display())).because(error);
-    let meta = fs::symlink_metadata(directory).map_err(told)?;
-    if !meta.is_dir() || meta.uid() != nix::unistd::getuid().as_raw() {
-        return Err(CliError::environment(format!("`{}` is not a directory of yours", directory.display()))
-            .hint("remove it, or set XDG_RUNTIME_DIR and general.state_dir to directories of your own"));
+fn not_made(error: PrivateError) -> CliError {
+    let told = CliError::environment(error.to_string());
+    match error {
+        PrivateError::Make { source, .. } | PrivateError::Use { source, .. } => {
+            told.because(source).hint("set general.state_dir to a directory that you can write")
+        }
+        PrivateError::NotOurs { .. } => {
+            told.hint("remove it, or set XDG_RUNTIME_DIR and general.state_dir to directories of your own")
+        }
     }
-    // Nothing for the group, nothing for others.
-    if meta.permissions().mode().trailing_zeros() >= 6 {
-        return Ok(());
-    }
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(told)
 }
 
 /// Rings the supervisor, or starts one.
 ///
 /// # Errors
 /// It does not come up (exit 3).
-pub(super) fn ensure_supervisor(layout: &Layout, top: &Path, env: &Environment) -> Result<(), CliError> {
-    if living_after_the_end(layout)? {
-        return doorbell::ring(&layout.supervisor_bell())
-            .map_err(|error| CliError::environment("the supervisor cannot be rung").because(error));
+pub(super) fn ensure_supervisor(layout: &Layout, repo: &Repo, env: &Environment) -> Result<(), CliError> {
+    if living_after_the_end(layout, repo)? {
+        doorbell::ring(&layout.supervisor_bell())
+            .map_err(|error| CliError::environment("the supervisor cannot be rung").because(error))?;
+        return Ok(());
     }
     let program = std::env::current_exe()
         .map_err(|error| CliError::environment("sprint's own program is not there").because(error))?;
     let what = Background {
         program: program.into(),
-        args: vec!["supervise".into(), "--repository".into(), top.into()],
+        args: vec!["supervise".into(), "--repository".into(), repo.top.clone().into()],
         cwd: layout.state.clone(),
         env: env.variables.clone(),
         log: layout.supervisor_output(),
@@ -187,15 +174,15 @@ pub(super) fn ensure_supervisor(layout: &Layout, top: &Path, env: &Environment) 
     match started {
         Ok(_) => Ok(()),
         // Another `start` was quicker: its supervisor takes our request too.
-        Err(DetachError::Ended { .. }) if live_supervisor(layout).is_some() => Ok(()),
+        Err(DetachError::Ended { .. }) if live_supervisor(repo, layout).is_some() => Ok(()),
         Err(error) => Err(not_started(layout, error)),
     }
 }
 
 /// Whether a supervisor runs that takes requests: one that is ending is waited for.
-fn living_after_the_end(layout: &Layout) -> Result<bool, CliError> {
+fn living_after_the_end(layout: &Layout, repo: &Repo) -> Result<bool, CliError> {
     let end = Instant::now() + END_WAIT;
-    let Some(file) = live_supervisor(layout) else { return Ok(false) };
+    let Some(file) = live_supervisor(repo, layout) else { return Ok(false) };
     let client = Client::open_read_only(&layout.database()).map_err(store_error)?;
     let handle = file.process.open().ok().flatten();
     let Some(handle) = handle else { return Ok(false) };

@@ -1,0 +1,148 @@
+//! Directories that vanish while a sprint runs: without the runtime directory it goes on.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::common::{World, processes};
+
+/// What is gone is back within this.
+const BACK: Duration = Duration::from_secs(10);
+
+const WAITS: &str = "touch $W/here.$1; until [ -e $W/go ]; do sleep 0.05; done\n\
+                     echo $1 > $1.txt; git add -A; git commit -qm $1";
+
+/// T002 asks; everybody else waits for a sign.
+const ASKS: &str = "[ $1 = T002 ] && [ -z \"$SPRINT_ANSWER\" ] && echo 'BLOCKED: which colour?' && exit 7\n\
+                    touch $W/here.$1; until [ -e $W/go ]; do sleep 0.05; done\n\
+                    echo \"$SPRINT_ANSWER\" > $1.txt; git add -A; git commit -qm $1";
+
+fn waiting(tasks: &str) -> World {
+    let world = World::with(tasks, WAITS);
+    world.detach();
+    world.wait_until("the agent", || world.exists("here.T001"));
+    world
+}
+
+/// As logind does when the person's last session ends.
+fn remove_runtime(world: &World) {
+    fs::remove_dir_all(world.path().join("x")).unwrap();
+}
+
+/// The names in the runtime directory, sorted.
+fn names(world: &World) -> Vec<String> {
+    let Some(runtime) = world.runtimes().pop() else { return Vec::new() };
+    let entries = fs::read_dir(runtime).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn health(world: &World) -> Value {
+    world.sprint(&["health", "--json"]).json()
+}
+
+#[test]
+fn the_runtime_directory_is_removed_and_everything_is_back_in_time() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n");
+    world.agent(ASKS);
+    world.set("general.answer_wait", "\"60s\"");
+    world.configure();
+    world.commit("base");
+    let follower = world.spawn(&["start", "specs/001-demo"]);
+    world.wait_until("the agent", || world.exists("here.T001"));
+    world.wait_task("T002", "Waiting");
+    let (pid, before) = (world.supervisor().unwrap(), names(&world));
+    let socket = format!("/tmp/tmux-{}/sprint-{}", nix::unistd::getuid(), world.hash());
+    remove_runtime(&world);
+    fs::remove_file(&socket).unwrap();
+    let gone = Instant::now();
+
+    // At once, by the lock on the repository.
+    assert_eq!(health(&world)["supervisor"]["pid"], pid);
+    assert!(world.sprint(&["answer"]).expect(0).stdout.contains("which colour?"));
+    world.sprint(&["answer", "T002", "blue"]).expect(0);
+    assert!(gone.elapsed() < BACK, "an answer took {:?}", gone.elapsed());
+    // Workers that are busy have no need of their bells until they are done.
+    let needed = before.iter().filter(|name| !name.starts_with("developer-"));
+    let needed: Vec<&String> = needed.collect();
+    world.wait_until("bells, heartbeats and announcement", || {
+        let names = names(&world);
+        needed.iter().all(|name| names.contains(name))
+    });
+    world.wait_until("tmux can be reached", || world.tmux(&["has-session", "-t", "=manager"]).code == 0);
+    assert!(gone.elapsed() < BACK, "back after {:?}", gone.elapsed());
+    assert_eq!(health(&world)["status"], "healthy");
+    world.detach();
+    assert_eq!(world.supervisor(), Some(pid), "it is the same one");
+
+    world.touch("go");
+    follower.end().expect(0);
+    world.assert_nothing_left();
+    assert_eq!(world.landed_file("T002.txt"), "blue");
+    assert_eq!(world.landed_of("001-demo").len(), 2);
+    assert_eq!(names(&world), ["supervisor.json"]);
+    assert!(!fs::exists(&socket).unwrap());
+}
+
+#[test]
+fn stop_finds_a_supervisor_whose_runtime_directory_is_gone() {
+    let world = waiting("- [ ] T001 write a.txt\n");
+    let pid = world.supervisor().unwrap();
+    remove_runtime(&world);
+    let began = Instant::now();
+    world.sprint(&["stop", "--now"]).expect(0);
+    assert!(began.elapsed() < BACK * 2, "it took {:?}", began.elapsed());
+    assert!(!processes::alive(pid));
+    world.assert_nothing_left();
+    world.touch("go");
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+}
+
+/// Without a session there is nobody who could make the directory: that can last for hours.
+#[test]
+fn while_the_runtime_directory_cannot_be_made_workers_start_gates_run_and_work_lands() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
+    world.agent(WAITS);
+    world.gate("scratch", "echo x > $TMPDIR/x; echo $TMPDIR >> $W/scratch");
+    world.configure();
+    world.commit("base");
+    let follower = world.spawn(&["start", "specs/001-demo"]);
+    world.wait_until("the agent", || world.exists("here.T001"));
+    let pid = world.supervisor().unwrap();
+    remove_runtime(&world);
+    world.touch("x");
+    // The next one cannot make it either.
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+    world.touch("go");
+    follower.end().expect(0);
+    world.assert_nothing_left();
+    assert_eq!(world.landed(), "T001:1");
+    let scratch = world.read("scratch");
+    let last = scratch.lines().last().unwrap();
+    assert!(last.starts_with(world.state().to_str().unwrap()), "{scratch}");
+    let left = fs::read_dir(world.state()).unwrap().flatten();
+    assert!(left.into_iter().all(|entry| !entry.file_name().to_string_lossy().starts_with("t-")));
+}
+
+#[test]
+fn bells_of_commands_that_were_killed_are_taken_away_at_the_end() {
+    let world = waiting("- [ ] T001 write a.txt\n");
+    let follower = world.spawn(&["events", "-f"]);
+    let bell = format!("follow-{}.sock", follower.pid());
+    world.wait_until("it follows", || names(&world).contains(&bell));
+    follower.signal(Signal::SIGKILL);
+    follower.end();
+    assert!(names(&world).contains(&bell));
+    world.touch("go");
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    world.assert_nothing_left();
+    assert_eq!(names(&world), ["supervisor.json"]);
+}
