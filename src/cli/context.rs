@@ -76,17 +76,23 @@ impl Context {
     /// The store and its places, where a command makes no sense without them.
     ///
     /// # Errors
-    /// No sprint was ever started here (exit 4), or the store cannot be used (exit 3).
+    /// No sprint was ever started here or its state is gone (exit 4), or the store cannot be used
+    /// (exit 3).
     pub fn required(&self) -> Result<(Client, &Layout), CliError> {
         match (self.writer()?, self.layout()) {
             (Some(client), Some(layout)) => Ok((client, layout)),
-            _ => Err(no_sprint()),
+            _ => Err(self.no_state()),
         }
     }
 
     /// The supervisor that runs now.
     pub fn supervisor(&self) -> Option<SupervisorFile> {
         live_supervisor(&self.repo, self.layout()?)
+    }
+
+    /// Whether a supervisor of this sprint runs or has ever run.
+    pub fn had_supervisor(&self) -> bool {
+        self.layout().is_some_and(|layout| last_supervisor(&self.repo, layout).is_some())
     }
 
     /// The whole configuration, as `sprint start` would take it.

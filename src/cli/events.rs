@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::args::EventsArgs;
-use super::context::{Context, no_sprint, store_error};
+use super::context::{Context, store_error};
 use super::environment::Environment;
 use super::follow::Follower;
 use super::out::Out;
@@ -37,7 +37,7 @@ struct EventJson<'a> {
 pub fn run(args: &EventsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     let Some(client) = context.reader()? else {
-        return if args.follow { Err(no_sprint()) } else { Ok(exit::DONE) };
+        return if args.follow { Err(context.no_state()) } else { Ok(exit::DONE) };
     };
     // The doorbell first: what happens between the first look and the wait is rung for.
     let follower = args.follow.then(|| Follower::new(context.layout()));
@@ -56,6 +56,9 @@ pub fn run(args: &EventsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         out.flush();
         if out.is_closed() || !follower.wait(LOOK_MS) {
             return Ok(exit::DONE);
+        }
+        if client.is_lost() {
+            return Err(context.no_state());
         }
         last = more(&client, last, args, out)?;
     }

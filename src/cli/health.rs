@@ -146,6 +146,10 @@ fn examine(context: &Context, limits: &Limits) -> HealthJson {
             health.database.state = "ok";
             fill(&mut health, &moment.picture(), limits);
         }
+        Ok(None) if context.had_supervisor() => {
+            let gone = context.no_state();
+            health.problems.push(Problem::new(&gone.message, gone.hints.join("; ")));
+        }
         Ok(None) => health
             .problems
             .push(Problem::new("no sprint was started here yet", "sprint start specs/001-thing")),

@@ -7,7 +7,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::args::LogsArgs;
-use super::context::{Context, no_sprint, store_error};
+use super::context::{Context, store_error};
 use super::environment::Environment;
 use super::follow::Follower;
 use super::out::Out;
@@ -32,7 +32,9 @@ const LOOK_MS: u16 = 300;
 /// Nobody of that name, or a log that cannot be read.
 pub fn run(args: &LogsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
-    let (Some(client), Some(layout)) = (context.reader()?, context.layout()) else { return Err(no_sprint()) };
+    let (Some(client), Some(layout)) = (context.reader()?, context.layout()) else {
+        return Err(context.no_state());
+    };
     let source = Source::find(&client, args.who.as_deref())?;
     let mut shown: BTreeMap<PathBuf, u64> = BTreeMap::new();
     let files = source.files(&client, layout)?;
@@ -48,6 +50,9 @@ pub fn run(args: &LogsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, 
         out.flush();
         if out.is_closed() || !follower.wait(LOOK_MS) {
             return Ok(exit::DONE);
+        }
+        if client.is_lost() {
+            return Err(context.no_state());
         }
         for (title, path) in source.files(&client, layout)? {
             more(&title, &path, &mut shown, out)?;

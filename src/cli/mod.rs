@@ -10,6 +10,7 @@ pub mod context;
 pub mod environment;
 pub mod follow;
 mod foreign;
+pub mod gone;
 mod needs;
 pub mod out;
 pub mod picture;

@@ -46,7 +46,7 @@ pub fn run(args: StatusArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8,
             super::radar::show(&context.repo, &moment.overview.state, out);
         }
         (None, true) => out.json(&nothing()),
-        (None, false) => out.line("No sprint was started here yet. Begin one: sprint start specs/001-thing"),
+        (None, false) => none(&context, out),
     }
     Ok(exit::DONE)
 }
@@ -108,6 +108,15 @@ pub(super) fn nothing() -> StatusJson {
     }
 }
 
+fn none(context: &Context, out: &mut Out<'_>) {
+    if !context.had_supervisor() {
+        return out.line("No sprint was started here yet. Begin one: sprint start specs/001-thing");
+    }
+    let gone = context.no_state();
+    out.line(gone.message);
+    gone.hints.iter().for_each(|hint| out.line(format!("  {hint}")));
+}
+
 fn watch(context: &Context, out: &mut Out<'_>) -> Result<u8, CliError> {
     let follower = Follower::new(context.layout());
     loop {
@@ -121,7 +130,7 @@ fn watch(context: &Context, out: &mut Out<'_>) -> Result<u8, CliError> {
         }
         match &moment {
             Some(moment) => render(&moment.picture(), out),
-            None => out.line("No sprint was started here yet."),
+            None => none(context, out),
         }
         out.flush();
         if out.is_closed() || !follower.wait(WATCH_MS) {

@@ -4,6 +4,7 @@ use super::args::SuperviseArgs;
 use super::context::Context;
 use super::environment::Environment;
 use crate::error::{CliError, chain, exit};
+use crate::git::Repo;
 use crate::process::detach::announce;
 use crate::supervisor::{Place, SupervisorError, supervise};
 
@@ -30,16 +31,20 @@ pub fn run(args: &SuperviseArgs) -> Result<u8, CliError> {
         Ok(()) => Ok(exit::DONE),
         Err(error) => {
             tracing::error!(error = chain(&error), "the supervisor ends");
-            Err(told(error))
+            Err(told(error, &place.repo))
         }
     }
 }
 
-fn told(error: SupervisorError) -> CliError {
+fn told(error: SupervisorError, repo: &Repo) -> CliError {
     match error {
         SupervisorError::Locked(source) => CliError::refused("another supervisor runs this repository")
             .because(source)
             .hint("`sprint status` shows what it does"),
+        lost @ SupervisorError::StateLost { .. } => {
+            let error = CliError::environment(chain(&lost)).hint("workers and the tmux server have ended");
+            super::gone::hints(repo, "specs/001-thing").into_iter().fold(error, CliError::hint)
+        }
         other => {
             CliError::environment(chain(&other)).hint("state is kept; `sprint start` goes on from there")
         }

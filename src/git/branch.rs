@@ -1,9 +1,9 @@
 //! The names of sprint's branches and references. Made of ids only, never of titles.
 
-use crate::domain::ids::{FeatureId, RunId, TaskId};
+use crate::domain::ids::{CommitSha, FeatureId, RunId, TaskId};
 
 use super::error::{LibContext, Result};
-use super::repo::Repo;
+use super::repo::{Repo, sha};
 
 /// Names that a person's branch may not have: git could not create ours below them.
 pub const RESERVED: [&str; 2] = ["sprint", "sprint-task"];
@@ -48,8 +48,28 @@ pub fn candidate_ref(entry: &str) -> Result<String> {
 }
 
 /// Where a head is kept that somebody else put on the integration branch.
-pub fn foreign_ref(feature: &FeatureId, head: &crate::domain::ids::CommitSha) -> String {
+pub fn foreign_ref(feature: &FeatureId, head: &CommitSha) -> String {
     format!("refs/sprint/foreign/{feature}/{head}")
+}
+
+/// The features that have an integration branch, with its head, by name.
+///
+/// # Errors
+/// [`super::Error::Lib`] if the references cannot be listed.
+pub fn integrations(repo: &Repo) -> Result<Vec<(FeatureId, CommitSha)>> {
+    let what = "cannot list references";
+    let lib = repo.open()?;
+    let mut found = Vec::new();
+    for reference in lib.references_glob("refs/heads/sprint/*").during(what)? {
+        let reference = reference.during(what)?;
+        let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+        let feature = name.strip_prefix("refs/heads/sprint/").and_then(|id| FeatureId::parse(id).ok());
+        if let (Some(feature), Some(head)) = (feature, reference.target()) {
+            found.push((feature, sha(head)));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// The highest attempt that any reference knows of, 0 if none: attempts go on above it.

@@ -1,6 +1,6 @@
 //! What workers and commands have of the store: they read, and append to the inbox.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::open::{connect, user_version, with_path};
 use super::schema::VERSION;
+use super::watch::OpenFile;
 use crate::domain::draft::Reply;
 use crate::domain::event::{Event, Request};
 use crate::domain::ids::{RunId, WorkerName};
@@ -28,7 +29,7 @@ pub enum InboxBody {
 #[derive(Debug)]
 pub struct Client {
     pub(super) connection: Connection,
-    path: PathBuf,
+    file: OpenFile,
 }
 
 impl Client {
@@ -73,12 +74,17 @@ impl Client {
         if found == 0 {
             return Err(StoreError::Missing(path.to_owned()));
         }
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, file: OpenFile::of(path) })
     }
 
     /// Where the database is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
+    }
+
+    /// Whether the database is not where it was opened any more: nobody reads what is appended.
+    pub fn is_lost(&self) -> bool {
+        self.file.is_lost()
     }
 
     /// Appends to the inbox; durable when it returns.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
 use super::schema::{VERSION, migrations};
+use super::watch::OpenFile;
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -20,6 +21,7 @@ const SNAPSHOTS_KEPT: usize = 3;
 pub struct Store {
     pub(super) connection: Connection,
     pub(super) epoch: u64,
+    file: OpenFile,
 }
 
 impl Store {
@@ -47,7 +49,12 @@ impl Store {
                 other => StoreError::Corrupt { path: path.to_owned(), detail: other.to_string() },
             });
         }
-        Ok(Self { connection, epoch: 0 })
+        Ok(Self { connection, epoch: 0, file: OpenFile::of(path) })
+    }
+
+    /// Whether the database is not where it was opened any more: what is written goes nowhere.
+    pub fn is_lost(&self) -> bool {
+        self.file.is_lost()
     }
 
     /// Raises the epoch: from now on an older supervisor's writes are refused.

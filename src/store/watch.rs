@@ -1,12 +1,46 @@
-//! Looking at the database from outside, without a query: whether somebody has written to it.
+//! Looking at the database from outside, without a query: whether it is still where it was opened,
+//! and whether somebody has written to it.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// A time of modification that is younger than this may be that of a later write too: the clock of
 /// files is coarse.
 const SETTLED: Duration = Duration::from_secs(1);
+
+/// The file of an open database. SQLite goes on with one that has been removed as if nothing were.
+#[derive(Debug, Clone)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    /// Device and inode; neither is used again as long as the database is open.
+    id: Option<(u64, u64)>,
+}
+
+impl OpenFile {
+    /// Of a database that has just been opened.
+    pub(super) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), id: file_id(path).ok() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the path leads elsewhere now, or nowhere. A disk that does not answer is no proof.
+    pub(super) fn is_lost(&self) -> bool {
+        match file_id(&self.path) {
+            Ok(found) => self.id.is_some_and(|id| id != found),
+            Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+}
+
+fn file_id(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}
 
 /// The write-ahead log, for somebody whose ring may be lost: every commit changes its time.
 #[derive(Debug)]
@@ -37,6 +71,26 @@ impl LogWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_removed_or_replaced_database_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/sprint.db");
+        fs::create_dir(dir.path().join("state")).unwrap();
+        fs::write(&path, "").unwrap();
+        let _open = fs::File::open(&path).unwrap();
+        let file = OpenFile::of(&path);
+        fs::write(&path, "more").unwrap();
+        assert!(!file.is_lost());
+        fs::remove_dir_all(dir.path().join("state")).unwrap();
+        assert!(file.is_lost());
+        fs::create_dir(dir.path().join("state")).unwrap();
+        fs::write(&path, "").unwrap();
+        assert!(file.is_lost(), "that is another one");
+        fs::remove_dir_all(dir.path().join("state")).unwrap();
+        fs::write(dir.path().join("state"), "").unwrap();
+        assert!(file.is_lost());
+    }
 
     #[test]
     fn a_log_has_changed_until_its_time_stands_still() {

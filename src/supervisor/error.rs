@@ -1,5 +1,7 @@
 //! Why a supervisor ends before its work is done. State is kept; the next start recovers.
 
+use std::path::PathBuf;
+
 use crate::git;
 use crate::process::lock::LockError;
 use crate::store::StoreError;
@@ -23,6 +25,12 @@ pub enum SupervisorError {
     /// git failed where nothing can go on without it.
     #[error("git failed")]
     Git(#[from] git::Error),
+    /// The state directory was removed under a running sprint. Everything that it started has ended.
+    #[error("the state directory `{}` was removed while the sprint ran", path.display())]
+    StateLost {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Anything of the system's: sockets, signals, directories.
     #[error("{what}")]
     System {

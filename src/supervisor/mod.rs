@@ -5,12 +5,13 @@
 //! - [`effects`] does what a step asks for; every result comes back as an event.
 //! - [`recovery`] is the boot order of the design: what happened without a supervisor.
 //! - [`panes`] is the tmux side, [`freeze`] turns a configuration into the rules of a feature.
-//! - [`presence`] is what others see of it.
+//! - [`presence`] is what others see of it, [`lost`] the end of one whose state was removed.
 
 mod effects;
 mod engine;
 mod error;
 pub mod freeze;
+mod lost;
 mod panes;
 mod place;
 mod presence;

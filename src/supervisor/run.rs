@@ -15,11 +15,12 @@ use super::presence::Presence;
 use super::settings::Settings;
 use super::snapshots::Snapshots;
 use super::watchdog::Watchdog;
-use super::{Place, SupervisorError, recovery, shutdown};
+use super::{Place, SupervisorError, lost, recovery, shutdown};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::{Event, Request};
 use crate::domain::ids::WorkerName;
 use crate::domain::worker::ProcRef;
+use crate::error::chain;
 use crate::process::inhibit::{Inhibitor, inhibit_sleep};
 use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
@@ -56,7 +57,7 @@ impl Note {
 ///
 /// # Errors
 /// [`SupervisorError::Locked`] if another one runs it already; otherwise what made going on
-/// impossible. State is kept, and the next start recovers.
+/// impossible. State is kept, and the next start recovers; but for [`SupervisorError::StateLost`].
 pub fn supervise(place: &Place, ready: impl FnOnce()) -> Result<(), SupervisorError> {
     let lock = Lock::try_exclusive(&place.lock(), "sprint supervisor").map_err(|error| match error {
         LockError::Held { .. } => SupervisorError::Locked(error),
@@ -126,7 +127,18 @@ impl Supervisor {
         Ok(supervisor)
     }
 
+    /// To the end. Whatever fails once the state is gone fails for that reason.
     async fn run(&mut self) -> Result<(), SupervisorError> {
+        match self.go_on().await {
+            Err(error) if self.engine.store().is_lost() => {
+                tracing::debug!(error = chain(&error), "what showed that the state is gone");
+                lost::end(self).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn go_on(&mut self) -> Result<(), SupervisorError> {
         let mut signals = Signals::listen()?;
         let mut safety = tokio::time::interval(SAFETY);
         let mut beat = tokio::time::interval(BEAT);
@@ -135,6 +147,7 @@ impl Supervisor {
             tokio::select! {
                 rung = self.presence.rung() => {
                     rung?;
+                    self.check_state()?;
                     self.apply(Vec::new()).await?;
                 }
                 note = self.notes.recv() => {
@@ -153,6 +166,7 @@ impl Supervisor {
 
     /// Now and then: heartbeats, free space, a snapshot, sleep.
     async fn beat(&mut self) -> Result<(), SupervisorError> {
+        self.check_state()?;
         let settings = Settings::renew(&mut self.settings, &self.engine);
         self.watchdog.look(&self.place, self.engine.state(), settings.hung);
         self.keep_awake(settings.inhibit_sleep);
@@ -190,9 +204,18 @@ impl Supervisor {
         })
     }
 
+    /// Nothing may be decided on a state that nobody will ever read.
+    fn check_state(&self) -> Result<(), SupervisorError> {
+        if self.engine.store().is_lost() {
+            return Err(SupervisorError::StateLost { path: self.place.layout.state.clone() });
+        }
+        Ok(())
+    }
+
     /// Whether everything is where it was; and a ring can be lost, the log's time cannot. Without
     /// a change nothing is read.
     async fn look_around(&mut self) -> Result<(), SupervisorError> {
+        self.check_state()?;
         self.presence.keep();
         self.panes.keep();
         self.look_at_checkouts().await?;

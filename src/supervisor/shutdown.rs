@@ -27,12 +27,14 @@ pub(super) async fn end(supervisor: &mut Supervisor) -> Result<(), SupervisorErr
     supervisor.presence.end()
 }
 
-fn living(supervisor: &Supervisor) -> Vec<ProcRef> {
+/// Registered workers whose process is there.
+pub(super) fn living(supervisor: &Supervisor) -> Vec<ProcRef> {
     let workers = supervisor.engine.state().workers.values();
     workers.filter_map(|worker| worker.life.proc().cloned()).filter(|proc| proc_id(proc).alive()).collect()
 }
 
-fn signal_all(supervisor: &Supervisor, signal: Signal) {
+/// To all of them.
+pub(super) fn signal_all(supervisor: &Supervisor, signal: Signal) {
     for proc in living(supervisor) {
         let sent = proc_id(&proc).open().and_then(|fd| fd.map_or(Ok(()), |fd| fd.signal(signal)));
         if let Err(error) = sent {

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Why a run is to end before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// SIGHUP, SIGTERM or SIGINT: the worker ends too.
+    /// SIGHUP, SIGTERM or SIGINT, or nobody will ever read a report: the worker ends too.
     Signal,
     /// The task went elsewhere; the worker stays.
     Revoked,
@@ -93,11 +93,20 @@ impl Interrupts {
         (self.revoked.borrow().as_ref() == Some(run)).then_some(Why::Revoked)
     }
 
+    /// Without the state directory there is nobody to work for.
+    pub(super) fn end_if_stateless(&self) {
+        if self.client.is_lost() {
+            tracing::error!("the state directory is gone; the worker ends");
+            self.ended.set(true);
+        }
+    }
+
     fn log_has_changed(&self) -> bool {
         if self.looked.get().elapsed() < LOOK {
             return false;
         }
         self.looked.set(Instant::now());
+        self.end_if_stateless();
         self.log.borrow_mut().changed()
     }
 

@@ -170,6 +170,7 @@ fn wait(place: &Place, interrupts: &mut Interrupts, mut stream: Option<&mut Stre
             }
         }
         beat(place);
+        interrupts.end_if_stateless();
         let mut missed = interrupts.keep_bell();
         if let Some(stream) = stream.as_deref_mut() {
             missed |= stream.keep_bell();

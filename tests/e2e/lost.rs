@@ -1,4 +1,5 @@
-//! Directories that vanish while a sprint runs: without the runtime directory it goes on.
+//! Directories that vanish while a sprint runs: without the runtime directory it goes on, without
+//! the state directory it ends, and says so.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,12 +8,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::common::{World, processes};
+use crate::common::{World, processes, task_row};
 
 /// What is gone is back within this.
 const BACK: Duration = Duration::from_secs(10);
 
-const WAITS: &str = "touch $W/here.$1; until [ -e $W/go ]; do sleep 0.05; done\n\
+const WAITS: &str = "touch $W/here.$1; until [ -e $W/go -o -e $W/go.$1 ]; do sleep 0.05; done\n\
                      echo $1 > $1.txt; git add -A; git commit -qm $1";
 
 /// T002 asks; everybody else waits for a sign.
@@ -32,6 +33,14 @@ fn remove_runtime(world: &World) {
     fs::remove_dir_all(world.path().join("x")).unwrap();
 }
 
+fn remove_state(world: &World) {
+    // What is at work there makes files meanwhile.
+    world.wait_until("nothing of it", || {
+        let state = world.path().join("s/sprint");
+        fs::remove_dir_all(&state).is_ok() || !state.exists()
+    });
+}
+
 /// The names in the runtime directory, sorted.
 fn names(world: &World) -> Vec<String> {
     let Some(runtime) = world.runtimes().pop() else { return Vec::new() };
@@ -44,6 +53,10 @@ fn names(world: &World) -> Vec<String> {
 
 fn health(world: &World) -> Value {
     world.sprint(&["health", "--json"]).json()
+}
+
+fn wait_dead(world: &World, pid: u32) {
+    world.wait_until("the supervisor's end", || !processes::alive(pid));
 }
 
 #[test]
@@ -145,4 +158,77 @@ fn bells_of_commands_that_were_killed_are_taken_away_at_the_end() {
     world.wait_until("the end of the sprint", || world.supervisor().is_none());
     world.assert_nothing_left();
     assert_eq!(names(&world), ["supervisor.json"]);
+}
+
+#[test]
+fn the_state_directory_is_removed_and_the_sprint_ends_and_begins_anew_on_what_has_landed() {
+    let world = waiting("- [ ] T001 write a.txt\n- [ ] T002 write b.txt\n");
+    world.touch("go.T001");
+    world.wait_until("the second agent", || world.exists("here.T002"));
+    assert_eq!(task_row(&world.status(), "T001")["state"], "Done");
+    let pid = world.supervisor().unwrap();
+    remove_state(&world);
+    let stopped = world.sprint(&["stop"]);
+    assert!(stopped.stderr.contains("is gone") || stopped.stdout.contains("nothing runs"), "{stopped:?}");
+    wait_dead(&world, pid);
+    world.assert_nothing_left();
+    assert_eq!(names(&world), ["supervisor.json"]);
+    insta::assert_snapshot!("after_the_state_is_gone", shown_after(&world));
+
+    world.touch("go");
+    world.sprint(&["start", "--base", "sprint/001-demo", "specs/001-demo"]).expect(0);
+    world.assert_nothing_left();
+    assert_eq!(world.landed(), "T001:1 T002:2", "what has landed is not done again");
+}
+
+/// What a person is told.
+fn shown_after(world: &World) -> String {
+    let commands: [&[&str]; 5] =
+        [&["status"], &["health"], &["answer", "T002", "x"], &["stop"], &["start", "specs/001-demo"]];
+    let free = regex::Regex::new(r"[\d.]+ [kMGT]?B free").unwrap();
+    let mut text = String::new();
+    for args in commands {
+        let shown = world.redact(&world.sprint(args).shown());
+        let shown = free.replace_all(&shown, "[free]");
+        text += &format!("$ sprint {}\n{shown}\n\n", args.join(" "));
+    }
+    text
+}
+
+#[test]
+fn a_start_that_follows_says_that_the_state_is_gone_when_everything_has_ended() {
+    let world = World::with("- [ ] T001 write a.txt\n", WAITS);
+    let follower = world.spawn(&["start", "specs/001-demo"]);
+    world.wait_until("the agent", || world.exists("here.T001"));
+    remove_state(&world);
+    let ended = follower.end().expect(3);
+    world.assert_nothing_left();
+    assert!(ended.stderr.contains("was removed while the sprint ran"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: begin anew: sprint start specs/001-demo"), "{}", ended.stderr);
+    world.touch("go");
+    world.start().expect(0);
+    world.assert_nothing_left();
+    assert_eq!(world.landed_of("001-demo").len(), 1);
+}
+
+#[test]
+fn a_signal_to_a_supervisor_without_state_leaves_nothing_behind() {
+    let world = waiting("- [ ] T001 write a.txt\n");
+    let pid = world.supervisor().unwrap();
+    remove_state(&world);
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).unwrap();
+    wait_dead(&world, pid);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_start_right_after_the_state_was_removed_waits_for_the_end_of_the_old_sprint() {
+    let world = waiting("- [ ] T001 write a.txt\n");
+    let pid = world.supervisor().unwrap();
+    remove_state(&world);
+    world.touch("go");
+    world.start().expect(0);
+    assert!(!processes::alive(pid));
+    world.assert_nothing_left();
+    assert_eq!(world.landed_of("001-demo").len(), 1);
 }

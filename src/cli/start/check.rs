@@ -67,7 +67,7 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
         check_branch(&checked, &ready)?;
         features.push(ready);
     }
-    super::hand_over::refuse_closed(&checked.repo, &features, env)?;
+    super::hand_over::refuse_unfit(&checked.repo, &features, env)?;
     warnings.extend(fit::warnings(&config, &checked.repo, &base)?);
     warnings.extend(check_tools(&config, env, &checked, &base, &directories)?);
     Ok(Plan { checked, config, features, warnings })

@@ -11,11 +11,13 @@ use super::summary;
 use crate::cli::context::{died_supervisor, live_supervisor, store_error};
 use crate::cli::environment::Environment;
 use crate::cli::follow::Follower;
+use crate::cli::gone;
 use crate::cli::out::Out;
 use crate::cli::start::progress::Progress;
 use crate::cli::text::plain;
 use crate::domain::state::{FeatureStatus, Mode, State};
 use crate::error::{CliError, exit};
+use crate::process::doorbell;
 use crate::process::signals::Signals;
 use crate::process::supervisor_file::SupervisorFile;
 use crate::store::EventRow;
@@ -25,6 +27,8 @@ const RESTARTS_MAX: usize = 3;
 const MINUTE: Duration = Duration::from_mins(1);
 /// From the supervisor's last word to its end.
 const END_WAIT: Duration = Duration::from_secs(10);
+/// From the loss of the state to the supervisor's end.
+const LOST_WAIT: Duration = Duration::from_mins(1);
 /// Between two looks, should a ring be lost.
 const LOOK_MS: u16 = 1_000;
 /// Lines that are read at a time.
@@ -52,6 +56,10 @@ pub(super) fn follow(
         let supervisor = live_supervisor(&plan.checked.repo, &started.layout);
         let living = supervisor.as_ref().and_then(|file| file.process.open().ok().flatten());
         last = supervisor.or(last);
+        if started.client.is_lost() {
+            progress.finish();
+            return Err(lost(started, plan, last.as_ref()));
+        }
         seen = show_events(out, started, seen, &mut progress)?;
         let overview = started.client.overview().map_err(store_error)?;
         let state = overview.state;
@@ -121,6 +129,23 @@ fn restart(
     }
     restarts.push(Instant::now());
     ensure_supervisor(&started.layout, &plan.checked.repo, env)
+}
+
+/// The state directory was removed: the supervisor notices, and ends with everything that it started.
+fn lost(started: &Started, plan: &Plan, last: Option<&SupervisorFile>) -> CliError {
+    if let Err(error) = doorbell::ring(&started.layout.supervisor_bell()) {
+        tracing::debug!(%error, "the supervisor could not be rung; it looks by itself");
+    }
+    let ended = last.is_none_or(|file| file.wait_gone(LOST_WAIT));
+    let state = plain(&started.layout.state.to_string_lossy(), 300);
+    let error =
+        CliError::environment(format!("the state directory `{state}` was removed while the sprint ran"));
+    let error = match last.filter(|_| !ended) {
+        Some(file) => error.hint(format!("supervisor {0} has not ended: kill {0}", file.process.pid)),
+        None => error,
+    };
+    let dirs: Vec<&str> = plan.features.iter().map(|ready| ready.new.dir.as_str()).collect();
+    gone::hints(&plan.checked.repo, &dirs.join(" ")).into_iter().fold(error, CliError::hint)
 }
 
 fn show_events(

@@ -44,6 +44,7 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
     let (id, _) = id::ensure(repo)
         .map_err(|error| git_error("the repository's `sprint.id` cannot be written", error))?;
     let layout = layout_of(env, repo, &id);
+    wait_for_stateless(repo, &layout)?;
     make_directories(&layout)?;
     // A supervisor that runs has checked and migrated the database, and holds it.
     if live_supervisor(repo, &layout).is_none() {
@@ -71,11 +72,30 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
     Ok(Started { client, layout, features, since, over: None })
 }
 
-/// A feature that was never begun and has no open task; nothing has been made yet.
+/// A supervisor whose state was removed under it ends as soon as it notices, with everything that it
+/// started; a new state begins after that.
+fn wait_for_stateless(repo: &Repo, layout: &Layout) -> Result<(), CliError> {
+    let stateless = live_supervisor(repo, layout).filter(|_| !layout.database().exists());
+    let Some(file) = stateless else { return Ok(()) };
+    if let Err(error) = doorbell::ring(&layout.supervisor_bell()) {
+        tracing::debug!(%error, "the supervisor could not be rung; it looks by itself");
+    }
+    if file.wait_gone(END_WAIT) {
+        return Ok(());
+    }
+    Err(CliError::environment(format!(
+        "supervisor {} has lost its state directory and does not come to its end",
+        file.process.pid
+    ))
+    .hint(format!("end it: kill {}, then sprint start again", file.process.pid)))
+}
+
+/// A feature that was never begun and has no open task, or whose branch has work that the base does
+/// not have; nothing has been made yet.
 ///
 /// # Errors
 /// There is one (exit 4), or the state that is there cannot be read (exit 3).
-pub(super) fn refuse_closed(repo: &Repo, features: &[Ready], env: &Environment) -> Result<(), CliError> {
+pub(super) fn refuse_unfit(repo: &Repo, features: &[Ready], env: &Environment) -> Result<(), CliError> {
     let told = |error| git_error("the repository's `sprint.id` cannot be read", error);
     let layout = id::read(repo).map_err(told)?.map(|id| layout_of(env, repo, &id));
     let path = layout.map(|layout| layout.database()).filter(|path| path.exists());
@@ -85,11 +105,28 @@ pub(super) fn refuse_closed(repo: &Repo, features: &[Ready], env: &Environment) 
         None | Some(Err(StoreError::Missing(_))) => State::default(),
         Some(overview) => overview.map_err(store_error)?.state,
     };
+    for ready in features.iter().filter(|ready| !state.features.contains_key(&ready.new.id)) {
+        refuse_unknown_work(repo, ready)?;
+    }
     let closed = features.iter().find(|ready| !ready.open && !state.features.contains_key(&ready.new.id));
     closed.map_or(Ok(()), |ready| {
         Err(CliError::refused(format!("`{}` has nothing open: every task is done", ready.new.dir))
             .hint("add tasks to tasks.md, or open one: - [ ]"))
     })
+}
+
+/// What an earlier sprint has landed and this state knows nothing of would be done a second time.
+fn refuse_unknown_work(repo: &Repo, ready: &Ready) -> Result<(), CliError> {
+    let name = branch::integration(&ready.new.id);
+    let told = |error| git_error("the branches cannot be read", error);
+    let Some(head) = repo.reference(&branch::head_ref(&name)).map_err(told)? else { return Ok(()) };
+    if diff::is_descendant(repo, &head, &ready.new.base).map_err(told)? {
+        return Ok(());
+    }
+    Err(CliError::refused(format!("`{name}` has commits of a sprint whose state is not here"))
+        .hint(format!("go on from there: sprint start --base {name} {}", ready.new.dir))
+        .hint(format!("or take it over first: git merge {name}"))
+        .hint(format!("or do without it: git branch -m {name} old-{}", ready.new.id)))
 }
 
 fn inbox_is_empty(client: &Client) -> Result<bool, CliError> {
