@@ -52,6 +52,11 @@ pub fn foreign_ref(feature: &FeatureId, head: &CommitSha) -> String {
     format!("refs/sprint/foreign/{feature}/{head}")
 }
 
+/// Where the head of a worktree is kept that was removed from outside, if it was on no branch.
+pub fn lost_ref(head: &CommitSha) -> String {
+    format!("refs/sprint/lost/{head}")
+}
+
 /// The features that have an integration branch, with its head, by name.
 ///
 /// # Errors

@@ -76,9 +76,9 @@ pub(super) fn end_old_children(place: &Place) -> Result<(), SupervisorError> {
 /// What a git that was killed leaves behind. Workers of the last supervisor may be at work still;
 /// theirs are younger. True if there was one.
 pub(super) fn clear_locks(place: &Place) -> bool {
-    let half_made = Pool::open(&place.repo, &place.layout.state).and_then(|pool| pool.clear_half_made());
-    if let Err(error) = half_made {
-        tracing::warn!(error = chain(&error), "worktrees that were never finished stay");
+    let unusable = Pool::open(&place.repo, &place.layout.state).and_then(|pool| pool.clear_unusable());
+    if let Err(error) = unusable {
+        tracing::warn!(error = chain(&error), "worktrees that cannot be used stay in git's list");
     }
     let locks = durable::clear_stale_locks(&place.repo.common_dir, LOCK_AGE).unwrap_or_else(|error| {
         tracing::warn!(%error, "locks that nobody holds stay");

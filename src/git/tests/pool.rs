@@ -41,8 +41,32 @@ fn what_a_killed_git_left_half_made_is_removed_and_a_persons_is_not() {
     assert!(!ours.exists());
     let theirs = half("mine", "on a stick");
     half("998", "sprint: 001-thing T002");
-    assert_eq!(pool.clear_half_made().unwrap(), 1);
+    assert_eq!(pool.clear_unusable().unwrap(), 1);
     assert!(theirs.exists());
+}
+
+/// Without the pool, git would still list its worktrees and refuse to add others in their places.
+#[test]
+fn worktrees_of_a_pool_that_was_removed_are_forgotten_and_their_commits_kept() {
+    let f = Fixture::new();
+    let pool = f.pool();
+    let on_branch = pool.acquire(&task_owner("T001"), &f.head(), Some(ONE), &f.author()).unwrap().worktree;
+    let off = pool.acquire(&task_owner("T002"), &f.head(), None, &f.author()).unwrap().worktree;
+    git(&off.path, &["commit", "-q", "--allow-empty", "-m", "on no branch"]);
+    let orphan = off.head().unwrap();
+    let mine = f.dir.path().join("mine");
+    f.git(&["worktree", "add", "-q", "--detach", mine.to_str().unwrap()]);
+    fs::remove_dir_all(&mine).unwrap();
+    assert_eq!(pool.clear_unusable().unwrap(), 0, "these are in use");
+    fs::remove_dir_all(&off.path).unwrap();
+    assert_eq!(pool.clear_unusable().unwrap(), 0, "an agent's deed: there is a record");
+    fs::remove_dir_all(on_branch.path.parent().unwrap()).unwrap();
+    let pool = f.pool();
+    let got = pool.acquire(&task_owner("T003"), &f.head(), None, &f.author()).unwrap();
+    assert_eq!((got.origin, got.worktree.number), (Origin::Fresh, on_branch.number));
+    assert_eq!(f.git(&["worktree", "list"]).lines().count(), 3, "ours, the new one, and the person's");
+    assert_eq!(f.git(&["rev-parse", &crate::git::branch::lost_ref(&orphan)]), orphan.as_str());
+    assert_eq!(pool.clear_unusable().unwrap(), 0);
 }
 
 #[test]
