@@ -51,6 +51,9 @@ impl Picture<'_> {
                         format!("sprint approve {id}      or: sprint reject {id} \"why\"")
                     }
                     WaitKind::Operator => again(),
+                    WaitKind::Checkout => {
+                        "switch to another branch there; then it lands by itself".to_owned()
+                    }
                 };
                 need(Some(id), wait.as_str(), text, fix)
             }
