@@ -28,7 +28,7 @@ pub const TABLE: [(u8, &str); 6] = [
     (USAGE, "the command line or the configuration is wrong"),
     (
         ENVIRONMENT,
-        "a required tool, an agent's program, tmux or git is missing or too old; or a gate could not run",
+        "a required tool, an agent's program, tmux or git is missing or too old; a gate could not run; or the state directory was removed while the sprint ran",
     ),
     (REFUSED, "refused: the state of the sprint or of the repository forbids it"),
     (BUG, "a bug of sprint"),

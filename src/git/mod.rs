@@ -28,6 +28,7 @@ pub mod nested;
 pub mod pool;
 pub mod preflight;
 pub mod prepare;
+mod prune;
 pub mod radar;
 pub mod repo;
 mod restore;

@@ -27,8 +27,6 @@ const LOCK_MAX: Duration = Duration::from_mins(1);
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 /// The highest number: a bound against a loop, far above `agents.max_in_flight`.
 const NUMBER_MAX: u32 = 9_999;
-/// What the directory of a worktree that goes is called.
-const TRASH: &str = ".trash-";
 /// How the reason begins for which a worktree of ours is locked, and one of gates.
 const LOCK_PREFIX: &str = "sprint: ";
 const GATES_PREFIX: &str = "sprint: gates of ";
@@ -442,60 +440,6 @@ impl Pool {
         Ok(records)
     }
 
-    /// Removes free worktrees beyond `keep`, and records whose worktree never came to be.
-    /// Returns the numbers that are gone.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn prune(&self, keep: usize) -> Result<Vec<u32>> {
-        let gone = self.put_away(keep)?;
-        self.empty_trash()?;
-        Ok(gone)
-    }
-
-    fn put_away(&self, keep: usize) -> Result<Vec<u32>> {
-        let _lock = self.lock()?;
-        let records = self.records()?;
-        let unborn = records.iter().filter(|r| r.admin.is_empty());
-        let free = records.iter().filter(|r| r.state == State::Free && !r.admin.is_empty()).skip(keep);
-        let mut gone = Vec::new();
-        for record in unborn.chain(free) {
-            self.put_one_away(record)?;
-            gone.push(record.number);
-        }
-        Ok(gone)
-    }
-
-    /// Without the lock, which others wait for: thousands of files may go. What a killed process
-    /// left here goes with it.
-    fn empty_trash(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.root).at("read", &self.root)? {
-            let entry = entry.at("read", &self.root)?;
-            if entry.file_name().to_string_lossy().starts_with(TRASH) {
-                remove_any(&entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The directory is renamed first: a half-removed one is never taken for a worktree.
-    fn put_one_away(&self, record: &Record) -> Result<()> {
-        let path = self.path(record.number);
-        let trash = self.root.join(format!("{TRASH}{}", uuid::Uuid::new_v4().simple()));
-        let admin = if record.admin.is_empty() {
-            admin_name(&path, &self.repo.common_dir).unwrap_or_default()
-        } else {
-            record.admin.clone()
-        };
-        if path.exists() {
-            fs::rename(&path, &trash).at("remove", &path)?;
-        }
-        if !admin.is_empty() {
-            remove_any(&self.repo.common_dir.join("worktrees").join(admin))?;
-        }
-        remove_any(&self.record_path(record.number))
-    }
-
     /// Puts down what preparation has done.
     ///
     /// # Errors
@@ -564,7 +508,7 @@ impl Pool {
 }
 
 /// The last component of what the new `.git` file points to, if that is below the repository.
-fn admin_name(path: &Path, common_dir: &Path) -> Result<String> {
+pub(super) fn admin_name(path: &Path, common_dir: &Path) -> Result<String> {
     let dot_git = path.join(".git");
     let text = fs::read_to_string(&dot_git).at("read", &dot_git)?;
     let target = text.trim_end().strip_prefix("gitdir: ").map(|t| path.join(t));

@@ -361,7 +361,7 @@ impl Server {
 
     async fn client(&self) -> Result<Client, ServerError> {
         let mut slot = self.client.lock().await;
-        if let Some(client) = slot.as_ref().filter(|client| !client.is_closed()) {
+        if let Some(client) = slot.as_ref().filter(|client| !client.is_closed() && client.server().alive()) {
             return Ok(client.clone());
         }
         *slot = None;
