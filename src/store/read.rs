@@ -1,6 +1,6 @@
 //! Reading: the whole state at boot, and what commands show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Client, InboxBody, Store, StoreError};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::Request;
-use crate::domain::ids::FeatureId;
+use crate::domain::ids::{FeatureId, RunId};
 use crate::domain::state::{Feature, Frozen, Run, Sprint, State};
 use crate::domain::task::Task;
 use crate::domain::worker::Worker;
@@ -203,6 +203,19 @@ impl Client {
         )?;
         let bodies = query.query_map(params![worker, most], |row| row.get::<_, String>(0))?;
         bodies.map(|body| serde_json::from_str(&body?).map_err(StoreError::row("runs"))).collect()
+    }
+
+    /// Runs whose end is applied, of features that are over.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn runs_over(&self) -> Result<BTreeSet<RunId>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT runs.id FROM runs JOIN features ON features.id = runs.feature
+             WHERE runs.status = 'ended' AND features.status IN ('finished', 'refused')",
+        )?;
+        let ids = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(ids.iter().filter_map(|id| RunId::parse(id).ok()).collect())
     }
 
     /// The number of the newest line.

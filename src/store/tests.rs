@@ -180,6 +180,25 @@ fn a_supervisor_of_an_older_epoch_writes_nothing() {
 }
 
 #[test]
+fn a_run_is_over_when_its_report_is_applied_and_its_feature_is_over() {
+    let over = |case: &Case| Client::open_read_only(&case.path()).unwrap().runs_over().unwrap();
+    let report = |case: &mut Case, report: Report| {
+        let run = case.state.runs.values().next().unwrap().clone();
+        case.write(Event::RunReported { run: run.id.clone(), token: run.token, report });
+        run.id
+    };
+    let mut case = Case::new();
+    case.work();
+    assert!(over(&case).is_empty(), "it runs");
+    let asked = report(&mut case, Report::Blocked { question: "?".to_owned() });
+    assert!(over(&case).is_empty(), "its feature is not over");
+    let task = TaskId::parse("T001").unwrap();
+    case.write(Event::Request { id: 2, request: Request::Answer { task, text: "!".to_owned() } });
+    let done = report(&mut case, Report::Worked { head: sha('2'), summary: String::new() });
+    assert_eq!(over(&case), [asked, done].into());
+}
+
+#[test]
 fn an_event_that_changes_nothing_leaves_no_row() {
     let mut case = Case::new();
     case.start();

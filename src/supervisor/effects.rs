@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
+use super::history;
 use super::panes::Panes;
 use super::place::{Place, proc_id};
 use super::recovery;
@@ -52,6 +53,14 @@ impl Outside {
 
     pub(super) fn sender(&self) -> mpsc::Sender<Note> {
         self.notes.clone()
+    }
+
+    /// What the supervisors before this one left behind.
+    pub(super) fn tidy_history(&self) {
+        self.blocking(None, |place| {
+            history::tidy(place);
+            Vec::new()
+        });
     }
 
     /// Makes the panes of several workers in one go.
@@ -102,6 +111,7 @@ impl Outside {
                         Ok(count) => tracing::debug!(count, "anchors of landed work are gone"),
                         Err(error) => tracing::warn!(error = full(&error), "anchors of landed work stay"),
                     }
+                    history::tidy(place);
                     Vec::new()
                 });
             }

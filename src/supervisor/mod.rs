@@ -11,6 +11,7 @@ mod effects;
 mod engine;
 mod error;
 pub mod freeze;
+mod history;
 mod lost;
 mod panes;
 mod place;

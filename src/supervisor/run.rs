@@ -124,6 +124,7 @@ impl Supervisor {
             inhibitor: None,
         };
         recovery::recover(&mut supervisor, epoch, rebooted).await?;
+        supervisor.outside.tidy_history();
         Ok(supervisor)
     }
 

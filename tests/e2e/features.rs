@@ -53,6 +53,33 @@ fn new_tasks_of_a_finished_feature_are_another_round_on_a_base_that_has_the_last
     assert_eq!(world.landed(), "T001:1 T002:1");
 }
 
+/// Old runs, of which the database knows nothing, and more than are kept.
+fn with_many_runs(world: &World) -> impl Fn() -> Vec<String> {
+    let (runs, transcripts) = (world.state().join("runs"), world.state().join("transcripts"));
+    for number in 0..400 {
+        let run = format!("01000000-0000-7000-8000-{number:012x}");
+        std::fs::create_dir(runs.join(&run)).unwrap();
+        std::fs::write(transcripts.join(format!("{run}.log")), "x").unwrap();
+    }
+    move || {
+        let entries = std::fs::read_dir(&runs).unwrap().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+}
+
+#[test]
+fn runs_that_the_database_does_not_know_are_nobodys_to_remove() {
+    let world = World::with("- [ ] T001 write a.txt\n", WRITES);
+    world.start().expect(0);
+    let listed = with_many_runs(&world);
+    let before = listed().len();
+    world.feature("002-more", "## Phase 1: Work\n\n- [ ] T002 write b.txt\n");
+    world.commit("more");
+    world.sprint(&["start", "specs/002-more"]).expect(0);
+    assert!(before > 400 && listed().len() > before, "nothing is over that is old enough");
+    assert!(world.sprint(&["logs", "T001"]).expect(0).stdout.contains("InProgress"));
+}
+
 #[test]
 fn a_dry_run_shows_the_plan_and_makes_nothing() {
     let world = World::demo();
