@@ -73,7 +73,7 @@ pub enum Effect {
         /// What landed.
         landed: CommitSha,
     },
-    /// The feature is finished: `merge.finish`.
+    /// The feature is finished: what its tasks used is freed.
     FinishFeature {
         /// Which.
         feature: FeatureId,

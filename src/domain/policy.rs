@@ -17,17 +17,6 @@ pub struct RolePolicy {
     pub permanent: bool,
 }
 
-/// What happens to the person's branch when a feature is finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Finish {
-    #[default]
-    /// Nothing; the merge command is printed.
-    None,
-    /// The branch that the feature began on is fast-forwarded, unless it is checked out.
-    Ff,
-}
-
 /// The rules of one feature.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
@@ -39,8 +28,6 @@ pub struct Policy {
     pub max_in_flight: u32,
     /// Whether a parked task holds its dependents.
     pub parked: ParkedPolicy,
-    /// What happens at the end.
-    pub finish: Finish,
     /// Whether there are gates that the base must pass first.
     pub gate_base: bool,
     /// Gates that must stand for every tree that lands, whatever a worker reports: a person's own

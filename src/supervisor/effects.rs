@@ -16,7 +16,6 @@ use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::{Event, moved_text};
 use crate::domain::ids::{CommitSha, FeatureId, RunId, TaskId, WorkerName};
 use crate::domain::pipeline::Role;
-use crate::domain::policy::Finish;
 use crate::domain::state::State;
 use crate::domain::task::Status;
 use crate::error::chain as full;
@@ -98,13 +97,11 @@ impl Outside {
                 });
             }
             Effect::FinishFeature { feature, head } => {
-                let finish =
-                    state.features.get(&feature).map_or(Finish::None, |row| row.frozen.policy.finish);
                 let giving_back = Arc::clone(&self.giving_back);
                 let landed = landed_tasks(state, &feature);
                 self.blocking(Some(id), move |place| {
                     let _one = giving_back.lock().unwrap_or_else(PoisonError::into_inner);
-                    tracing::info!(%feature, %head, ?finish, "finished");
+                    tracing::info!(%feature, %head, "finished");
                     tidy_all(place, &feature, &head, landed);
                     free_worktrees(place, &feature);
                     match landing::delete_landed_anchors(&place.repo, &head) {

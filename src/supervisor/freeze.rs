@@ -6,7 +6,7 @@ use crate::config::{self, Config, GateConfig, Presets, StageConfig, Target};
 use crate::domain::ids::GateName;
 use crate::domain::pipeline::{Goto, Pipeline, Role, Stage, StageKind};
 use crate::domain::plan::ParkedPolicy;
-use crate::domain::policy::{Finish, Policy, RolePolicy};
+use crate::domain::policy::{Policy, RolePolicy};
 
 /// The rules of a feature that starts with this configuration.
 pub fn policy(config: &Config) -> Policy {
@@ -19,11 +19,6 @@ pub fn policy(config: &Config) -> Policy {
         parked: match config.planner.parked {
             config::ParkedDependents::Hold => ParkedPolicy::Hold,
             config::ParkedDependents::Continue => ParkedPolicy::Continue,
-        },
-        finish: match config.merge.finish {
-            config::Finish::Ff => Finish::Ff,
-            // Pull requests are refused at load until they are built.
-            config::Finish::None | config::Finish::Pr => Finish::None,
         },
         must_land: must_land(config),
         config: config.fingerprint(),
