@@ -255,6 +255,19 @@ fn an_agent_that_deletes_its_worktree_costs_an_attempt_and_no_more() {
     world.assert_nothing_left();
 }
 
+#[test]
+fn a_directory_in_the_place_of_a_worktree_is_not_one_with_everything_removed() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n",
+        "if [ $SPRINT_ATTEMPT = 1 ]; then d=$PWD; cd /; rm -rf \"$d\"; mkdir \"$d\"; echo a > \"$d/a.txt\"; exit 0; fi\n\
+         echo a > a.txt; git add -A; git commit -qm a",
+    );
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:2");
+    assert!(world.landed_file("agent.sh").contains("rm -rf"), "nothing was removed");
+    world.assert_nothing_left();
+}
+
 /// Two agents are at work, one with a commit already, when `clean_up` hits their worktrees.
 fn deleted(clean_up: impl Fn(&World)) -> World {
     let world = World::new();

@@ -206,7 +206,7 @@ impl Pool {
         };
         worktree.clear_stale_locks()?;
         let same = record.state == State::InUse && branch.is_some() && record.branch.as_deref() == branch;
-        if same && !worktree.is_empty() {
+        if same && !record.lost && !worktree.is_empty() {
             return Ok(Acquired { worktree, origin: Origin::Kept, repaired, lost: false });
         }
         if origin != Origin::Fresh {
@@ -400,6 +400,17 @@ impl Pool {
                 kept(&format!("{} has not landed in {}", head.short(), integration.short()))
             }
         }
+    }
+
+    /// Puts down that the worktree was deleted under its owner: whatever lies there now, it is made
+    /// anew before anybody gets it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Malformed`].
+    pub fn lose(&self, number: u32) -> Result<()> {
+        let _lock = self.lock()?;
+        let record = self.record(number)?;
+        self.save_record(&Record { lost: true, ..record })
     }
 
     /// Takes a worktree out of use, with everything in it.

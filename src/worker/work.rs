@@ -1,5 +1,8 @@
 //! A `work` stage: an agent makes a change in the task's own worktree, and git proves it.
 
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::agent::{Limits, drive};
@@ -41,10 +44,10 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     let adapter = brief::adapter(desk)?.ok_or("the role of a work stage has no agent")?;
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let mut worktree = open_worktree(desk, screen, &pool, task, &adapter)?;
-    let mut setup = |path: &std::path::Path, command: &str| set_up(desk, screen, path, command);
+    let mut setup = |path: &Path, command: &str| set_up(desk, screen, path, command);
     prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
         .map_err(|error| chain(&error))?;
-    let start = worktree.head().map_err(|error| chain(&error))?;
+    let begun = Begun::at(&worktree)?;
     let spec = brief::spec(desk, task, &worktree, &adapter)?;
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
     let timeout = Duration::from_millis(desk.run.job.timeout_ms);
@@ -52,7 +55,7 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
-    let facts = facts(desk, &pool, &worktree, &start)?;
+    let facts = facts(desk, &pool, &worktree, &begun)?;
     judge(desk, screen, &worktree, task, &facts, &ending, &said)
 }
 
@@ -187,13 +190,39 @@ fn say_left_out(screen: &mut Screen, facts: &GitFacts, outcome: &RunOutcome) {
     }
 }
 
+/// What a run began with.
+struct Begun {
+    head: CommitSha,
+    /// Held open, so that no directory that comes after it can be taken for it.
+    root: File,
+}
+
+impl Begun {
+    fn at(worktree: &Worktree) -> Result<Self, String> {
+        let head = worktree.head().map_err(|error| chain(&error))?;
+        let root = File::open(&worktree.path)
+            .map_err(|error| format!("`{}` cannot be opened: {error}", worktree.path.display()))?;
+        Ok(Self { head, root })
+    }
+
+    /// An empty directory that somebody made in its place is not the worktree: everything in it
+    /// would count as removed.
+    fn is_at(&self, path: &Path) -> bool {
+        let same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        self.root.metadata().is_ok_and(|was| fs::metadata(path).is_ok_and(|now| same(was, now)))
+    }
+}
+
 /// `Err`: what is there cannot be read, so that nothing can be said about it.
-fn facts(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree, start: &CommitSha) -> Result<GitFacts, String> {
-    let standing = match (pool.was_deleted(worktree), worktree.path.is_dir()) {
+fn facts(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree, begun: &Begun) -> Result<GitFacts, String> {
+    let standing = match (pool.was_deleted(worktree), begun.is_at(&worktree.path)) {
         (true, _) => Standing::Swept,
         (false, false) => Standing::Gone,
         (false, true) => Standing::There,
     };
+    if standing == Standing::Gone {
+        pool.lose(worktree.number).map_err(|error| chain(&error))?;
+    }
     let gone = GitFacts { head: None, new_commit: false, diff: false, left_out: None, worktree: standing };
     if standing != Standing::There || worktree.repair().is_err() {
         return Ok(gone);
@@ -207,7 +236,7 @@ fn facts(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree, start: &CommitSha) -
     }
     let Ok(head) = worktree.head() else { return Ok(gone) };
     let repo = &desk.place.repo;
-    let new_commit = head != *start && diff::is_descendant(repo, start, &head).unwrap_or(false);
+    let new_commit = head != begun.head && diff::is_descendant(repo, &begun.head, &head).unwrap_or(false);
     // With an answer the commits may be of the run before the question.
     let earlier = brief::continues(desk) && head != job.base;
     let left = leftovers::look(worktree, &job.base).map_err(|error| chain(&error))?;

@@ -316,6 +316,22 @@ fn a_record_that_is_deleted_alone_costs_no_file() {
 }
 
 #[test]
+fn a_directory_in_the_place_of_a_lost_worktree_is_not_kept_as_it_is() {
+    let f = Fixture::new();
+    let (pool, author) = (f.pool(), f.author());
+    let got = pool.acquire(&task_owner("T001"), &f.head(), Some(ONE), &author).unwrap().worktree;
+    fs::remove_dir_all(&got.path).unwrap();
+    write(&got.path, "junk.txt", "junk\n");
+    pool.lose(got.number).unwrap();
+    assert!(pool.was_deleted(&got));
+    let back = pool.acquire(&task_owner("T001"), &f.head(), Some(ONE), &author).unwrap();
+    assert_eq!((back.origin, back.lost, back.worktree.number), (Origin::Reset, true, got.number));
+    assert_eq!(git(&got.path, &["status", "--porcelain", "--ignored"]), "");
+    let saved = leftovers::saved(&f.repo, &feature(), &task("T001")).unwrap();
+    assert_eq!(f.show(&saved[0].1.commit, "junk.txt"), "junk\n");
+}
+
+#[test]
 fn a_worktree_without_its_administration_is_set_aside_with_its_files() {
     let f = Fixture::new();
     let (pool, author) = (f.pool(), f.author());
