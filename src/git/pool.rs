@@ -28,8 +28,8 @@ const LOCK_RETRY: Duration = Duration::from_millis(5);
 /// The highest number: a bound against a loop, far above `agents.max_in_flight`.
 const NUMBER_MAX: u32 = 9_999;
 /// How the reason begins for which a worktree of ours is locked, and one of gates.
-const LOCK_PREFIX: &str = "sprint: ";
-const GATES_PREFIX: &str = "sprint: gates of ";
+pub(super) const LOCK_PREFIX: &str = "sprint: ";
+pub(super) const GATES_PREFIX: &str = "sprint: gates of ";
 /// In the administrative directory of every worktree of sprint's.
 pub(crate) const MARKER: &str = "sprint";
 
@@ -319,56 +319,6 @@ impl Pool {
         Ok(record)
     }
 
-    /// Removes what killed gits of ours have left half made, and what git still lists of worktrees
-    /// that were removed together with the pool; how many there were.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn clear_unusable(&self) -> Result<usize> {
-        let _lock = self.lock()?;
-        self.remove_unusable(None)
-    }
-
-    /// Only under the pool's lock, where no other one of ours is at it; the person's worktrees have
-    /// another reason, or none. The record of `new`, which is just being made, is no other one's.
-    fn remove_unusable(&self, new: Option<&Path>) -> Result<usize> {
-        let list = self.repo.common_dir.join("worktrees");
-        let mut removed = 0;
-        for admin in fs::read_dir(&list).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            if is_half_made(&admin, &self.root) {
-                tracing::warn!(admin = %admin.display(), "a worktree that git did not finish is removed");
-            } else if self.is_lost(&admin, new) {
-                self.anchor_head(&admin)?;
-                tracing::warn!(admin = %admin.display(), "a worktree that is gone is removed from git's list");
-            } else {
-                continue;
-            }
-            remove_any(&admin)?;
-            removed += 1;
-        }
-        Ok(removed)
-    }
-
-    /// A worktree of an earlier pool in this place: neither it nor its record is there, and git
-    /// would add no other one with its path.
-    fn is_lost(&self, admin: &Path, new: Option<&Path>) -> bool {
-        let path = read_line(admin, "gitdir");
-        let Some(path) = Path::new(&path).parent().filter(|path| path.parent() == Some(&self.root)) else {
-            return false;
-        };
-        !path.exists() && (new == Some(path) || !path.with_extension("json").exists())
-    }
-
-    /// A task's head that is on no branch is named, or the next collection of garbage would take it.
-    fn anchor_head(&self, admin: &Path) -> Result<()> {
-        let reason = read_line(admin, "locked");
-        if !reason.starts_with(LOCK_PREFIX) || reason.starts_with(GATES_PREFIX) {
-            return Ok(());
-        }
-        let Ok(head) = CommitSha::parse(&read_line(admin, "HEAD")) else { return Ok(()) };
-        durable::create_ref(&*self.repo.open()?, &branch::lost_ref(&head), &head).map(drop)
-    }
-
     /// Gives a worktree back, for anybody to use.
     ///
     /// # Errors
@@ -541,20 +491,6 @@ pub(super) fn lock_reason(owner: &Owner) -> String {
 fn write_lock(admin: &Path, owner: &Owner) -> Result<()> {
     let path = admin.join("locked");
     fs::write(&path, lock_reason(owner)).at("write", &path)
-}
-
-/// What a `git worktree add` of ours left that was killed in the middle: its empty `commondir` makes
-/// every git of the repository fail.
-fn is_half_made(admin: &Path, root: &Path) -> bool {
-    let half = admin.join("commondir").exists() && read_line(admin, "commondir").is_empty();
-    let ours = read_line(admin, "locked").starts_with(LOCK_PREFIX)
-        || Path::new(&read_line(admin, "gitdir")).starts_with(root);
-    half && ours
-}
-
-/// A file of git's with one line; nothing where it cannot be read.
-fn read_line(admin: &Path, name: &str) -> String {
-    fs::read_to_string(admin.join(name)).unwrap_or_default().trim().to_owned()
 }
 
 /// True if this git directory is a worktree that sprint made.

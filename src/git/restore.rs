@@ -1,5 +1,5 @@
-//! Records of the pool that somebody deleted with the worktrees, rebuilt from what git itself
-//! keeps of each worktree: where it was, whose, on which branch.
+//! What of the pool was taken away or never finished. Records that somebody deleted with the
+//! worktrees are rebuilt from what git itself keeps of each: where it was, whose, on which branch.
 //!
 //! So the next one who asks for a worktree gets the same number back, never one in whose place
 //! another one's run may still be.
@@ -7,10 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::branch;
+use super::durable;
 use super::error::Result;
-use super::pool::{MARKER, Owner, Pool, Record, State};
-use super::worktree::Worktree;
-use crate::domain::ids::{FeatureId, TaskId, WorkerName};
+use super::pool::{GATES_PREFIX, LOCK_PREFIX, MARKER, Owner, Pool, Record, State};
+use super::worktree::{Worktree, remove_any};
+use crate::domain::ids::{CommitSha, FeatureId, TaskId, WorkerName};
 
 /// What attempts' branches begin with.
 const TASK_BRANCHES: &str = "sprint-task/";
@@ -33,6 +35,79 @@ impl Pool {
             self.save_record(&record)?;
         }
         Ok(missing.len())
+    }
+
+    /// Forgets worktrees that were deleted with their records and that nobody is at work in: git
+    /// lists them no more, and a head that was on no branch is named. How many there were.
+    ///
+    /// # Errors
+    /// [`super::Error`].
+    pub fn forget_lost(&self, at_work: impl Fn(&Owner) -> bool) -> Result<usize> {
+        let _lock = self.lock()?;
+        let mut forgotten = 0;
+        for record in self.records()?.iter().filter(|record| record.lost) {
+            let worktree = self.worktree(record);
+            // What lies in its place now is saved when its owner gets it.
+            if worktree.path.exists() || record.owner.as_ref().is_some_and(&at_work) {
+                continue;
+            }
+            self.anchor_head(&worktree.admin)?;
+            self.remove(record)?;
+            forgotten += 1;
+        }
+        Ok(forgotten)
+    }
+
+    /// Removes what killed gits of ours have left half made, and what git still lists of worktrees
+    /// that were removed together with the pool; how many there were.
+    ///
+    /// # Errors
+    /// [`super::Error`].
+    pub fn clear_unusable(&self) -> Result<usize> {
+        let _lock = self.lock()?;
+        self.remove_unusable(None)
+    }
+
+    /// Only under the pool's lock, where no other one of ours is at it; the person's worktrees have
+    /// another reason, or none. The record of `new`, which is just being made, is no other one's.
+    pub(super) fn remove_unusable(&self, new: Option<&Path>) -> Result<usize> {
+        let list = self.repo().common_dir.join("worktrees");
+        let mut removed = 0;
+        for admin in fs::read_dir(&list).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if is_half_made(&admin, self.root()) {
+                tracing::warn!(admin = %admin.display(), "a worktree that git did not finish is removed");
+            } else if self.is_lost(&admin, new) {
+                self.anchor_head(&admin)?;
+                tracing::warn!(admin = %admin.display(), "a worktree that is gone is removed from git's list");
+            } else {
+                continue;
+            }
+            remove_any(&admin)?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// A worktree that was begun in this place by an earlier pool: neither it nor its record is
+    /// there, and git would add no other one with its path. One that was finished has its record
+    /// again ([`Pool::restore`]), and may have a run.
+    fn is_lost(&self, admin: &Path, new: Option<&Path>) -> bool {
+        let path = read_line(admin, "gitdir");
+        let Some(path) = Path::new(&path).parent().filter(|path| path.parent() == Some(self.root())) else {
+            return false;
+        };
+        let begun = !admin.join(MARKER).exists() && !path.with_extension("json").exists();
+        !path.exists() && (begun || new == Some(path))
+    }
+
+    /// A task's head that is on no branch is named, or the next collection of garbage would take it.
+    fn anchor_head(&self, admin: &Path) -> Result<()> {
+        let reason = read_line(admin, "locked");
+        if !reason.starts_with(LOCK_PREFIX) || reason.starts_with(GATES_PREFIX) {
+            return Ok(());
+        }
+        let Ok(head) = CommitSha::parse(&read_line(admin, "HEAD")) else { return Ok(()) };
+        durable::create_ref(&*self.repo().open()?, &branch::lost_ref(&head), &head).map(drop)
     }
 
     /// Worktrees of this pool that git knows and that have no record.
@@ -78,6 +153,20 @@ impl Pool {
     }
 }
 
+/// What a `git worktree add` of ours left that was killed in the middle: its empty `commondir` makes
+/// every git of the repository fail.
+fn is_half_made(admin: &Path, root: &Path) -> bool {
+    let half = admin.join("commondir").exists() && read_line(admin, "commondir").is_empty();
+    let ours = read_line(admin, "locked").starts_with(LOCK_PREFIX)
+        || Path::new(&read_line(admin, "gitdir")).starts_with(root);
+    half && ours
+}
+
+/// A file of git's with one line; nothing where it cannot be read.
+fn read_line(admin: &Path, name: &str) -> String {
+    fs::read_to_string(admin.join(name)).unwrap_or_default().trim().to_owned()
+}
+
 /// The branch of an attempt that HEAD names. The `.git` file is gone, so nothing is opened.
 fn branch_of(worktree: &Worktree) -> Option<String> {
     let head = fs::read_to_string(worktree.admin.join("HEAD")).ok()?;
@@ -87,7 +176,7 @@ fn branch_of(worktree: &Worktree) -> Option<String> {
 
 /// As [`super::pool::lock_reason`] wrote it.
 fn owner_of(reason: &str) -> Option<Owner> {
-    let words: Vec<&str> = reason.trim_end().strip_prefix("sprint: ")?.split(' ').collect();
+    let words: Vec<&str> = reason.trim_end().strip_prefix(LOCK_PREFIX)?.split(' ').collect();
     match words.as_slice() {
         ["gates", "of", worker] => Some(Owner::Gate { worker: WorkerName::parse(worker).ok()? }),
         [feature, task] => {

@@ -27,7 +27,7 @@ use crate::domain::worker::Life;
 use crate::error::chain;
 use crate::git::durable;
 use crate::git::landing;
-use crate::git::pool::Pool;
+use crate::git::pool::{Owner, Pool};
 use crate::process::identity::ProcId;
 use crate::store::{StoreError, reports};
 use crate::tmux::pane::PaneInfo;
@@ -126,6 +126,7 @@ pub(super) async fn recover(
     let fresh = dead_workers(supervisor.engine.state());
     end_strangers(supervisor, &panes).await;
     supervisor.apply(fresh).await?;
+    forget_lost_worktrees(supervisor);
     redo(supervisor, open);
     supervisor.apply(moved_branches(supervisor)?).await?;
     supervisor.apply(freed_branches(supervisor)).await?;
@@ -165,6 +166,26 @@ async fn end_strangers(supervisor: &Supervisor, panes: &[PaneInfo]) {
         if let Err(error) = supervisor.panes.end(pane).await {
             tracing::warn!(session = pane.session_name, %error, "a stray pane cannot be ended");
         }
+    }
+}
+
+/// Worktrees that somebody deleted: of those in which no run can be, nothing is left to come back
+/// to. A run that is there gets its own again, and nobody else its place.
+fn forget_lost_worktrees(supervisor: &Supervisor) {
+    let runs = &supervisor.engine.state().runs;
+    let at_work = |owner: &Owner| {
+        runs.values().any(|run| match owner {
+            Owner::Task { feature, task } => {
+                run.job.feature == *feature && run.job.task.as_ref() == Some(task)
+            }
+            // `reviewer.base` is the reviewer's too.
+            Owner::Gate { worker } => worker.as_str().split('.').next() == Some(run.worker.as_str()),
+        })
+    };
+    let place = &supervisor.place;
+    let forgotten = Pool::open(&place.repo, &place.layout.state).and_then(|pool| pool.forget_lost(at_work));
+    if let Err(error) = forgotten {
+        tracing::warn!(error = chain(&error), "worktrees that were deleted stay in git's list");
     }
 }
 

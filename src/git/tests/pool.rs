@@ -46,7 +46,6 @@ fn what_a_killed_git_left_half_made_is_removed_and_a_persons_is_not() {
 }
 
 /// Without the pool, git would still list its worktrees and refuse to add others in their places.
-/// Those that are marked get their records back; what is not, nobody can tell the owner of.
 #[test]
 fn worktrees_of_a_pool_that_was_removed_are_forgotten_and_their_commits_kept() {
     let f = Fixture::new();
@@ -61,12 +60,11 @@ fn worktrees_of_a_pool_that_was_removed_are_forgotten_and_their_commits_kept() {
     assert_eq!(pool.clear_unusable().unwrap(), 0, "these are in use");
     fs::remove_dir_all(&off.path).unwrap();
     assert_eq!(pool.clear_unusable().unwrap(), 0, "an agent's deed: there is a record");
-    for worktree in [&on_branch, &off] {
-        fs::remove_file(worktree.admin.join(crate::git::pool::MARKER)).unwrap();
-    }
     fs::remove_dir_all(on_branch.path.parent().unwrap()).unwrap();
     let pool = f.pool();
-    assert_eq!(pool.clear_unusable().unwrap(), 2, "a supervisor begins");
+    assert_eq!(pool.forget_lost(|owner| *owner == task_owner("T001")).unwrap(), 1, "one is at work");
+    assert_eq!(pool.record(on_branch.number).unwrap().number, on_branch.number);
+    assert_eq!(pool.forget_lost(|_| false).unwrap(), 1);
     let got = pool.acquire(&task_owner("T003"), &f.head(), None, &f.author()).unwrap();
     assert_eq!((got.origin, got.worktree.number), (Origin::Fresh, on_branch.number));
     assert_eq!(f.git(&["worktree", "list"]).lines().count(), 3, "ours, the new one, and the person's");
