@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::asked::{Asked, PendingRow};
 use super::foreign::Foreign;
 use super::text::{plain, rfc3339};
+use super::why::not_begun;
 use crate::config::layout::Layout;
 use crate::domain::event::Now;
 use crate::domain::ids::{FeatureId, TaskId};
@@ -190,7 +191,7 @@ impl Picture<'_> {
     pub fn tasks(&self, feature: &Feature) -> Vec<TaskRow> {
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
-        let why_not = self.why_not_begun(feature, &tasks);
+        let why_not = not_begun(feature, &tasks, &|| self.why_none_begins(feature));
         tasks.into_iter().map(|task| self.task(feature, task, &why_not)).collect()
     }
 

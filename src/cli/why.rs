@@ -6,11 +6,11 @@ use super::picture::{Picture, state_word};
 use super::text::span;
 use crate::domain::ids::TaskId;
 use crate::domain::pipeline::{Stage, StageKind};
-use crate::domain::plan;
+use crate::domain::plan::{self, Plan, PlannedTask};
 use crate::domain::policy::RETRIES_MAX;
 use crate::domain::schedule::progress_of;
 use crate::domain::state::{Feature, FeatureStatus};
-use crate::domain::task::{Status, Task};
+use crate::domain::task::{Status, Task, WaitKind};
 
 /// So many predecessors are named in a reason.
 const NAMED_MAX: usize = 4;
@@ -90,48 +90,6 @@ impl Picture<'_> {
         }
     }
 
-    /// For every task that has not begun, what it waits for.
-    pub(super) fn why_not_begun<'t>(
-        &self,
-        feature: &Feature,
-        tasks: &[&'t Task],
-    ) -> BTreeMap<&'t TaskId, String> {
-        if tasks.iter().all(|task| task.status != Status::ToDo) {
-            return BTreeMap::new();
-        }
-        let by_id: BTreeMap<&TaskId, &Task> = tasks.iter().map(|task| (&task.key.id, *task)).collect();
-        let progress = |id: &TaskId| match by_id.get(id).map(|task| &task.status) {
-            // A waiting task holds what comes after it, like a parked one.
-            Some(Status::Waiting { .. }) => plan::Progress::Waiting,
-            Some(_) => progress_of(by_id[id]),
-            None => plan::Progress::Done,
-        };
-        let frozen = &feature.frozen;
-        let held = plan::held(&frozen.plan, &progress, frozen.policy.parked);
-        let open = plan::open_predecessors(&frozen.plan, &progress, frozen.policy.parked);
-        let busy: BTreeMap<u32, &TaskId> = frozen
-            .plan
-            .tasks
-            .iter()
-            .filter(|planned| by_id.get(&planned.id).is_some_and(|task| task.in_flight()))
-            .filter_map(|planned| Some((planned.convoy?, &planned.id)))
-            .collect();
-        let mut reasons = BTreeMap::new();
-        for ((planned, held), open) in frozen.plan.tasks.iter().zip(held).zip(open) {
-            let Some(task) = by_id.get(&planned.id).filter(|task| task.status == Status::ToDo) else {
-                continue;
-            };
-            let text = match planned.convoy.and_then(|convoy| busy.get(&convoy)) {
-                _ if !held.is_empty() => format!("held by {}", named(&held, &by_id)),
-                _ if !open.is_empty() => format!("after {}", named(&open, &BTreeMap::new())),
-                Some(other) => format!("shares files with {other}"),
-                None => self.why_none_begins(feature),
-            };
-            reasons.insert(&task.key.id, text);
-        }
-        reasons
-    }
-
     /// What all tasks of a feature wait for that nothing in the plan holds.
     pub(super) fn why_none_begins(&self, feature: &Feature) -> String {
         match &feature.status {
@@ -149,6 +107,65 @@ impl Picture<'_> {
                 "waits for a developer".to_owned()
             }
         }
+    }
+}
+
+/// For every task that has not begun, what it waits for; `free` where nothing in the plan holds it.
+pub(super) fn not_begun<'t>(
+    feature: &Feature,
+    tasks: &[&'t Task],
+    free: &dyn Fn() -> String,
+) -> BTreeMap<&'t TaskId, String> {
+    if tasks.iter().all(|task| task.status != Status::ToDo) {
+        return BTreeMap::new();
+    }
+    let by_id: BTreeMap<&TaskId, &'t Task> = tasks.iter().map(|task| (&task.key.id, *task)).collect();
+    let progress = |id: &TaskId| by_id.get(id).map_or(plan::Progress::Done, |task| progress_of(task));
+    let frozen = &feature.frozen;
+    let held = plan::held(&frozen.plan, &progress, frozen.policy.parked);
+    let open = plan::open_predecessors(&frozen.plan, &progress, frozen.policy.parked);
+    let busy = busy_convoys(&frozen.plan, &by_id);
+    let mut reasons = BTreeMap::new();
+    for ((planned, held), open) in frozen.plan.tasks.iter().zip(held).zip(open) {
+        let Some(task) = by_id.get(&planned.id).filter(|task| task.status == Status::ToDo) else {
+            continue;
+        };
+        let text = match planned.convoy.and_then(|convoy| busy.get(&convoy)) {
+            _ if !held.is_empty() => format!("held by {}", named(&held, &by_id)),
+            _ if !open.is_empty() => format!("after {}", named(&open, &BTreeMap::new())),
+            Some((other, task)) => convoy_reason(planned, other, task),
+            None => free(),
+        };
+        reasons.insert(&task.key.id, text);
+    }
+    reasons
+}
+
+/// For each convoy the task of it that is in flight.
+fn busy_convoys<'p, 't>(
+    plan: &'p Plan,
+    tasks: &BTreeMap<&TaskId, &'t Task>,
+) -> BTreeMap<u32, (&'p PlannedTask, &'t Task)> {
+    let in_flight = |planned: &'p PlannedTask| {
+        let task = tasks.get(&planned.id).filter(|task| task.in_flight())?;
+        Some((planned.convoy?, (planned, *task)))
+    };
+    plan.tasks.iter().filter_map(in_flight).collect()
+}
+
+/// `shares src/a.py with T002, which is in flight`.
+fn convoy_reason(planned: &PlannedTask, other: &PlannedTask, task: &Task) -> String {
+    let id = &other.id;
+    let how = match &task.status {
+        Status::Waiting { wait: WaitKind::Answer, .. } => "which waits for an answer",
+        Status::Waiting { wait: WaitKind::Approval, .. } => "which waits for an approval",
+        Status::Waiting { wait: WaitKind::Operator, .. } => "which waits for the operator",
+        Status::Waiting { wait: WaitKind::External, .. } => "which waits for something outside",
+        _ => "which is in flight",
+    };
+    match planned.shares(other) {
+        Some(path) => format!("shares {path} with {id}, {how}"),
+        None => format!("linked by other tasks' files with {id}, {how}"),
     }
 }
 

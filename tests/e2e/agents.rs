@@ -16,10 +16,8 @@ fn a_parked_task_is_retried_by_a_person_with_a_new_attempt() {
     let status = world.status();
     let row = task_row(&status, "T001");
     assert_eq!((&row["state"], &row["attempt"]), (&"Parked".into(), &3.into()));
-    assert!(
-        task_row(&status, "T002")["reason"].as_str().unwrap().contains("T001"),
-        "held by T001: {status:#}"
-    );
+    assert_eq!(task_row(&status, "T002")["reason"], "held by T001 (parked)", "{status:#}");
+    assert!(first.stdout.contains("T002 is not begun: held by T001 (parked)"), "{}", first.stdout);
     assert_eq!(world.landed(), "");
     world.touch("ok");
     let told = world.sprint(&["task", "retry", "T001"]).expect(0);

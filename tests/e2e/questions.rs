@@ -75,7 +75,10 @@ fn a_waiting_task_leaves_its_place_in_flight_and_holds_its_convoy() {
     world.set("agents.max_in_flight", "1");
     world.configure();
     world.commit("base");
-    world.start().expect(1);
+    let shown = world.start().expect(1);
+    let why = "shares a.txt with T001, which waits for an answer";
+    assert_eq!(task_row(&world.status(), "T002")["reason"], why);
+    assert!(shown.stdout.contains(&format!("T002 is not begun: {why}")), "{}", shown.stdout);
     assert_eq!(world.landed(), "T003:1", "T002 shares a file with the task that waits");
     world.sprint(&["answer", "T001", "go"]).expect(0);
     world.start().expect(0);

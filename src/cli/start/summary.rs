@@ -3,6 +3,7 @@
 use crate::cli::context::store_error;
 use crate::cli::out::Out;
 use crate::cli::text::plain;
+use crate::cli::why::not_begun;
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{FeatureStatus, State};
 use crate::domain::task::{Status, Task, WaitKind};
@@ -46,7 +47,10 @@ pub(super) fn print(
         tasks.sort_by_key(|task| task.order);
         let landed = tasks.iter().filter(|task| matches!(task.status, Status::Done { .. })).count();
         out.line(format!("{id}: {landed} of {} tasks are done", tasks.len()));
-        tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX).for_each(|task| open_task(out, task));
+        let why_not = not_begun(feature, &tasks, &|| "waits for a developer".to_owned());
+        for task in tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX) {
+            open_task(out, task, why_not.get(&task.key.id).map_or("", String::as_str));
+        }
         if let Some(reason) = &feature.halted {
             out.line(format!("  landing is halted: {}", plain(reason, 500)));
         }
@@ -61,7 +65,8 @@ pub(super) fn print(
     Ok(())
 }
 
-fn open_task(out: &mut Out<'_>, task: &Task) {
+/// `why_not`: what a task waits for that has not begun.
+fn open_task(out: &mut Out<'_>, task: &Task, why_not: &str) {
     let id = &task.key.id;
     let (how, todo) = match &task.status {
         Status::Waiting { wait, text } => (
@@ -78,7 +83,7 @@ fn open_task(out: &mut Out<'_>, task: &Task) {
         Status::Parked => {
             (format!("is parked: {}", plain(&task.reason, 300)), format!("sprint task retry {id}"))
         }
-        Status::ToDo => ("is held by another task".to_owned(), format!("sprint task show {id}")),
+        Status::ToDo => (format!("is not begun: {}", plain(why_not, 300)), format!("sprint task show {id}")),
         Status::Ready
         | Status::Running { .. }
         | Status::Retry { .. }

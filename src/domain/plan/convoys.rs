@@ -11,6 +11,8 @@ use super::{PlanItem, PlanWarning};
 const GLOBS_MAX: usize = 256;
 /// A path deeper than this is cut: no real one is, and each level costs a look-up.
 const DEPTH_MAX: usize = 64;
+/// So many paths of a task are looked at to tell a person what it shares.
+const SHOWN_MAX: usize = 64;
 /// A warning is due when a directory or glob links so many tasks that name other files.
 const WIDE_MIN: usize = 4;
 
@@ -185,6 +187,35 @@ impl Glob {
 fn is_within(path: &str, directory: &str) -> bool {
     directory.is_empty()
         || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A path that is in both lists, or a file or directory of one that lies in one of the other: what
+/// links two tasks directly. Long lists are cut: this is for people.
+pub(super) fn shared(ours: &[String], theirs: &[String]) -> Option<String> {
+    let pairs = ours.iter().take(SHOWN_MAX).flat_map(|a| theirs.iter().take(SHOWN_MAX).map(move |b| (a, b)));
+    pairs.into_iter().find_map(|(a, b)| meeting(a, b))
+}
+
+/// The narrower of two paths that meet.
+fn meeting(a: &str, b: &str) -> Option<String> {
+    let (one, other) = (clean(a), clean(b));
+    let meets = match (is_glob(&one), is_glob(&other)) {
+        (false, false) if is_within(&one, &other) => return Some(named(one)),
+        (false, false) => is_within(&other, &one),
+        (true, false) => Glob::new(&one, 0).may_meet(&other, b.ends_with('/')),
+        (false, true) if Glob::new(&other, 0).may_meet(&one, a.ends_with('/')) => return Some(named(one)),
+        (false, true) => false,
+        (true, true) => Glob::new(&one, 0).may_meet_glob(&Glob::new(&other, 0)),
+    };
+    meets.then(|| named(other))
+}
+
+fn is_glob(path: &str) -> bool {
+    path.contains(['*', '{'])
+}
+
+fn named(path: String) -> String {
+    if path.is_empty() { ".".to_owned() } else { path }
 }
 
 /// Disjoint sets of items; the oldest one stands for its set.

@@ -182,3 +182,10 @@ impl Plan {
         self.graph.nearest(at, |_| true).into_iter().map(|t| self.tasks[t].id.clone()).collect()
     }
 }
+
+impl PlannedTask {
+    /// A path that it shares with another task; none where the two are linked through others.
+    pub fn shares(&self, other: &Self) -> Option<String> {
+        convoys::shared(&self.paths, &other.paths)
+    }
+}

@@ -203,6 +203,27 @@ fn directories_and_globs_overlap_with_the_files_in_them() {
 }
 
 #[test]
+fn what_two_tasks_share_is_named_by_the_narrower_path() {
+    let shared = |text: &str| {
+        let plan = planned(text);
+        plan.tasks[0].shares(&plan.tasks[1])
+    };
+    for (text, path) in [
+        ("1 T1 x a.py\n1 T2 a.py", Some("a.py")),
+        ("1 T1 src/a.py\n1 T2 src/", Some("src/a.py")),
+        ("1 T1 src/\n1 T2 ./src//a.py", Some("src/a.py")),
+        ("1 T1 src/*.py\n1 T2 src/a.py", Some("src/a.py")),
+        ("1 T1 src/a.py\n1 T2 src/*.py", Some("src/a.py")),
+        ("1 T1 src/*.py\n1 T2 src/a*.py", Some("src/a*.py")),
+        ("1 T1 .\n1 T2 .", Some(".")),
+        ("1 T1 a\n1 T2 b", None),
+        ("1 T1\n1 T2 b", None),
+    ] {
+        assert_eq!(shared(text).as_deref(), path, "{text}");
+    }
+}
+
+#[test]
 fn a_directory_that_joins_many_is_pointed_out() {
     let plan = planned("1 T001 src/\n2 T002 src/a\n2 T003 src/b\n2 T004 src/c\n2 T005 src/d");
     assert_eq!(
@@ -411,6 +432,21 @@ proptest! {
         let items = without_circles(items, seed);
         let plan = plan(&items, options).unwrap();
         drain(&items, &plan, &choices)?;
+    }
+
+    /// Two tasks that name one file are told apart from two that are linked through others.
+    #[test]
+    fn what_is_shared_is_what_links(items in any_items(), options in any_options()) {
+        let Ok(plan) = plan(&items, options) else { return Ok(()) };
+        let files = |task: &PlannedTask| task.paths.iter().flat_map(|p| files_of(p)).collect::<BTreeSet<_>>();
+        for (a, b) in plan.tasks.iter().zip(plan.tasks.iter().skip(1)) {
+            if !files(a).is_disjoint(&files(b)) {
+                prop_assert!(a.shares(b).is_some() && b.shares(a).is_some(), "{} and {}", a.id, b.id);
+            }
+            if a.shares(b).is_some() && a.convoy.is_some() && b.convoy.is_some() {
+                prop_assert_eq!(a.convoy, b.convoy, "{} and {}", a.id, b.id);
+            }
+        }
     }
 
     #[test]
