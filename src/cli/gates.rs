@@ -16,7 +16,8 @@ use crate::config::{Config, GateConfig};
 use crate::domain::ids::CommitSha;
 use crate::error::{CliError, chain};
 use crate::gates::{BaseScan, Cache, Context, Thresholds, languages, takes_part};
-use crate::git::{Repo, contents, export};
+use crate::git::preflight::Refusal;
+use crate::git::{self, Repo, contents, export};
 use crate::process::slots::Slots;
 use crate::process::system;
 
@@ -100,7 +101,7 @@ fn head(args: &GatesRunArgs, repo: &Repo) -> Result<Head, CliError> {
     match &args.head {
         Some(name) => Ok(Head::Commit(resolve(repo, name)?)),
         None => Ok(Head::Checkout(
-            export::snapshot(repo).map_err(|error| git_error("the worktree cannot be read", error))?,
+            export::snapshot(repo).map_err(|error| unborn_or("the worktree cannot be read", error))?,
         )),
     }
 }
@@ -109,8 +110,18 @@ fn base(args: &GatesRunArgs, repo: &Repo) -> Result<CommitSha, CliError> {
     match &args.base {
         Some(name) => resolve(repo, name),
         None => {
-            export::default_base(repo).map_err(|error| git_error("there is nothing to compare with", error))
+            export::default_base(repo).map_err(|error| unborn_or("there is nothing to compare with", error))
         }
+    }
+}
+
+/// A repository without a commit is no broken machine: the person has a step to do first.
+fn unborn_or(what: &str, error: git::Error) -> CliError {
+    match &error {
+        git::Error::Lib { source, .. } if source.code() == git2::ErrorCode::UnbornBranch => {
+            CliError::refused(Refusal::NoCommit.to_string()).hint(Refusal::NoCommit.hint())
+        }
+        _ => git_error(what, error),
     }
 }
 

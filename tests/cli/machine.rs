@@ -190,6 +190,21 @@ fn of_a_branch_that_is_gone_only_the_restoring_is_offered() {
 }
 
 #[test]
+fn gates_by_hand_in_a_repository_without_a_commit_say_what_to_do_first() {
+    let dir = tempfile::Builder::new().prefix("sprint-cli-").tempdir().unwrap();
+    git(dir.path(), dir.path(), &["init", "-q", "-b", "main"]);
+    std::fs::write(dir.path().join("a.py"), "import os\n").unwrap();
+    let shown = sprint(dir.path(), dir.path(), &["gates", "run"]).whole();
+    insta::assert_snapshot!(shown, @r#"
+    exit 4
+    --- err
+    error: the repository has no commit yet
+    hint: commit something first: `git add -A && git commit -m "begin"`
+    "#);
+    assert_eq!(sprint(dir.path(), dir.path(), &["gates", "run", "--json"]).whole(), shown);
+}
+
+#[test]
 fn an_agent_that_is_in_no_run_is_told_so() {
     let (dir, top) = Sprint::empty();
     insta::assert_snapshot!(sprint(dir.path(), &top, &["agent", "done"]).whole());
