@@ -1,10 +1,12 @@
 //! `sprint tasks lint`: shows what was read from a `tasks.md`, the order, the convoys and the
 //! warnings. It takes the bytes of the file and gives text back; it reads and prints nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use crate::domain::ids::TaskId;
-use crate::domain::plan::{Cycle, Plan, PlanOptions, plan};
+use crate::domain::plan::{Cycle, ParkedPolicy, Plan, PlanOptions, Progress, open_predecessors, plan};
 use crate::feature::{TaskFile, TaskLine, Warning};
 
 /// Characters of a title shown in the table.
@@ -52,7 +54,8 @@ pub fn render(tasks_md: &[u8], options: PlanOptions, format: Format) -> Lint {
     let of_plan = planned.iter().flat_map(|p| &p.warnings);
     warnings.extend(of_plan.map(|w| Warning { line: w.line, message: w.message.clone() }));
     warnings.sort();
-    let view = View { file: &file, plan: planned.as_ref(), warnings: &warnings };
+    let waits = planned.as_ref().map(|plan| waits(&file, plan)).unwrap_or_default();
+    let view = View { file: &file, plan: planned.as_ref(), waits, warnings: &warnings };
     let output = match format {
         Format::Json => view.json(),
         Format::Text => view.text(),
@@ -70,10 +73,19 @@ fn refused(file: &TaskFile, cycle: Option<Cycle>) -> Option<Refused> {
     }
 }
 
+/// For each open task the open ones that it waits for: what is done holds nobody.
+fn waits(file: &TaskFile, plan: &Plan) -> BTreeMap<TaskId, Vec<TaskId>> {
+    let open: BTreeSet<&TaskId> = file.tasks.iter().filter(|t| !t.done).map(|t| &t.id).collect();
+    let progress = |id: &TaskId| if open.contains(id) { Progress::Open } else { Progress::Done };
+    let before = open_predecessors(plan, &progress, ParkedPolicy::Hold);
+    plan.tasks.iter().map(|task| task.id.clone()).zip(before).collect()
+}
+
 struct View<'a> {
     file: &'a TaskFile,
     /// None if dependencies form a circle.
     plan: Option<&'a Plan>,
+    waits: BTreeMap<TaskId, Vec<TaskId>>,
     warnings: &'a [Warning],
 }
 
@@ -178,9 +190,8 @@ impl<'a> View<'a> {
         if !task.paths.is_empty() {
             rows.push(format!("{:13}paths: {}", "", shown(&task.paths.join(", "), 200)));
         }
-        let before = self.plan.filter(|_| !task.done).map(|p| p.predecessors(&task.id)).unwrap_or_default();
-        if !before.is_empty() {
-            rows.push(format!("{:13}after: {}", "", names(&before)));
+        if let Some(before) = self.waits.get(&task.id).filter(|before| !before.is_empty()) {
+            rows.push(format!("{:13}after: {}", "", names(before)));
         }
         rows
     }
@@ -247,6 +258,15 @@ mod tests {
     #[test]
     fn text() {
         insta::assert_snapshot!(lint(DEMO, Format::Text).output);
+    }
+
+    #[test]
+    fn what_is_ticked_out_of_order_is_nobodys_predecessor() {
+        let text = "- [ ] T001 a\n- [ ] T002 b\n- [ ] T003 c\n- [x] T004 d\n- [ ] T005 e\n";
+        let output = lint(text, Format::Text).output;
+        let after: Vec<&str> =
+            output.lines().filter_map(|line| line.trim().strip_prefix("after: ")).collect();
+        assert_eq!(after, ["T001", "T002", "T003"]);
     }
 
     #[test]

@@ -54,11 +54,24 @@ impl Graph {
         self.preds[after].push(index(before));
     }
 
-    /// The older tasks that the rule of its phase makes `task` wait for.
-    pub(super) fn older(&self, task: usize) -> impl Iterator<Item = usize> {
+    /// The older tasks that `count` and that the rule of its phase makes `task` wait for, without
+    /// those that another of them waits for. The edges alone do not show them where a task between
+    /// was ticked out of order.
+    fn older(&self, task: usize, count: impl Fn(usize) -> bool) -> Vec<usize> {
         let rule = self.rules[task];
-        let phase = (0..task).rev().take_while(move |&t| self.rules[t].phase == rule.phase);
-        phase.filter(move |&t| self.rules[t].class & rule.waits_for != 0)
+        let mut covered = 0;
+        let mut found = Vec::new();
+        for older in (0..task).rev().take_while(|&t| self.rules[t].phase == rule.phase) {
+            if rule.waits_for & !covered == 0 {
+                break;
+            }
+            let Rule { class, waits_for, .. } = self.rules[older];
+            if class & rule.waits_for & !covered != 0 && count(older) {
+                covered |= waits_for;
+                found.push(older);
+            }
+        }
+        found
     }
 
     /// Which nodes come after `from`, itself left out.
@@ -75,8 +88,9 @@ impl Graph {
         seen
     }
 
-    /// The tasks that `of` waits for and that `count`, seen through the barriers. Before a phase with
-    /// such a task nothing is looked at: that one waits for what is there.
+    /// The tasks that `of` waits for and that `count`: the nearest ones on each way back, seen through
+    /// the barriers and past those of its phase that do not count. Before a phase with such a task
+    /// nothing is looked at: that one waits for what is there.
     pub(super) fn nearest(&self, of: usize, count: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut seen = vec![false; self.preds.len()];
         let mut found = Vec::new();
@@ -85,7 +99,11 @@ impl Graph {
             let fresh: Vec<usize> = self.preds[node].iter().map(|&p| p as usize).collect();
             let fresh = fresh.into_iter().filter(|&p| !std::mem::replace(&mut seen[p], true));
             let (barriers, tasks): (Vec<usize>, Vec<usize>) = fresh.partition(|&p| p >= self.tasks);
-            let counted: Vec<usize> = tasks.into_iter().filter(|&t| count(t)).collect();
+            let mut counted: Vec<usize> = tasks.into_iter().filter(|&t| count(t)).collect();
+            if node == of {
+                let older = self.older(of, &count).into_iter();
+                counted.extend(older.filter(|&t| !std::mem::replace(&mut seen[t], true)));
+            }
             let is_covered = |begin: &usize| {
                 counted.iter().any(|&t| node >= self.tasks || self.succs[t].contains(&index(begin + 1)))
             };

@@ -135,12 +135,7 @@ pub fn waits_for(
     parked: ParkedPolicy,
 ) -> Vec<TaskId> {
     let Some(place) = plan.position(task) else { return Vec::new() };
-    let is_open = |t: usize| !is_over(progress(&plan.tasks[t].id), parked);
-    let mut open = plan.graph.nearest(place, is_open);
-    if open.is_empty() {
-        open = plan.graph.older(place).filter(|&t| is_open(t)).collect();
-        open.reverse();
-    }
+    let open = plan.graph.nearest(place, |t| !is_over(progress(&plan.tasks[t].id), parked));
     open.into_iter().map(|t| plan.tasks[t].id.clone()).collect()
 }
 

@@ -264,6 +264,24 @@ fn what_is_over_too_early_does_not_let_the_next_ones_pass() {
 }
 
 #[test]
+fn what_is_over_too_early_is_looked_past_and_never_named() {
+    let plan = planned("1 T001\n2 T002\n2 T003\n2 T004 [P]\n2 T005 [P]\n2 T006\n3 T007");
+    let waits = |over: &[&str]| {
+        let now = |t: &TaskId| if over.contains(&t.as_str()) { Progress::Done } else { Progress::Open };
+        let all = open_predecessors(&plan, &now, ParkedPolicy::Hold);
+        for (task, before) in plan.tasks.iter().zip(&all).filter(|(t, _)| now(&t.id) == Progress::Open) {
+            assert_eq!(*before, waits_for(&plan, &task.id, &now, ParkedPolicy::Hold), "{}", task.id);
+        }
+        all.iter().map(|before| names(before)).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(waits(&[]), ", T001, T002, T003, T003, T004 T005, T002 T003 T004 T005 T006");
+    assert_eq!(waits(&["T003"]), ", T001, , T002, T002, T004 T005, T002 T004 T005 T006");
+    assert_eq!(waits(&["T003", "T005"]), ", T001, , T002, , T004, T002 T004 T006");
+    assert_eq!(waits(&["T002", "T003", "T004", "T005"]), ", , , , , T001, T006");
+    assert_eq!(waits(&["T006"]), ", T001, T002, T003, T003, , T002 T003 T004 T005");
+}
+
+#[test]
 fn unknown_and_double_ids_are_warned_about() {
     let plan = planned("1 T001 < T099\n1 T001");
     assert_eq!(
@@ -457,6 +475,25 @@ proptest! {
         shuffled.reverse();
         if let Ok(first) = first {
             prop_assert_eq!(rounds(&first), rounds(&plan(&shuffled, options).unwrap()));
+        }
+    }
+
+    /// What a task is said to wait for is what keeps it from being ready, whatever is over already.
+    #[test]
+    fn what_is_waited_for_is_what_hinders(
+        items in any_items(), options in any_options(), seed: u64, over in prop::collection::vec(any::<bool>(), 24),
+    ) {
+        let plan = plan(&without_circles(items, seed), options).unwrap();
+        let now = |t: &TaskId| if over[plan.position(t).unwrap()] { Progress::Done } else { Progress::Open };
+        let ready = ready(&plan, &now, ParkedPolicy::Hold);
+        let taken: BTreeSet<_> =
+            plan.tasks.iter().filter(|t| ready.contains(&t.id)).filter_map(|t| t.convoy).collect();
+        let waits = open_predecessors(&plan, &now, ParkedPolicy::Hold);
+        for (task, before) in plan.tasks.iter().zip(&waits).filter(|(t, _)| now(&t.id) == Progress::Open) {
+            prop_assert!(before.iter().all(|t| now(t) == Progress::Open), "{} after {before:?}", task.id);
+            let is_ready = ready.contains(&task.id);
+            let shares = task.convoy.is_some_and(|convoy| taken.contains(&convoy));
+            prop_assert!(is_ready == before.is_empty() || !is_ready && shares, "{} after {before:?}", task.id);
         }
     }
 
