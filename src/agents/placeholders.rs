@@ -108,6 +108,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_filled_in_is_never_filled_in_again() {
+        let mut run = context();
+        run.title = "{prompt} {{task.id}} {prompt.file} {nonsense} ${HOME}".to_owned();
+        run.model = "{task.title}".to_owned();
+        let command = ["p", "{task.title}", "{model}:{prompt}"].map(str::to_owned);
+        let filled = fill_in(&command, &run, "do {task.title}").unwrap();
+        assert_eq!(filled, ["p", run.title.as_str(), "{task.title}:do {task.title}"]);
+    }
+
+    #[test]
     fn what_cannot_be_an_argument_is_refused() {
         assert!(matches!(filled(&["p", "{nonsense}"]), Err(CommandError::Placeholder(_))));
         let error = fill_in(&["p".to_owned(), "{prompt}".to_owned()], &context(), &"x".repeat(200_000));

@@ -257,8 +257,10 @@ fn is_break(c: char, quoted: bool) -> bool {
 fn path(word: &str, quoted: bool) -> Option<String> {
     let word = word.trim_matches(|c| matches!(c, '*' | '_') && !word.contains(['/', '.']));
     let word = if quoted { unwrap(word) } else { after_cjk(unwrap(word)) };
-    // The commas of `{a,b}` belong to the path, all others end it.
-    let word = if word.contains('{') { word } else { word.split(',').next()? };
+    let word = before_comma(word);
+    if has_placeholder(word) {
+        return None;
+    }
     let word = word.split("::").next()?.split('#').next()?;
     if word.is_empty() || word.len() > PATH_MAX || word.contains("://") || word.starts_with("www.") {
         return None;
@@ -269,6 +271,43 @@ fn path(word: &str, quoted: bool) -> Option<String> {
     is_safe(path).then_some(())?;
     let looks = if path.contains('/') { is_nested(path, quoted) } else { is_file_name(path, quoted) };
     looks.then(|| path.to_owned())
+}
+
+/// The commas of `{a,b}` belong to the path, all others end it.
+fn before_comma(word: &str) -> &str {
+    let mut depth = 0_usize;
+    for (at, c) in word.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => return &word[..at],
+            _ => {}
+        }
+    }
+    word
+}
+
+/// Whether it has braces without a choice in them, as in `{task.id}` or `out/{name}.json`: there
+/// something is to be filled in, so it names no file.
+fn has_placeholder(word: &str) -> bool {
+    let mut open: Vec<bool> = Vec::new();
+    for c in word.chars() {
+        match c {
+            '{' => open.push(false),
+            ',' => {
+                if let Some(is_choice) = open.last_mut() {
+                    *is_choice = true;
+                }
+            }
+            '}' => {
+                if open.pop() == Some(false) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Chinese and Japanese put no blank before a path: "修改src/a.py". A bare word that begins with
@@ -433,6 +472,12 @@ mod tests {
             (r"match `\d+\n` and a\nb", ""),
             ("`src/**/*.py` and tests/*.rs", "src/**/*.py tests/*.rs"),
             ("`src/{a,b}.py`", "src/{a,b}.py"),
+            ("src/{a,b}.py,c", "src/{a,b}.py"),
+            ("tests/{unit,{api,web}/e2e}/*.py", "tests/{unit,{api,web}/e2e}/*.py"),
+            ("pass {task.id} and `{prompt.file}` to {worktree}/run.sh", ""),
+            ("write `out/{name}.json` and src/{{module}}/a.py, then b.py", "b.py"),
+            ("{prompt},src/a.py", ""),
+            ("{a,b/{name}}.py {}/x.py", ""),
             ("create src/ and tests/ directories", "src/ tests/"),
             ("`src/models`", "src/models"),
             ("under src/models", "src/models"),

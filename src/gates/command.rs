@@ -28,20 +28,33 @@ impl Places {
         Self { root: root.to_owned(), tmp: tmp.to_owned(), out: tmp.join("report"), venv }
     }
 
+    /// Each placeholder once, from the left: what a place is called is never filled in again.
     fn fill(&self, text: &str, quote: impl Fn(&str) -> String) -> String {
-        let mut filled = text.to_owned();
-        let places = [
-            ("{root}", Some(&self.root)),
-            ("{tmp}", Some(&self.tmp)),
-            ("{out}", Some(&self.out)),
-            ("{venv}", self.venv.as_ref()),
-        ];
-        for (name, place) in places {
-            if let Some(place) = place.filter(|_| filled.contains(name)) {
-                filled = filled.replace(name, &quote(&place.to_string_lossy()));
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('{') {
+            filled.push_str(&rest[..at]);
+            rest = &rest[at..];
+            match self.places().into_iter().find(|(name, _)| rest.starts_with(name)) {
+                Some((name, place)) => {
+                    filled.push_str(&quote(&place.to_string_lossy()));
+                    rest = &rest[name.len()..];
+                }
+                None => {
+                    filled.push('{');
+                    rest = &rest[1..];
+                }
             }
         }
-        filled
+        filled + rest
+    }
+
+    /// What can be filled in, by its name in braces.
+    fn places(&self) -> Vec<(&'static str, &Path)> {
+        let mut places: Vec<(&'static str, &Path)> =
+            vec![("{root}", &self.root), ("{tmp}", &self.tmp), ("{out}", &self.out)];
+        places.extend(self.venv.as_deref().map(|venv| ("{venv}", venv)));
+        places
     }
 }
 
@@ -296,6 +309,12 @@ mod tests {
         );
         let shell = GateConfig { command: words("sh -c ruff"), ..gate };
         assert_eq!(argv(&shell, &places()).join(" "), "sh -c ruff");
+    }
+
+    #[test]
+    fn a_place_that_is_called_like_a_placeholder_is_not_filled_in() {
+        let odd = Places::new(Path::new("/w/{tmp}"), Path::new("/t"));
+        assert_eq!(odd.fill("{root}/{out} {nothing} {", str::to_owned), "/w/{tmp}//t/report {nothing} {");
     }
 
     #[test]
