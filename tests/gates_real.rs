@@ -214,6 +214,43 @@ fn a_clean_tree_passes_everything_and_the_second_time_from_what_is_kept() {
     assert_eq!(world.run("pytest").tests.passed, 1);
 }
 
+/// Exit code and standard output of a gate's line, typed in the worktree.
+fn by_hand(world: &World, result: &GateResult) -> (Option<i32>, String) {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &result.by_hand]).current_dir(world.root(Side::Head));
+    let output = shell.env_clear().envs(world.env.iter().cloned()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), format!("{said}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn what_is_typed_by_hand_says_what_the_gate_said() {
+    if !tools() {
+        return;
+    }
+    // `pkg` is found below `src` and a warning stops the run only because of what sprint adds.
+    let tree: Files<'_> = &[
+        ("pyproject.toml", "[tool.pytest.ini_options]\naddopts = \"-x\"\n"),
+        ("src/pkg/__init__.py", ""),
+        ("src/pkg/core.py", LINT),
+        (
+            "tests/test_core.py",
+            "from pkg.core import double\n\n\ndef test_a():\n    assert double(2) == 5\n\n\ndef test_b():\n    assert double(2) == 4\n",
+        ),
+    ];
+    let mut world = World::new(&[("README.md", "")], tree);
+    world.env.push(("PYTEST_ADDOPTS".into(), "-p no:randomly".into()));
+    for (name, exit, says) in
+        [("pytest", 1, "1 failed, 1 passed"), ("ruff", 1, "F401"), ("mypy", 0, ""), ("radon", 0, "{")]
+    {
+        let result = world.run(name);
+        let (code, said) = by_hand(&world, &result);
+        assert_eq!(code, Some(exit), "{}\n{said}", result.by_hand);
+        assert!(said.contains(says), "{}\n{said}", result.by_hand);
+    }
+    assert!(world.modified(Side::Head).unwrap().is_empty(), "nothing of it is in the worktree");
+}
+
 #[test]
 fn every_preset_sees_its_seeded_defect_once_and_forgives_it_at_the_base() {
     if !tools() {

@@ -91,8 +91,8 @@ fn gate_text(gate: &GateResult, text: &mut String) {
     let first = reason.next().unwrap_or_default();
     line(text, format_args!("{:7} {:10} {time:>6}  {first}", gate.verdict, gate.name));
     reason.for_each(|more| line(text, format_args!("        {more}")));
-    if matches!(gate.verdict, Verdict::Fail | Verdict::Error) {
-        line(text, format_args!("        by hand: {}", shell_words(&gate.command)));
+    if matches!(gate.verdict, Verdict::Fail | Verdict::Error) && !gate.by_hand.is_empty() {
+        line(text, format_args!("        by hand: {}", gate.by_hand));
     }
     let open: Vec<_> =
         gate.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing)).collect();
@@ -118,19 +118,6 @@ fn gate_text(gate: &GateResult, text: &mut String) {
     }
 }
 
-/// A command as it can be pasted into a shell.
-fn shell_words(command: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,@%+".contains(c);
-    let quoted = command.iter().map(|word| {
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
 #[derive(Serialize)]
 struct RanView<'a> {
     verdict: &'a str,
@@ -148,6 +135,7 @@ struct GateView<'a> {
     seconds: f64,
     cached: bool,
     command: &'a [String],
+    by_hand: &'a str,
     findings: Vec<FindingView<'a>>,
     metrics: Vec<MetricView<'a>>,
     tests: TestsView,
@@ -208,6 +196,7 @@ fn gate_view(gate: &GateResult) -> GateView<'_> {
         seconds: (gate.seconds * 1000.0).round() / 1000.0,
         cached: gate.cached,
         command: &gate.command,
+        by_hand: &gate.by_hand,
         findings: findings.collect(),
         metrics: metrics.collect(),
         tests: TestsView {
@@ -236,6 +225,7 @@ mod tests {
             seconds: 0.0,
             cached: false,
             command: vec![name.into(), "it's".into()],
+            by_hand: format!(r"{name} 'it'\''s'"),
             findings: Vec::new(),
             metrics: Vec::new(),
             tests: TestCounts::default(),

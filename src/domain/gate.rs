@@ -273,6 +273,10 @@ pub struct GateResult {
     pub cached: bool,
     /// What was run, placeholders filled in.
     pub command: Vec<String>,
+    /// A line for a shell in the worktree that does the same, environment included; empty where
+    /// nothing was run.
+    #[serde(default)]
+    pub by_hand: String,
     /// New ones first, most severe first.
     pub findings: Vec<Finding>,
     /// Those over a threshold or a flag.

@@ -3,6 +3,7 @@
 //! `run` is the way through one gate; `scan` runs a tool, `parse` reads it, `judge` decides. No
 //! git here: trees come through [`Trees`]. Nothing here turns "could not tell" into a pass.
 
+mod by_hand;
 mod cache;
 mod command;
 mod fingerprint;

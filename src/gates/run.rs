@@ -211,6 +211,7 @@ impl Gate<'_> {
         let command = scanner(Side::Head).shown_command(&root);
         pane.line(&format!("▶ {}: {}", self.gate.name, command.join(" ")));
         let blank = GateResult {
+            by_hand: scanner(Side::Head).by_hand(&root),
             command,
             tool_version: version.text.clone(),
             ..self.without_run(Verdict::Error, "")
@@ -254,6 +255,7 @@ impl Gate<'_> {
             seconds: 0.0,
             cached: false,
             command: self.gate.command.clone(),
+            by_hand: String::new(),
             findings: Vec::new(),
             metrics: Vec::new(),
             tests: crate::domain::gate::TestCounts::default(),

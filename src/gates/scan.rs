@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_hand::{self, Surroundings};
 use super::command::{self, BaseScript, Places};
 use super::fingerprint;
 use super::inputs::Inputs;
@@ -451,6 +452,20 @@ impl<'a> Scanner<'a> {
     /// The command as it is run on this side, for people.
     pub(super) fn shown_command(&self, root: &Path) -> Vec<String> {
         command::argv(self.gate, &self.ready(root).places)
+    }
+
+    /// The line that does the same when it is typed in a worktree like this one.
+    pub(super) fn by_hand(&self, root: &Path) -> String {
+        let ready = self.ready(root);
+        let programs = root.join(".venv/bin");
+        let around = Surroundings {
+            subdir: self.context.subdir,
+            person: self.context.env,
+            has_venv: ready.places.venv.is_some(),
+            venv_in_path: programs.is_dir() && std::env::split_paths(&ready.path).any(|dir| dir == programs),
+            tools: self.context.tools,
+        };
+        by_hand::line(self.gate, &around)
     }
 }
 
