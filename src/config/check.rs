@@ -53,6 +53,7 @@ impl Checker<'_> {
             },
             Kind::OneOf(words) => self.one_of(node, path, words),
             Kind::Texts(rule) => self.texts(node, path, rule),
+            Kind::Ints(min, max) => self.ints(node, path, min, max),
             Kind::Command(rule) => self.command(node, path, rule),
             Kind::WordOrTexts(word, rule) => self.word_or_texts(node, path, word, rule),
             Kind::Env => self.env(node, path),
@@ -109,6 +110,20 @@ impl Checker<'_> {
         };
         for item in items {
             self.text(item, path, rule);
+        }
+    }
+
+    fn ints(&mut self, node: &Node, path: &str, min: i64, max: i64) {
+        match &node.value {
+            Value::List(items) if items.is_empty() => {
+                self.report(node, path, "is empty; it must have at least one number".to_owned());
+            }
+            Value::List(items) => {
+                for item in items {
+                    self.int(item, path, min, max);
+                }
+            }
+            _ => self.wrong_type(node, path, "a list of integers, such as [0, 1]"),
         }
     }
 

@@ -49,6 +49,10 @@ pub struct GateConfig {
     /// For the parser `regex`: named groups `path`, `line`, `message`, `rule`, `severity`.
     #[serde(default)]
     pub pattern: String,
+    /// Exit codes that say that nothing was found, for the parsers `exit-code` and `regex`: grep's
+    /// is 1.
+    #[serde(default = "zero")]
+    pub clean: Vec<i32>,
     /// A file that the command writes its report to, relative to the worktree; empty: `{out}`
     /// where the command names it, else stdout.
     #[serde(default)]
@@ -124,9 +128,9 @@ pub struct Tool {
 
 impl GateConfig {
     /// The keys that `[gate.X]` may have in a person's file (`name` is the table's).
-    pub const KEYS: [&'static str; 12] = [
+    pub const KEYS: [&'static str; 13] = [
         "stage", "enabled", "required", "at_merge", "command", "parser", "mode", "timeout", "weight",
-        "paths", "pattern", "output",
+        "paths", "pattern", "clean", "output",
     ];
 }
 
@@ -136,6 +140,10 @@ fn yes() -> bool {
 
 fn one() -> u32 {
     1
+}
+
+fn zero() -> Vec<i32> {
+    vec![0]
 }
 
 fn exit_code() -> String {

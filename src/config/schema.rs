@@ -20,6 +20,8 @@ pub(super) enum Kind {
     OneOf(&'static [&'static str]),
     /// A list of texts that each keep a rule.
     Texts(TextRule),
+    /// A list of at least one whole number within the bounds, both included.
+    Ints(i64, i64),
     /// A program and its arguments: a list with at least one text, the first not empty.
     Command(TextRule),
     /// A word, or a list of texts.
@@ -171,6 +173,8 @@ const GATE: &[Field] = &[
     field("weight", Kind::Int(1, 1_024)),
     field("paths", GLOBS),
     field("pattern", Kind::Text(values::regex)),
+    // 126 and 127 are a shell's word for a command that cannot be run, more is a signal.
+    field("clean", Kind::Ints(0, 125)),
     field("output", Kind::Text(values::relative_path_or_none)),
 ];
 

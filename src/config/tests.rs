@@ -215,8 +215,8 @@ mod properties {
         #[test]
         fn no_value_makes_a_named_section_panic(
             section in 0_usize..4,
-            key in "(kind|extends|command|args|env|commit|retry|stall|home|stage|enabled|required|at_merge|parser|mode|timeout|weight|paths|pattern|output|name|role|prompt|proof|writes|members|attempts|on_pass|on_fail|on_skip|on_error|tool|preset)",
-            value in "(true|-?[0-9]{1,12}|\"[a-zA-Z{} ./*-]{0,8}\"|\"5m\"|\"InTests\"|\"regex\"|\"none\"|\"Done\"|\"L\"|\\[\\]|\\[\"[a-z]?\"\\]|\\{\\}|\\{ a = 1 \\}|\\{ a = \"b\" \\})",
+            key in "(kind|extends|command|args|env|commit|retry|stall|home|stage|enabled|required|at_merge|parser|mode|timeout|weight|paths|pattern|clean|output|name|role|prompt|proof|writes|members|attempts|on_pass|on_fail|on_skip|on_error|tool|preset)",
+            value in "(true|-?[0-9]{1,12}|\\[-?[0-9]{1,3}\\]|\"[a-zA-Z{} ./*-]{0,8}\"|\"5m\"|\"InTests\"|\"regex\"|\"none\"|\"Done\"|\"L\"|\\[\\]|\\[\"[a-z]?\"\\]|\\{\\}|\\{ a = 1 \\}|\\{ a = \"b\" \\})",
         ) {
             let gate = if key == "command" || key == "stage" { "[gate.x]\n" } else { "[gate.x]\nstage = \"InTests\"\ncommand = [\"x\"]\n" };
             let text = match section {

@@ -387,6 +387,7 @@ impl<'a> Validator<'a, '_> {
             }
             self.gate_stage(node, name, stages, is_preset);
             self.gate_pattern(node, &key);
+            self.gate_clean(node, &key);
         }
     }
 
@@ -437,6 +438,15 @@ impl<'a> Validator<'a, '_> {
         match self.root.at(&["gates", "presets"]).map(|node| &node.value) {
             Some(Value::List(items)) => items.iter().any(|item| item.as_text() == Some(name)),
             _ => true,
+        }
+    }
+
+    fn gate_clean(&mut self, gate: &Node, key: &str) {
+        let parser = text_at(gate, "parser").unwrap_or("exit-code");
+        if let Some(place) = gate.at(&["clean"]).filter(|_| !matches!(parser, "exit-code" | "regex")) {
+            let message =
+                format!("has no effect with the parser `{parser}`; only `exit-code` and `regex` have it");
+            self.report(place, &format!("{key}.clean"), message);
         }
     }
 

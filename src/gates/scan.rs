@@ -151,6 +151,7 @@ impl<'a> Scanner<'a> {
             &gate.command,
             &gate.parser,
             &gate.pattern,
+            &gate.clean,
             &gate.output,
             &gate.paths,
             &gate.tool,
@@ -315,6 +316,7 @@ impl<'a> Scanner<'a> {
             root: self.root_of(ready),
             subdir: self.context.subdir,
             pattern: &self.gate.pattern,
+            clean: &self.gate.clean,
         }
     }
 

@@ -148,3 +148,29 @@ fn gates_of_all_stages_run_on_the_tree_that_lands() {
         }
     }
 }
+
+/// The example of `docs/gates.md`, as it is written there.
+#[test]
+fn a_grep_gate_is_clean_without_a_match_and_an_error_where_grep_could_not_look() {
+    let page = include_str!("../../docs/gates.md");
+    let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let example = blocks.into_iter().find(|block| block.starts_with("[gate.fixme]")).unwrap();
+    let world = World::with("- [ ] T001 write a.txt\n", "true");
+    world.file("src/a.txt", "fine\n");
+    let config = world.read("r/sprint.toml");
+    world.file("sprint.toml", &format!("{config}\n{example}"));
+    world.commit("a grep gate");
+    let run = |code: i32| {
+        let ran = world.sprint(&["gates", "run", "fixme", "--json"]).expect(code).json();
+        ran["gates"][0].clone()
+    };
+    assert_eq!(run(0)["verdict"], "pass");
+    world.file("src/b.txt", "one\nFIXME: two\n");
+    let red = run(1);
+    assert_eq!(red["findings"][0]["path"], "src/b.txt", "{red:#}");
+    assert_eq!(red["findings"][0]["line"], 2, "{red:#}");
+    world.git(&["rm", "-rqf", "--cached", "src"]);
+    std::fs::remove_dir_all(world.repo().join("src")).unwrap();
+    let broken = run(3);
+    assert!(broken["reason"].as_str().unwrap().contains("exited with 2"), "{broken:#}");
+}

@@ -1,4 +1,4 @@
-//! No report: 0 is a pass, anything else a refusal. Signals, timeouts, 126 and 127 never get here.
+//! No report: 0 (or what `clean` says) is a pass, anything else a refusal. Signals, timeouts, 126 and 127 never get here.
 
 use super::{ParseError, Parsed, Report, last_lines};
 
@@ -7,7 +7,7 @@ const LINES: usize = 30;
 
 #[expect(clippy::unnecessary_wraps, reason = "every parser has this type")]
 pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
-    if report.exit == 0 {
+    if report.clean.contains(&report.exit) {
         return Ok(Parsed::default());
     }
     let words =

@@ -44,6 +44,8 @@ pub struct Report<'a> {
     pub subdir: &'a str,
     /// `pattern` of the gate.
     pub pattern: &'a str,
+    /// Exit codes that say that nothing was found.
+    pub clean: &'a [i32],
 }
 
 /// What a report contains.

@@ -1,6 +1,7 @@
 //! Any tool that prints one finding a line, by a regular expression with named groups.
 //!
-//! Groups: `message` (else the whole line), `path`, `line`, `rule`, `severity`.
+//! Groups: `message` (else the whole line), `path`, `line`, `rule`, `severity`. Without a match the
+//! exit code must be one that says that there is nothing: a pattern that does not fit is no pass.
 
 use ::regex::{Captures, Regex, RegexBuilder};
 
@@ -22,7 +23,7 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         findings
             .extend(text.lines().filter_map(|l| pattern.captures(l)).map(|found| finding(report, &found)));
     }
-    if report.exit != 0 && findings.is_empty() {
+    if findings.is_empty() && !report.clean.contains(&report.exit) {
         return Err(report.contradiction());
     }
     Ok(Parsed { findings, ..Parsed::default() })

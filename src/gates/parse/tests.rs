@@ -13,7 +13,16 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn report(exit: i32, stdout: &[u8]) -> Report<'_> {
-    Report { exit, stdout, stderr: b"", file: None, root: Path::new("/repo"), subdir: "", pattern: "" }
+    Report {
+        exit,
+        stdout,
+        stderr: b"",
+        file: None,
+        root: Path::new("/repo"),
+        subdir: "",
+        pattern: "",
+        clean: &[0],
+    }
 }
 
 fn parse(name: &str, exit: i32, stdout: &[u8]) -> Result<Parsed, ParseError> {
@@ -230,6 +239,23 @@ fn regex_finds_lines_with_its_groups() {
     assert!(read(find("regex").unwrap(), &Report { pattern, ..report(1, b"boom") }).is_err());
     assert!(read(find("regex").unwrap(), &Report { pattern: "(", ..report(0, b"") }).is_err());
     assert!(parse("regex", 0, b"").is_err(), "no pattern");
+}
+
+#[test]
+fn a_clean_exit_code_is_one_that_says_so_and_no_other() {
+    let grep = |exit, stdout: &'static [u8]| {
+        let report =
+            Report { pattern: "^(?P<path>[^:]+):(?P<line>\\d+):", clean: &[1], ..report(exit, stdout) };
+        read(find("regex").unwrap(), &report).map(|parsed| parsed.findings.len())
+    };
+    assert_eq!(grep(1, b""), Ok(0), "nothing found");
+    assert_eq!(grep(0, b"a:1:x\n"), Ok(1));
+    assert_eq!(grep(2, b"a:1:x\n"), Ok(1), "what it found before it went wrong counts");
+    assert!(grep(2, b"").is_err(), "it went wrong");
+    assert!(grep(0, b"Binary file a matches\n").is_err(), "found, and not understood");
+    let quiet = |exit| read(find("exit-code").unwrap(), &Report { clean: &[1], ..report(exit, b"") });
+    assert_eq!(quiet(1), Ok(Parsed::default()));
+    assert_eq!(quiet(0).unwrap().refused.as_deref(), Some("exited with 0"));
 }
 
 #[test]
