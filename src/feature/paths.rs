@@ -299,11 +299,7 @@ fn has_placeholder(word: &str) -> bool {
                     *is_choice = true;
                 }
             }
-            '}' => {
-                if open.pop() == Some(false) {
-                    return true;
-                }
-            }
+            '}' if open.pop() == Some(false) => return true,
             _ => {}
         }
     }

@@ -35,15 +35,12 @@ impl Places {
         while let Some(at) = rest.find('{') {
             filled.push_str(&rest[..at]);
             rest = &rest[at..];
-            match self.places().into_iter().find(|(name, _)| rest.starts_with(name)) {
-                Some((name, place)) => {
-                    filled.push_str(&quote(&place.to_string_lossy()));
-                    rest = &rest[name.len()..];
-                }
-                None => {
-                    filled.push('{');
-                    rest = &rest[1..];
-                }
+            if let Some((name, place)) = self.places().into_iter().find(|(name, _)| rest.starts_with(name)) {
+                filled.push_str(&quote(&place.to_string_lossy()));
+                rest = &rest[name.len()..];
+            } else {
+                filled.push('{');
+                rest = &rest[1..];
             }
         }
         filled + rest

@@ -47,7 +47,7 @@ impl Pool {
     }
 
     /// The directory is renamed first: a half-removed one is never taken for a worktree.
-    fn put_one_away(&self, record: &Record) -> Result<()> {
+    pub(super) fn put_one_away(&self, record: &Record) -> Result<()> {
         let path = self.path(record.number);
         let trash = self.root().join(format!("{TRASH}{}", uuid::Uuid::new_v4().simple()));
         let admin = if record.admin.is_empty() {

@@ -52,7 +52,7 @@ impl Pool {
                 continue;
             }
             self.anchor_head(&worktree.admin)?;
-            self.remove(record)?;
+            self.put_one_away(record)?;
             forgotten += 1;
         }
         Ok(forgotten)
