@@ -69,8 +69,11 @@ impl Bench {
             Ending::Signal(signal) => ProgramEnding::Signaled(signal),
             Ending::TimedOut | Ending::Cancelled => ProgramEnding::TimedOut(spec.timeout),
         };
-        let said =
-            Said { question: protocol.question().map(str::to_owned), complete: protocol.is_complete() };
+        let said = Said {
+            question: protocol.question().map(str::to_owned),
+            complete: protocol.is_complete(),
+            ..Said::default()
+        };
         let claims = claim::read(&self.run.run_dir, &self.run.token).unwrap().claims;
         let text = String::from_utf8(outcome.stdout).unwrap();
         (text, decide(&ending, &said, &claims, git, Needed::Change))

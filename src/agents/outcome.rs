@@ -34,6 +34,9 @@ pub struct Said {
     pub question: Option<String>,
     /// `TASK_COMPLETE`.
     pub complete: bool,
+    /// The last line that it printed on either stream; may be empty. Never a claim: it is shown
+    /// with the reason of a failure for which the program gave no other.
+    pub last_words: String,
 }
 
 /// What git knows after the program and everything that it started is gone.
@@ -171,15 +174,21 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
         Claim::Fail { reason } => Some(Err(reason.clone())),
         Claim::Blocked { .. } | Claim::Verdict { .. } | Claim::Comment { .. } => None,
     });
+    let with_last_words = |reason: String| match said.last_words.as_str() {
+        "" => reason,
+        words => format!("{reason}; its last words: {words}"),
+    };
     let reason_or = |default: &str| match &stand {
         Some(Err(reason)) if !reason.is_empty() => reason.clone(),
-        _ => default.to_owned(),
+        _ => with_last_words(default.to_owned()),
     };
     match ending {
         ProgramEnding::Interrupted => Claimed::Interrupted,
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
-        ProgramEnding::TimedOut(limit) => Claimed::Failure(over("took longer than", *limit)),
-        ProgramEnding::Hung(limit) => Claimed::Failure(over("gave no sign of life for", *limit)),
+        ProgramEnding::TimedOut(limit) => Claimed::Failure(with_last_words(over("took longer than", *limit))),
+        ProgramEnding::Hung(limit) => {
+            Claimed::Failure(with_last_words(over("gave no sign of life for", *limit)))
+        }
         ProgramEnding::Signaled(signal) => {
             Claimed::Failure(reason_or(&format!("the agent was killed by signal {signal}")))
         }
@@ -395,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_question_goes_before_everything() {
-        let said = Said { question: Some("why?".to_owned()), complete: true };
+        let said = Said { question: Some("why?".to_owned()), complete: true, ..Said::default() };
         let claims = [Claim::Done { message: String::new() }];
         for ending in endings() {
             let outcome = decide(&ending, &said, &claims, &git(true, false), Needed::Change);
@@ -408,8 +417,34 @@ mod tests {
     }
 
     #[test]
+    fn last_words_explain_a_failure_and_claim_nothing() {
+        let said = Said { last_words: "error: no key".to_owned(), ..Said::default() };
+        let reason = |ending, claims: &[Claim]| match decide(
+            &ending,
+            &said,
+            claims,
+            &git(true, false),
+            Needed::Change,
+        ) {
+            RunOutcome::Failed { reason } => reason,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(
+            reason(ProgramEnding::Exited(1), &[]),
+            "the agent failed (exit 1); its last words: error: no key"
+        );
+        assert_eq!(
+            reason(ProgramEnding::Hung(Duration::from_mins(1)), &[]),
+            "the agent gave no sign of life for 1m, and was ended; its last words: error: no key"
+        );
+        let fail = Claim::Fail { reason: "too hard".to_owned() };
+        assert_eq!(reason(ProgramEnding::Exited(1), &[fail]), "too hard");
+        assert!(reason(ProgramEnding::Exited(0), &[]).starts_with("Done"));
+    }
+
+    #[test]
     fn complete_counts_when_we_had_to_end_it() {
-        let said = Said { question: None, complete: true };
+        let said = Said { complete: true, ..Said::default() };
         let outcome = decide(&ProgramEnding::EndedAfterClaim, &said, &[], &git(true, false), Needed::Change);
         assert!(matches!(outcome, RunOutcome::Done { .. }));
         let outcome = decide(&ProgramEnding::Exited(1), &said, &[], &git(true, false), Needed::Change);

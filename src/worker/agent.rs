@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use super::life::{Desk, beat};
 use super::screen::Screen;
 use crate::agents::claim::{self, Claim};
+use crate::agents::last_words::LastWords;
 use crate::agents::outcome::{ProgramEnding, Said};
 use crate::agents::protocol::{Protocol, Signal as Word};
 use crate::process::child::{self, Exit, Read, Running, Spec, Stream};
@@ -56,6 +57,7 @@ pub(super) fn drive(
         screen,
         running,
         protocol: Protocol::default(),
+        last_words: LastWords::default(),
         worktree: &spec.cwd,
         limits,
         began: now,
@@ -66,6 +68,7 @@ pub(super) fn drive(
     let said = Said {
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
+        last_words: drive.last_words.line(),
     };
     (ending, said)
 }
@@ -75,6 +78,7 @@ struct Drive<'a> {
     screen: &'a mut Screen,
     running: Running,
     protocol: Protocol,
+    last_words: LastWords,
     worktree: &'a Path,
     limits: Limits,
     began: Instant,
@@ -154,6 +158,7 @@ impl Drive<'_> {
         if let Err(error) = self.screen.write_all(bytes) {
             tracing::debug!(%error, "the screen takes no more");
         }
+        self.last_words.push(bytes);
         if stream == Stream::Out {
             for word in self.protocol.push(bytes) {
                 match word {
