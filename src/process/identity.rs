@@ -161,6 +161,8 @@ pub struct Stat {
     pub session: i32,
     /// The number of its controlling terminal; 0 without one.
     pub terminal: i32,
+    /// Its threads that have not ended.
+    pub threads: u64,
     /// Ticks of CPU, user and system, without its children.
     pub cpu_ticks: u64,
     /// Those of children that it has waited for.
@@ -172,9 +174,10 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// A zombie or worse: it runs no more.
+    /// A zombie or worse: it runs no more. The state is the first thread's; a program whose first
+    /// thread has ended runs on in the others.
     pub fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }
 }
 
@@ -197,6 +200,7 @@ pub fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         group: signed(2)?,
         session: signed(3)?,
         terminal: signed(4)?,
+        threads: number(17)?,
         cpu_ticks: number(11)?.saturating_add(number(12)?),
         child_ticks: number(13)?.saturating_add(number(14)?),
         start_ticks: number(19)?,
@@ -242,8 +246,16 @@ mod tests {
             assert_eq!((stat.pid, stat.name.as_str(), stat.state), (42, name, 'S'));
             assert_eq!((stat.parent, stat.group, stat.session), (1, 42, 43));
             assert_eq!((stat.cpu_ticks, stat.start_ticks, stat.rss_pages), (12, 987_654, 321));
-            assert_eq!((stat.terminal, stat.child_ticks), (0, 3));
+            assert_eq!((stat.terminal, stat.child_ticks, stat.threads), (0, 3, 1));
         }
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_runs_on() {
+        let dead = |line: &str| parse_stat(format!("42 (py) {line}").as_bytes()).unwrap().is_dead();
+        let zombie = LINE.replacen('S', "Z", 1);
+        assert!(dead(&zombie) && !dead(LINE));
+        assert!(!dead(&zombie.replacen(" 20 0 1 0 ", " 20 0 3 0 ", 1)));
     }
 
     proptest! {

@@ -30,6 +30,12 @@ pub const KILL_WAIT: Duration = Duration::from_secs(30);
 
 /// Bytes of an environment that are searched for the mark; the kernel's own bound is 2 MiB or so.
 const ENVIRON_MAX: u64 = 4 << 20;
+/// How often, and how far apart, a process in the middle of `execve` is looked at again: no event
+/// tells when it is through.
+const EXEC_LOOKS: u32 = 200;
+const EXEC_LOOK: Duration = Duration::from_millis(1);
+/// So many looks that find arguments and no environment: it has none.
+const EMPTY_LOOKS: u32 = 3;
 /// More than fifty numbers and a name of sixteen bytes can take.
 const STAT_BYTES_MAX: usize = 2048;
 /// Between two looks at a tree that does not change.
@@ -347,13 +353,37 @@ fn has_mark(pid: i32, run: &str) -> bool {
 
 /// False also of a process that has gone, or is another user's: it is none of ours.
 fn environment_has(pid: i32, wanted: impl Fn(&[u8]) -> bool) -> bool {
+    let mut empty = 0;
+    for _ in 0..EXEC_LOOKS {
+        let Ok(environ) = read_environ(pid) else { return false };
+        if !environ.is_empty() {
+            return environ.split(|&b| b == 0).any(wanted);
+        }
+        if between_programs(pid) {
+            std::thread::sleep(EXEC_LOOK);
+            continue;
+        }
+        // It may have become another program between the two looks.
+        empty += 1;
+        if empty == EMPTY_LOOKS {
+            break;
+        }
+    }
+    false
+}
+
+fn read_environ(pid: i32) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut environ = Vec::new();
-    let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
-    if file.take(ENVIRON_MAX).read_to_end(&mut environ).is_err() {
-        return false;
-    }
-    environ.split(|&b| b == 0).any(wanted)
+    fs::File::open(format!("/proc/{pid}/environ"))?.take(ENVIRON_MAX).read_to_end(&mut environ)?;
+    Ok(environ)
+}
+
+/// In the middle of `execve` a process has neither environment nor arguments for a moment. One that
+/// runs has arguments; a kernel's thread, which has none either, has no program.
+fn between_programs(pid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty())
+        && fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 fn works_in(stat: &Stat, dir: &Path) -> bool {

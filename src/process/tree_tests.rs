@@ -55,6 +55,25 @@ fn an_orphan_of_another_session_is_found_by_its_mark_and_only_by_its_own() {
 }
 
 #[test]
+fn a_process_that_becomes_another_program_all_the_time_keeps_its_mark() {
+    let dir = tempfile::tempdir().unwrap();
+    let again = dir.path().join("again");
+    // Two megabytes of arguments make the moment between two programs a long one.
+    fs::write(&again, "#!/bin/sh\necho\nexec \"$0\" \"$@\"\n").unwrap();
+    fs::set_permissions(&again, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = format!("run-{}-exec", std::process::id());
+    let mut command = Command::new(&again);
+    command.args(vec!["x".repeat(100_000); 15]).env(RUN_MARK, &run);
+    let mut child = command.stdout(Stdio::null()).process_group(0).spawn().unwrap();
+    let scope = Scope { mark: Some(run), ..Scope::default() };
+    let looks = 200;
+    let seen = (0..looks).filter(|_| members(&scope).unwrap().len() == 1).count();
+    quick(&scope).unwrap();
+    child.wait().unwrap();
+    assert_eq!(seen, looks);
+}
+
+#[test]
 fn an_orphan_is_found_by_its_directory_even_when_that_is_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let worktree = dir.path().canonicalize().unwrap().join("wt");
