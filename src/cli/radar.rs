@@ -40,6 +40,10 @@ fn find(repo: &Repo, state: &State) -> Result<Vec<Clash>, String> {
         .filter(|task| task.in_flight())
         .filter_map(|task| Some(InFlight { task: task.key.id.clone(), head: task.head.clone()? }))
         .collect();
+    // The repository is not even opened for nothing: `status` is quick.
+    if branches.is_empty() {
+        return Ok(Vec::new());
+    }
     let ignore = format!("{}/tasks.md", feature.dir);
     scan(repo, head, &branches, Some(&ignore)).map_err(|error| chain(&error))
 }

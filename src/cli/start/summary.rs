@@ -41,6 +41,7 @@ pub(super) fn print(
         let Some(feature) = state.features.get(id) else { continue };
         if let FeatureStatus::Refused { reason, .. } = &feature.status {
             out.line(format!("{id}: could not begin: {}", plain(reason, 2_000)));
+            out.line(format!("  mend that, then: sprint start {}", plain(&feature.dir, 300)));
             continue;
         }
         let mut tasks: Vec<&Task> = state.tasks_of(id).collect();
