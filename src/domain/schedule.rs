@@ -293,12 +293,22 @@ fn wake_resting(draft: &mut Draft<'_>) -> bool {
     true
 }
 
+/// Permanent workers are there while the person is waited for, after a restart too; others end.
+fn stay(draft: &mut Draft<'_>) {
+    let ids = draft.feature_ids();
+    let rests =
+        |id: &&FeatureId| draft.feature(id).is_some_and(|feature| feature.status == FeatureStatus::Resting);
+    let Some(last) = ids.iter().rev().find(rests) else { return };
+    keep_permanent_workers(draft, last);
+    end_idle_workers(draft, last);
+}
+
 /// Nothing is left to do: everything ends, unless it stays for a person.
 fn rest(draft: &mut Draft<'_>) {
     let waits = waits_for_person(draft);
     let sprint = draft.sprint().clone();
     if waits && sprint.stay {
-        return;
+        return stay(draft);
     }
     if waits && sprint.answer_wait_ms > 0 {
         let since = sprint.rest_since_ms.unwrap_or(draft.now.mono_ms);

@@ -312,8 +312,18 @@ impl State {
         }
     }
 
+    /// The feature whose permanent workers are kept: the one that is built or, while the sprint
+    /// stays for a person, the last one that rests.
+    pub fn manned(&self) -> Option<&Feature> {
+        let resting = || {
+            let features = self.features.values().filter(|feature| feature.status == FeatureStatus::Resting);
+            features.max_by_key(|feature| feature.order)
+        };
+        self.current().or_else(|| if self.sprint.stay { resting() } else { None })
+    }
+
     fn is_on_demand(&self, worker: &Worker) -> bool {
-        self.current()
+        self.manned()
             .and_then(|feature| feature.frozen.policy.roles.get(&worker.role))
             .is_some_and(|role| !role.permanent)
     }

@@ -657,6 +657,29 @@ fn a_person_may_leave_out_what_waits_for_the_checkout() {
 }
 
 #[test]
+fn permanent_workers_are_there_while_the_person_is_waited_for_after_a_restart_too() {
+    let mut world = quiet(&chain(1));
+    let run = until(&mut world, "T001", StageKind::Work);
+    world.report(&run, Report::Blocked { question: "?".to_owned() });
+    let living = |world: &World| {
+        let workers = world.state.workers.values().filter(|worker| worker.life.proc().is_some());
+        workers.map(|worker| worker.name.to_string()).collect::<Vec<_>>()
+    };
+    while world.turn() {}
+    assert_eq!(world.state.features[&feature_id("001-one")].status, FeatureStatus::Resting);
+    let before = living(&world);
+    assert!(before.contains(&"manager".to_owned()), "{before:?}");
+    world.restart();
+    while world.turn() {}
+    assert!(!world.shut_down);
+    let permanent = ["librarian", "manager", "merger", "reviewer"];
+    assert_eq!(living(&world), permanent, "developers are not needed");
+    world.kill(&name("manager"), false);
+    while world.turn() {}
+    assert_eq!(living(&world), permanent);
+}
+
+#[test]
 fn features_follow_one_another_and_a_late_answer_is_worked_on_in_between() {
     let mut world = quiet(&chain(1));
     let mut second = feature("002-two", &chain(1), default_policy());
