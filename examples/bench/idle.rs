@@ -39,19 +39,26 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Outcome<()> {
     calls(plan, report, supervisor, &workers)
 }
 
+#[expect(clippy::cast_precision_loss, reason = "ten processes")]
 fn cpu(plan: &Plan, report: &mut Report, ours: &[i32], tmux: i32) -> Outcome<()> {
+    let directory = tempfile::tempdir()?;
+    let mut floor = Command::new(&plan.own).arg("wake").arg(directory.path()).spawn()?;
+    let floor_pid = i32::try_from(floor.id())?;
     let seconds = Duration::from_secs(u64::try_from(plan.size(30, 8))?);
-    let before = (run_ns(ours)?, run_ns(&[tmux])?);
+    let before = (run_ns(ours)?, run_ns(&[tmux])?, run_ns(&[floor_pid])?);
     let began = Instant::now();
     std::thread::sleep(seconds);
     let took = began.elapsed().as_secs_f64() * 1e9;
     let share = (run_ns(ours)? - before.0) / took * 100.0;
     let tmux = (run_ns(&[tmux])? - before.1) / took * 100.0;
+    let least = (run_ns(&[floor_pid])? - before.2) / took * 100.0 * ours.len() as f64;
+    floor.kill()?;
+    floor.wait()?;
     report.figure(
         &format!("idle, {} workers: CPU of supervisor and workers", ours.len() - 1),
         format!("{share:.3} % of a core over {} s", seconds.as_secs()),
-        format!("tmux itself {tmux:.3} %"),
-        None,
+        format!("as many programs that make a worker's calls: {least:.3} %; tmux itself {tmux:.3} %"),
+        Some(share / least),
         "≤ 0.2 %",
         share <= 0.2,
     );

@@ -202,9 +202,7 @@ impl Lab {
 
     /// tmux's own process.
     pub(crate) fn tmux(&self) -> Outcome<i32> {
-        let file =
-            self.path("run").join(format!("sprint-{}", self.hash().ok_or("no state")?)).join("tmux.pid");
-        let json: serde_json::Value = serde_json::from_slice(&fs::read(file)?)?;
+        let json: serde_json::Value = serde_json::from_slice(&fs::read(self.state()?.join("tmux.pid"))?)?;
         Ok(i32::try_from(json["pid"].as_i64().ok_or("no pid of tmux")?)?)
     }
 }

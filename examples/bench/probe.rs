@@ -25,6 +25,8 @@ pub(crate) fn play(now: i64, words: &[String]) -> Outcome<bool> {
         }
         // An agent that cannot go on.
         ["agent-ask"] => println!("BLOCKED: which way?"),
+        // The least that idles: what an idle worker calls, and nothing else.
+        ["wake", directory] => wake(Path::new(directory))?,
         // The reference's worker: opens a database and commits one row, then stays.
         ["row", database] => {
             let connection = open(Path::new(database))?;
@@ -34,6 +36,19 @@ pub(crate) fn play(now: i64, words: &[String]) -> Outcome<bool> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// A beat and three looks every five seconds, for ten minutes.
+fn wake(directory: &Path) -> Outcome<()> {
+    for _ in 0..120 {
+        std::thread::sleep(Duration::from_secs(5));
+        let beat = std::fs::File::options().create(true).append(true).open(directory.join("beat"))?;
+        beat.set_modified(std::time::SystemTime::now())?;
+        for _ in 0..3 {
+            std::fs::metadata(directory)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whole or not at all: somebody waits for the file.

@@ -1,6 +1,6 @@
 //! The clocks: monotonic for every timer, wall for people and records.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -14,6 +14,14 @@ pub fn monotonic_ms() -> u64 {
     u64::try_from(millis).unwrap_or(0)
 }
 
+/// How long until the next moment that is a multiple of `every` on `CLOCK_MONOTONIC`; never zero.
+/// Everybody who looks now and then does so at these: an idle machine wakes once for all of them.
+pub fn until_common(every: Duration) -> Duration {
+    let every = every.as_millis().max(1);
+    let left = every - u128::from(monotonic_ms()) % every;
+    Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX))
+}
+
 /// Milliseconds since 1970 as the machine believes; may jump.
 pub fn wall_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -25,6 +33,17 @@ pub fn wall_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn common_moments_are_at_most_one_period_away() {
+        let every = Duration::from_millis(250);
+        let (before, left) = (monotonic_ms(), until_common(every));
+        assert!(left > Duration::ZERO && left <= every);
+        // The clock went on a little between the two calls.
+        let moment = before + u64::try_from(left.as_millis()).unwrap();
+        assert!((moment + 20) % 250 <= 20, "{moment}");
+        assert_eq!(until_common(Duration::ZERO), Duration::from_millis(1));
+    }
 
     #[test]
     fn the_monotonic_clock_does_not_go_back() {

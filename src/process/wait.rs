@@ -32,7 +32,7 @@ pub fn wait_readable<const N: usize>(
 }
 
 /// Rounded up: a wait of 0 ms just before the moment would spin. At most 24 days.
-pub(super) fn timeout(limit: Duration) -> PollTimeout {
+pub fn timeout(limit: Duration) -> PollTimeout {
     let millis = i32::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
     PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
 }

@@ -1,7 +1,10 @@
 //! Applies events: `step`, the state in memory, and one transaction for all of a batch.
 
+use std::collections::BTreeSet;
+
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::{Envelope, Event, Now};
+use crate::domain::ids::FeatureId;
 use crate::domain::state::State;
 use crate::domain::step::step;
 use crate::process::clock;
@@ -15,7 +18,28 @@ const INBOX_MAX: u32 = 256;
 pub(super) struct Engine {
     store: Store,
     state: State,
+    outlook: Outlook,
     commits: u64,
+}
+
+/// What the loop asks of the state each time it wakes. It changes with the state only, and an idle
+/// sprint does not go through a thousand tasks for it.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    /// When time alone makes a difference, in monotonic milliseconds.
+    pub(super) due_ms: Option<u64>,
+    /// Features that wait for their branch to be checked out nowhere.
+    pub(super) wait_for_branch: BTreeSet<FeatureId>,
+}
+
+impl Outlook {
+    fn of(state: &State) -> Self {
+        let waiting = state.tasks.values().filter(|task| task.waits_for_branch());
+        Self {
+            due_ms: state.next_due(),
+            wait_for_branch: waiting.map(|task| task.key.feature.clone()).collect(),
+        }
+    }
 }
 
 /// What a batch asks for.
@@ -24,11 +48,16 @@ pub(super) type Dispatch = Vec<(EffectId, Effect)>;
 impl Engine {
     pub(super) fn new(store: Store) -> Result<Self, StoreError> {
         let state = store.load()?;
-        Ok(Self { store, state, commits: 0 })
+        let outlook = Outlook::of(&state);
+        Ok(Self { store, state, outlook, commits: 0 })
     }
 
     pub(super) fn state(&self) -> &State {
         &self.state
+    }
+
+    pub(super) fn outlook(&self) -> &Outlook {
+        &self.outlook
     }
 
     /// How many transactions this supervisor has written.
@@ -69,6 +98,7 @@ impl Engine {
         {
             return Ok(Vec::new());
         }
+        self.outlook = Outlook::of(&self.state);
         let numbers = self.store.commit(&batch)?;
         self.commits += 1;
         tell(&batch, began.elapsed());

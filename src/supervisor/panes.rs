@@ -137,6 +137,9 @@ impl Panes {
 
     /// Sees to it that the server can be reached, if it is there. Nobody waits for it.
     pub(super) fn keep(&self) {
+        if self.server.is_in_place() {
+            return;
+        }
         let server = Arc::clone(&self.server);
         tokio::task::spawn_local(async move {
             if let Err(error) = server.keep().await {

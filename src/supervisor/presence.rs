@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,9 +32,14 @@ pub(super) struct Presence {
     own: SupervisorFile,
     doorbell: Doorbell,
     socket: UnixDatagram,
+    /// The announcement as it was written last.
+    announced: Option<FileId>,
     /// The runtime directory is known to be gone.
     away: bool,
 }
+
+/// Device, inode and time of modification: a look that does not read.
+type FileId = (u64, u64, i64, i64);
 
 impl Presence {
     /// Says who supervises and listens. A runtime directory that cannot be made now is made later.
@@ -48,7 +54,8 @@ impl Presence {
         let doorbell = Doorbell::bind_or_wait(&place.layout.supervisor_bell())
             .map_err(SupervisorError::system("make a doorbell"))?;
         let socket = listen(&doorbell)?;
-        let mut presence = Self { place: place.clone(), lock, own, doorbell, socket, away: false };
+        let mut presence =
+            Self { place: place.clone(), lock, own, doorbell, socket, announced: None, away: false };
         presence.note()?;
         presence.keep();
         Ok(presence)
@@ -87,8 +94,8 @@ impl Presence {
     fn restore(&mut self) -> Result<bool, SupervisorError> {
         let announcement = self.place.layout.supervisor_file();
         // Not only whether there is one: a supervisor that was killed leaves its own behind.
-        let known = SupervisorFile::read(&announcement).ok().flatten();
-        if self.doorbell.is_up() && known.as_ref() == Some(&self.own) {
+        let there = file_id(&announcement);
+        if self.doorbell.is_up() && there.is_some() && there == self.announced {
             return Ok(false);
         }
         let make = SupervisorError::system("make the runtime directory");
@@ -98,6 +105,7 @@ impl Presence {
             self.socket = listen(&self.doorbell)?;
         }
         self.own.write(&announcement).map_err(SupervisorError::system("write who supervises"))?;
+        self.announced = file_id(&announcement);
         Ok(true)
     }
 
@@ -142,6 +150,11 @@ impl Presence {
             tell(&path, fs::remove_dir_all(&path));
         }
     }
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
 }
 
 fn listen(doorbell: &Doorbell) -> Result<UnixDatagram, SupervisorError> {

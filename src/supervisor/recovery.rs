@@ -6,7 +6,6 @@
 //!    a process count as dead.
 //! 4. What was in the outbox is done, and git is compared with the store.
 
-use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -227,9 +226,8 @@ fn moved_branches(supervisor: &Supervisor) -> Result<Vec<Event>, SupervisorError
 
 /// Integration branches that a task waits for and that nobody has checked out any more.
 pub(super) fn freed_branches(supervisor: &Supervisor) -> Vec<Event> {
-    let tasks = supervisor.engine.state().tasks.values().filter(|task| task.waits_for_branch());
-    let features: BTreeSet<&FeatureId> = tasks.map(|task| &task.key.feature).collect();
-    let free = features.into_iter().filter(|feature| is_free(&supervisor.place, feature));
+    let waiting = supervisor.engine.outlook().wait_for_branch.iter();
+    let free = waiting.filter(|feature| is_free(&supervisor.place, feature));
     free.map(|feature| Event::BranchFree { feature: feature.clone() }).collect()
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, interval_at};
 
 use super::effects::Outside;
 use super::engine::{Dispatch, Engine};
@@ -141,8 +142,10 @@ impl Supervisor {
 
     async fn go_on(&mut self) -> Result<(), SupervisorError> {
         let mut signals = Signals::listen()?;
-        let mut safety = tokio::time::interval(SAFETY);
-        let mut beat = tokio::time::interval(BEAT);
+        self.look_around().await?;
+        self.beat().await?;
+        let mut safety = every(SAFETY);
+        let mut beat = every(BEAT);
         while self.shutdown.is_none() {
             let due = self.due();
             tokio::select! {
@@ -199,8 +202,7 @@ impl Supervisor {
 
     /// How long nothing is due. An hour where nothing is: the other arms wake the loop.
     fn due(&self) -> Duration {
-        let at = self.engine.state().next_due();
-        at.map_or(Duration::from_hours(1), |at| {
+        self.engine.outlook().due_ms.map_or(Duration::from_hours(1), |at| {
             Duration::from_millis(at.saturating_sub(clock::monotonic_ms()))
         })
     }
@@ -344,6 +346,11 @@ impl Supervisor {
         client.append(&InboxBody::Request(request), clock::wall_ms())?;
         self.apply(Vec::new()).await
     }
+}
+
+/// Ticks when everybody else looks too.
+fn every(period: Duration) -> Interval {
+    interval_at(Instant::now() + clock::until_common(period), period)
 }
 
 struct Signals {

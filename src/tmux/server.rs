@@ -351,6 +351,11 @@ impl Server {
         }
     }
 
+    /// Whether both files are where [`Self::keep`] would put them: two looks, for a loop that idles.
+    pub fn is_in_place(&self) -> bool {
+        socket_path(&self.config.socket).exists() && self.record_path().exists()
+    }
+
     /// The server that was recorded last, if it lives.
     fn recorded(&self) -> Option<ProcId> {
         let written = fs::read(self.record_path()).ok();

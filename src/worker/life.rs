@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 
 use super::interrupt::{Interrupts, Why};
@@ -19,16 +19,18 @@ use crate::domain::report::{Filed, Report};
 use crate::domain::state::{Run, RunStatus};
 use crate::domain::worker::ProcRef;
 use crate::git::Repo;
+use crate::process::clock;
 use crate::process::doorbell::Doorbell;
 use crate::process::identity::ProcId;
 use crate::process::lock::Lock;
 use crate::process::signals::Signals;
 use crate::process::subreaper;
+use crate::process::wait::timeout;
 use crate::store::session::Session;
 use crate::store::{Client, LogWatch, StoreError};
 
 /// Between two looks at the store's log, should a ring be lost; and between two heartbeats.
-const LOOK_MS: u16 = 5_000;
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why a worker ends before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +150,7 @@ pub(super) fn beat(place: &Place) {
 /// A beat from a loop that is asked many times a second: at most one every few seconds.
 pub(super) fn beat_now_and_then(place: &Place) {
     let age = fs::metadata(place.layout.heartbeat(&place.worker)).and_then(|meta| meta.modified());
-    if age.map_or(true, |at| at.elapsed().is_ok_and(|age| age.as_millis() > u128::from(LOOK_MS))) {
+    if age.map_or(true, |at| at.elapsed().is_ok_and(|age| age > LOOK)) {
         beat(place);
     }
 }
@@ -161,7 +163,7 @@ fn wait(place: &Place, interrupts: &mut Interrupts, mut stream: Option<&mut Stre
         if let Some(stream) = &stream {
             fds.push(PollFd::new(std::os::fd::AsFd::as_fd(&stream.bell), PollFlags::POLLIN));
         }
-        match poll(&mut fds, PollTimeout::from(LOOK_MS)) {
+        match poll(&mut fds, timeout(clock::until_common(LOOK))) {
             Ok(0) => {}
             Ok(_) => return,
             Err(errno) => {
