@@ -35,7 +35,7 @@ const WATCH_MS: u16 = 5_000;
 pub fn run(args: StatusArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     if args.watch {
-        return watch(&context, out);
+        return watch(context, env, out);
     }
     let client = context.reader()?;
     let moment = Moment::read(&context, client.as_ref())?;
@@ -117,11 +117,18 @@ fn none(context: &Context, out: &mut Out<'_>) {
     gone.hints.iter().for_each(|hint| out.line(format!("  {hint}")));
 }
 
-fn watch(context: &Context, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let follower = Follower::new(context.layout());
+fn watch(mut context: Context, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let mut follower = Follower::new(context.layout());
     loop {
+        // The first `start` gives the repository its id, and with it the places to look at.
+        if context.known.is_none() {
+            context = Context::find(env)?;
+            if context.known.is_some() {
+                follower = Follower::new(context.layout());
+            }
+        }
         let client = context.reader()?;
-        let moment = Moment::read(context, client.as_ref())?;
+        let moment = Moment::read(&context, client.as_ref())?;
         if out.columns.is_some() {
             // The window may have another size by now.
             out.columns = crate::process::terminal::columns().or(out.columns);
@@ -130,7 +137,7 @@ fn watch(context: &Context, out: &mut Out<'_>) -> Result<u8, CliError> {
         }
         match &moment {
             Some(moment) => render(&moment.picture(), out),
-            None => none(context, out),
+            None => none(&context, out),
         }
         out.flush();
         if out.is_closed() || !follower.wait(WATCH_MS) {

@@ -243,6 +243,23 @@ fn watch_draws_again_when_it_is_rung() {
 }
 
 #[test]
+fn watch_that_was_there_before_the_first_start_sees_it() {
+    use std::io::{BufRead as _, BufReader};
+    let (dir, top) = Sprint::empty();
+    let mut child = command(dir.path(), &top, &["status", "--watch"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("No sprint was started here yet")));
+    let mut fixture = Sprint::within(dir, top);
+    fixture.start("001-shop", &two(), 2);
+    assert!(lines.any(|line| line.contains("T001  InProgress")), "the drawing after it has the sprint");
+    drop(lines);
+    assert!(child.wait().unwrap().success(), "it ends when nobody reads");
+}
+
+#[test]
 fn an_environment_without_home_still_shows_something() {
     let (dir, top) = Sprint::empty();
     let mut bare = command(dir.path(), &top, &["status"]);
