@@ -82,6 +82,25 @@ fn a_base_that_could_not_be_gated_is_told_while_it_is_tried_again() {
 }
 
 #[test]
+fn tasks_for_which_there_is_no_place_in_flight_say_so() {
+    let ids = ["T001", "T002", "T003", "T004", "T005", "T006"];
+    let samples = ids.map(|id| crate::fixture::Sample { id, title: id.into(), phase: 1, done: false });
+    let mut sprint = Sprint::begun(&samples, 1);
+    sprint.supervised();
+    let reason = |sprint: &Sprint| {
+        let shown = sprint.sprint(&["status", "--json"]).out;
+        let status: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        status["tasks"][5]["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(reason(&sprint), "waits for a developer");
+    for id in &ids[..5] {
+        sprint.worked(id);
+    }
+    let why = "waits for a place: 5 tasks are in flight (agents.max_in_flight = 5)";
+    assert_eq!(reason(&sprint), why, "the developer is idle");
+}
+
+#[test]
 fn a_stage_that_could_not_run_is_told_while_it_is_tried_again() {
     let mut sprint = Sprint::begun(&two(), 2);
     sprint.supervised();

@@ -3,7 +3,7 @@
 use crate::cli::context::store_error;
 use crate::cli::out::Out;
 use crate::cli::text::plain;
-use crate::cli::why::not_begun;
+use crate::cli::why::{not_begun, waits_to_begin};
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{FeatureStatus, State};
 use crate::domain::task::{Status, Task, WaitKind};
@@ -48,7 +48,8 @@ pub(super) fn print(
         tasks.sort_by_key(|task| task.order);
         let landed = tasks.iter().filter(|task| matches!(task.status, Status::Done { .. })).count();
         out.line(format!("{id}: {landed} of {} tasks are done", tasks.len()));
-        let why_not = not_begun(feature, &tasks, &|| "waits for a developer".to_owned());
+        let why = waits_to_begin(feature, tasks.iter().copied());
+        let why_not = not_begun(feature, &tasks, &why);
         for task in tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX) {
             open_task(out, task, why_not.get(&task.key.id).map_or("", String::as_str));
         }
