@@ -69,6 +69,22 @@ fn a_diff_is_committed_by_sprint_whoever_commits() {
 }
 
 #[test]
+fn commits_beside_the_one_that_the_attempt_began_with_are_named_as_such() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n",
+        "if [ $SPRINT_ATTEMPT = 1 ]; then\n\
+         git reset -q --hard $(git commit-tree -m elsewhere HEAD^{tree})\n\
+         fi\n\
+         echo a > a.txt; git add -A; git commit -qm a",
+    );
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:2");
+    let shown = world.sprint(&["task", "show", "T001"]).expect(0).stdout;
+    let why = "claimed success, but its commits do not contain the commit that the attempt began with";
+    assert!(shown.contains(why), "{shown}");
+}
+
+#[test]
 fn findings_reach_the_next_attempt() {
     let mut world = World::new();
     world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
