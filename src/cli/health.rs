@@ -13,8 +13,10 @@ use super::picture::{Picture, WorkerRow};
 use super::status::{Moment, worker_table};
 use super::text::{Tone, bytes, count, plain, rfc3339, span};
 use super::why::halted_reason;
+use crate::domain::state::FeatureStatus;
 use crate::domain::task::{Status, WaitKind};
 use crate::error::{CliError, exit};
+use crate::git::branch;
 
 /// What a worker's heartbeat may be old, if the configuration cannot be read.
 const HEARTBEAT_MS: u64 = 60_000;
@@ -217,8 +219,14 @@ fn fill(health: &mut HealthJson, picture: &Picture<'_>, limits: &Limits) {
     let age = oldest.map(|wall| (picture.now.wall_ms - wall).max(0).unsigned_abs());
     health.queue = QueueDepth { depth, oldest_age_ms: age };
     if !health.supervisor.alive {
-        let dir = picture.feature().map_or("specs/001-thing", |feature| feature.dir.as_str());
-        let fix = format!("sprint start {}", plain(dir, 200));
+        let fix = match picture.feature() {
+            // With a request that waits there is something to do after all.
+            Some(feature) if feature.status == FeatureStatus::Finished && depth == 0 => {
+                format!("nothing is to be done; git merge {} takes it over", branch::integration(&feature.id))
+            }
+            Some(feature) => format!("sprint start {}", plain(&feature.dir, 200)),
+            None => "sprint start specs/001-thing".to_owned(),
+        };
         health
             .problems
             .push(Problem::new(format!("no supervisor runs; the sprint is {}", picture.word()), fix));

@@ -36,6 +36,22 @@ fn health_as_json_and_text() {
     insta::assert_snapshot!("health_degraded", sprint.sprint(&["health"]).whole());
 }
 
+#[test]
+fn of_a_sprint_that_is_finished_health_says_what_is_left_for_the_person() {
+    let only = crate::fixture::Sample { id: "T001", title: "Write".into(), phase: 1, done: false };
+    let mut sprint = Sprint::begun(&[only], 1);
+    sprint.report("T001", Report::NothingToDo { reason: "it is there already".into() });
+    let shown = sprint.sprint(&["health"]);
+    assert_eq!(shown.exit, 3, "{}", shown.whole());
+    assert!(shown.out.contains("no supervisor runs; the sprint is finished"), "{}", shown.out);
+    assert!(
+        shown.out.contains("nothing is to be done; git merge sprint/001-shop takes it over"),
+        "{}",
+        shown.out
+    );
+    assert!(!shown.out.contains("sprint start"), "{}", shown.out);
+}
+
 /// The lines of status and health, and the JSON of both, without what is on every screen.
 fn troubles(sprint: &Sprint) -> String {
     let json = |args: &[&str], keys: &[&str]| {
