@@ -39,6 +39,11 @@ fn attach_shows_the_developers_pane_and_the_reviewers_gates() {
     terminal.line(&format!("{SPRINT} attach T001"));
     let screen = terminal.wait("the agent thinks aloud");
     assert!(screen.contains("T001"), "the pane says whose it is:\n{screen}");
+    terminal.tmux(&["resize-window", "-t", "t", "-x", "80", "-y", "24"]);
+    let hint = "detach: C-b d (inside another tmux: C-b C-b d)";
+    terminal.wait_for("the hint in eighty columns", |screen| {
+        screen.lines().any(|line| line.contains("[developer-1]") && line.trim_end().ends_with(hint))
+    });
     terminal.keys(&["C-b", "d"]);
     terminal.wait("[detached");
     terminal.line(&format!("clear; {SPRINT} attach reviewer"));

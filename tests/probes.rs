@@ -194,6 +194,9 @@ fn moved(how: &str) -> World {
     let shown = world.start().expect(1);
     world.assert_nothing_left();
     assert!(shown.stdout.contains("landing is halted"), "{}", shown.stdout);
+    let first = "  do not take sprint/001-demo over yet; first: sprint resume --";
+    assert!(shown.stdout.contains(first) && !shown.stdout.contains("git merge"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("  then: sprint start specs/001-demo\n"), "{}", shown.stdout);
     let status = world.status();
     assert_eq!(status["needs_you"][0]["kind"], "landing", "{status:#}");
     world
@@ -209,6 +212,9 @@ fn a_moved_integration_branch_halts_landing_until_it_is_adopted() {
     assert!(world.sprint(&["status"]).expect(0).stdout.contains("      sprint resume --adopt "));
     let foreign = world.read("foreign").trim().to_owned();
     assert_eq!(world.git(&["rev-parse", "sprint/001-demo"]), foreign, "nobody touched it");
+    world.detach();
+    let stopped = world.sprint(&["stop"]).expect(0).stdout;
+    assert!(stopped.contains("go on: sprint start specs/001-demo\n"), "{stopped}");
     world.sprint(&["resume", "--adopt"]).expect(0);
     world.start().expect(0);
     world.git(&["merge-base", "--is-ancestor", &foreign, "sprint/001-demo"]);

@@ -84,6 +84,7 @@ fn changed() -> GitFacts {
     GitFacts {
         head: Some(context().base),
         new_commit: true,
+        astray_of: None,
         diff: false,
         left_out: None,
         worktree: Standing::There,

@@ -47,6 +47,8 @@ pub struct GitFacts {
     /// Whether the head is a commit of this attempt: it differs from the commit that the run
     /// began with, and has it as an ancestor.
     pub new_commit: bool,
+    /// The commit that the run began with, if the head is another one that does not contain it.
+    pub astray_of: Option<CommitSha>,
     /// Whether there are uncommitted changes that would be committed.
     pub diff: bool,
     /// Why files that it left cannot be part of the work, if so.
@@ -147,7 +149,13 @@ fn prove(message: String, git: &GitFacts, needed: Needed) -> RunOutcome {
         return failed(why);
     }
     if needed == Needed::Change && !git.new_commit && !git.diff {
-        return failed("claimed success, but there is no commit");
+        return match &git.astray_of {
+            Some(began) => failed(&format!(
+                "claimed success, but its commits do not contain the commit that the attempt began with ({})",
+                began.short()
+            )),
+            None => failed("claimed success, but there is no commit"),
+        };
     }
     RunOutcome::Done { message, commit_diff: git.diff }
 }
@@ -328,6 +336,7 @@ mod tests {
         GitFacts {
             head: Some(CommitSha::parse(&"c".repeat(40)).unwrap()),
             new_commit,
+            astray_of: None,
             diff,
             left_out: None,
             worktree: Standing::There,
@@ -360,6 +369,13 @@ mod tests {
         assert_eq!(
             decide(&git(false, false), Needed::Change),
             failed("claimed success, but there is no commit")
+        );
+        let began = CommitSha::parse(&"b".repeat(40)).unwrap();
+        assert_eq!(
+            decide(&GitFacts { astray_of: Some(began), ..git(false, false) }, Needed::Change),
+            failed(
+                "claimed success, but its commits do not contain the commit that the attempt began with (bbbbbbbbbb)"
+            )
         );
         assert_eq!(decide(&git(false, false), Needed::Nothing), done(false));
         let gone = GitFacts { head: None, worktree: Standing::Gone, ..git(false, false) };

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::args::JsonArgs;
 use super::context::{Context, layout_of};
+use super::disk::{self, LowDisk};
 use super::environment::Environment;
 use super::install::tools_bin;
 use super::out::Out;
@@ -17,7 +18,6 @@ use crate::gates::{find_program, find_tools, languages, search_path, takes_part}
 use crate::git::contents;
 use crate::git::id::RepoId;
 use crate::git::preflight;
-use crate::process::system::Disk;
 use crate::tmux::version::check_version;
 
 /// One line of the result.
@@ -150,14 +150,11 @@ fn writable(dir: &Path) -> Result<(), PathBuf> {
 }
 
 fn disk(context: &Context, config: &Config) -> Check {
-    let state = context.layout().map_or(&context.repo.common_dir, |layout| &layout.state);
-    let free = Disk::of(state).or_else(|_| Disk::of(&context.repo.common_dir)).map_or(0, |disk| disk.free);
-    let least = config.general.disk_free_min;
-    if free < least {
-        let what = format!("{} free, less than general.disk_free_min = {}", bytes(free), bytes(least));
-        return Check::problem("disk", what, "make room, or lower general.disk_free_min");
+    let free = disk::free(context).unwrap_or(0);
+    match LowDisk::judge(Some(free), config.general.disk_free_min) {
+        Some(low) => Check::problem("disk", low.text(), disk::MEND),
+        None => Check::ok("disk", format!("{} free", bytes(free))),
     }
-    Check::ok("disk", format!("{} free", bytes(free)))
 }
 
 fn agent(env: &Environment, context: &Context, config: &Config) -> Check {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::args::JsonArgs;
 use super::context::Context;
+use super::disk::{LowDisk, MEND, MEND_RUNNING, free};
 use super::environment::Environment;
 use super::foreign::Foreign;
 use super::needs::mend;
@@ -12,9 +13,10 @@ use super::picture::{Picture, WorkerRow};
 use super::status::{Moment, worker_table};
 use super::text::{Tone, bytes, count, plain, rfc3339, span};
 use super::why::halted_reason;
+use crate::domain::state::FeatureStatus;
 use crate::domain::task::{Status, WaitKind};
 use crate::error::{CliError, exit};
-use crate::process::system::Disk;
+use crate::git::branch;
 
 /// What a worker's heartbeat may be old, if the configuration cannot be read.
 const HEARTBEAT_MS: u64 = 60_000;
@@ -97,7 +99,7 @@ impl Problem {
 pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     let limits = Limits::of(&context, env);
-    let health = examine(&context, &limits);
+    let health = examine(&context, limits);
     if args.json {
         out.json(&health);
     } else {
@@ -114,20 +116,31 @@ pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, C
 struct Limits {
     heartbeat_ms: u64,
     disk_free_min: u64,
+    disk_fix: &'static str,
     problem: Option<Problem>,
 }
 
 impl Limits {
+    /// By what the supervisor goes by, where one runs: the file may say something else by now.
+    fn of_supervisor(self, moment: &Moment<'_>) -> Self {
+        match moment.disk_free_min {
+            Some(disk_free_min) => Self { disk_free_min, disk_fix: MEND_RUNNING, ..self },
+            None => self,
+        }
+    }
+
     fn of(context: &Context, env: &Environment) -> Self {
         match context.config(env) {
             Ok(config) => Self {
                 heartbeat_ms: u64::try_from(config.timeouts.heartbeat.as_millis()).unwrap_or(u64::MAX),
                 disk_free_min: config.general.disk_free_min,
+                disk_fix: MEND,
                 problem: None,
             },
             Err(error) => Self {
                 heartbeat_ms: HEARTBEAT_MS,
                 disk_free_min: 0,
+                disk_fix: MEND,
                 problem: Some(Problem::new(
                     error.message,
                     "correct the configuration; a running sprint goes on with its own",
@@ -137,14 +150,18 @@ impl Limits {
     }
 }
 
-fn examine(context: &Context, limits: &Limits) -> HealthJson {
+fn examine(context: &Context, limits: Limits) -> HealthJson {
     let read = context.reader().and_then(|client| Moment::read(context, client.as_ref()));
+    let limits = match &read {
+        Ok(Some(moment)) => limits.of_supervisor(moment),
+        Ok(None) | Err(_) => limits,
+    };
     let mut health = empty(context);
     health.problems.extend(limits.problem.clone());
     match &read {
         Ok(Some(moment)) => {
             health.database.state = "ok";
-            fill(&mut health, &moment.picture(), limits);
+            fill(&mut health, &moment.picture(), &limits);
         }
         Ok(None) if context.had_supervisor() => {
             let gone = context.no_state();
@@ -159,7 +176,7 @@ fn examine(context: &Context, limits: &Limits) -> HealthJson {
             health.problems.push(Problem::new(&error.message, fix));
         }
     }
-    disk(&mut health, limits);
+    health.problems.extend(disk(&health, &limits));
     health.status = match (health.supervisor.alive, &read) {
         (true, Ok(Some(_))) if health.problems.is_empty() => "healthy",
         (true, Ok(Some(_))) => "degraded",
@@ -191,16 +208,9 @@ fn empty(context: &Context) -> HealthJson {
             path: database.map(|path| path.to_string_lossy().into_owned()),
             bytes: total,
         },
-        disk_free_bytes: context
-            .layout()
-            .and_then(|layout| free(&layout.state))
-            .or_else(|| free(&context.repo.common_dir)),
+        disk_free_bytes: free(context),
         problems: Vec::new(),
     }
-}
-
-fn free(path: &std::path::Path) -> Option<u64> {
-    Disk::of(path).ok().map(|disk| disk.free)
 }
 
 fn fill(health: &mut HealthJson, picture: &Picture<'_>, limits: &Limits) {
@@ -209,8 +219,14 @@ fn fill(health: &mut HealthJson, picture: &Picture<'_>, limits: &Limits) {
     let age = oldest.map(|wall| (picture.now.wall_ms - wall).max(0).unsigned_abs());
     health.queue = QueueDepth { depth, oldest_age_ms: age };
     if !health.supervisor.alive {
-        let dir = picture.feature().map_or("specs/001-thing", |feature| feature.dir.as_str());
-        let fix = format!("sprint start {}", plain(dir, 200));
+        let fix = match picture.feature() {
+            // With a request that waits there is something to do after all.
+            Some(feature) if feature.status == FeatureStatus::Finished && depth == 0 => {
+                format!("nothing is to be done; git merge {} takes it over", branch::integration(&feature.id))
+            }
+            Some(feature) => format!("sprint start {}", plain(&feature.dir, 200)),
+            None => "sprint start specs/001-thing".to_owned(),
+        };
         health
             .problems
             .push(Problem::new(format!("no supervisor runs; the sprint is {}", picture.word()), fix));
@@ -302,15 +318,9 @@ fn tried_again(picture: &Picture<'_>) -> Vec<Problem> {
     bases.chain(tasks).collect()
 }
 
-fn disk(health: &mut HealthJson, limits: &Limits) {
-    if let Some(free) = health.disk_free_bytes.filter(|free| *free < limits.disk_free_min) {
-        let what = format!(
-            "{} free, less than general.disk_free_min = {}",
-            bytes(free),
-            bytes(limits.disk_free_min)
-        );
-        health.problems.push(Problem::new(what, "make room, or lower general.disk_free_min"));
-    }
+fn disk(health: &HealthJson, limits: &Limits) -> Option<Problem> {
+    let low = LowDisk::judge(health.disk_free_bytes, limits.disk_free_min)?;
+    Some(Problem::new(low.text(), limits.disk_fix))
 }
 
 fn render(health: &HealthJson, out: &mut Out<'_>) {

@@ -24,6 +24,7 @@ pub mod answer;
 pub mod attach;
 pub mod control;
 pub mod demo;
+pub mod disk;
 pub mod doctor;
 pub mod events;
 mod fit;

@@ -1,5 +1,6 @@
 //! What waits for a person, or would go on sooner with one, and what to type about it.
 
+use super::disk::MEND_RUNNING;
 use super::foreign::Foreign;
 use super::out::Out;
 use super::picture::{NeedRow, Picture, TEXT_MAX};
@@ -13,7 +14,9 @@ impl Picture<'_> {
     pub fn needs(&self) -> Vec<NeedRow> {
         let mut features: Vec<&Feature> = self.state().features.values().collect();
         features.sort_by_key(|feature| feature.order);
-        features.into_iter().flat_map(|feature| self.needs_of(feature)).collect()
+        let disk = features.iter().find_map(|feature| self.held_by_disk(feature));
+        let disk = disk.map(|disk| need(None, "operator", &disk.consequence(), MEND_RUNNING.to_owned()));
+        disk.into_iter().chain(features.into_iter().flat_map(|feature| self.needs_of(feature))).collect()
     }
 
     fn needs_of(&self, feature: &Feature) -> Vec<NeedRow> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::asked::{Asked, PendingRow};
+use super::disk::LowDisk;
 use super::foreign::Foreign;
 use super::text::{plain, rfc3339};
 use super::why::not_begun;
@@ -136,6 +137,8 @@ pub struct Picture<'a> {
     pub layout: &'a Layout,
     /// The living supervisor.
     pub supervisor: Option<&'a SupervisorFile>,
+    /// Too little room on the disk, if the supervisor begins nothing because of it.
+    pub disk: Option<LowDisk>,
     /// The processes of the machine, if they could be read.
     pub processes: Option<&'a Table>,
     /// When.
@@ -155,6 +158,12 @@ impl Picture<'_> {
         let queued = all.iter().find(|feature| feature.status == FeatureStatus::Queued).copied();
         let unfinished = all.iter().rev().find(|feature| feature.status != FeatureStatus::Finished).copied();
         state.current().or(queued).or(unfinished).or(all.last().copied())
+    }
+
+    /// The disk, if it keeps a feature from going on.
+    pub fn held_by_disk(&self, feature: &Feature) -> Option<LowDisk> {
+        let next = || feature.status == FeatureStatus::Queued && self.state().current().is_none();
+        self.disk.filter(|_| feature.is_current() || next())
     }
 
     /// Where the sprint is, in a word.
@@ -191,7 +200,8 @@ impl Picture<'_> {
     pub fn tasks(&self, feature: &Feature) -> Vec<TaskRow> {
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
-        let why_not = not_begun(feature, &tasks, &|| self.why_none_begins(feature));
+        let why = self.why_none_begins(feature);
+        let why_not = not_begun(feature, &tasks, &why);
         tasks.into_iter().map(|task| self.task(feature, task, &why_not)).collect()
     }
 

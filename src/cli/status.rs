@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::args::StatusArgs;
 use super::asked::{Asked, PendingRow};
 use super::context::Context;
+use super::disk::{self, LowDisk};
 use super::environment::Environment;
 use super::follow::Follower;
 use super::foreign::Foreign;
@@ -35,7 +36,7 @@ const WATCH_MS: u16 = 5_000;
 pub fn run(args: StatusArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     if args.watch {
-        return watch(&context, out);
+        return watch(context, env, out);
     }
     let client = context.reader()?;
     let moment = Moment::read(&context, client.as_ref())?;
@@ -58,6 +59,9 @@ pub(super) struct Moment<'a> {
     asked: Asked,
     foreign: BTreeMap<FeatureId, Foreign>,
     pub(super) supervisor: Option<SupervisorFile>,
+    /// What the supervisor takes for too little room, if one runs.
+    pub(super) disk_free_min: Option<u64>,
+    disk: Option<LowDisk>,
     processes: Option<tree::Table>,
     now: Now,
 }
@@ -77,7 +81,10 @@ impl<'a> Moment<'a> {
             .filter_map(|feature| Some((feature.id.clone(), Foreign::seen(&context.repo, feature)?)))
             .collect();
         let supervisor = context.supervisor();
-        Ok(Some(Self { layout, overview, asked, foreign, supervisor, processes, now }))
+        let disk_free_min = supervisor.as_ref().and_then(|_| disk::least(client, &overview.state));
+        let low = disk_free_min.filter(|_| overview.state.sprint.disk_low);
+        let disk = low.and_then(|least| LowDisk::judge(disk::free(context), least));
+        Ok(Some(Self { layout, overview, asked, foreign, supervisor, disk_free_min, disk, processes, now }))
     }
 
     /// What can be shown of it.
@@ -88,6 +95,7 @@ impl<'a> Moment<'a> {
             foreign: &self.foreign,
             layout: self.layout,
             supervisor: self.supervisor.as_ref(),
+            disk: self.disk,
             processes: self.processes.as_ref(),
             now: self.now,
         }
@@ -117,11 +125,18 @@ fn none(context: &Context, out: &mut Out<'_>) {
     gone.hints.iter().for_each(|hint| out.line(format!("  {hint}")));
 }
 
-fn watch(context: &Context, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let follower = Follower::new(context.layout());
+fn watch(mut context: Context, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let mut follower = Follower::new(context.layout());
     loop {
+        // The first `start` gives the repository its id, and with it the places to look at.
+        if context.known.is_none() {
+            context = Context::find(env)?;
+            if context.known.is_some() {
+                follower = Follower::new(context.layout());
+            }
+        }
         let client = context.reader()?;
-        let moment = Moment::read(context, client.as_ref())?;
+        let moment = Moment::read(&context, client.as_ref())?;
         if out.columns.is_some() {
             // The window may have another size by now.
             out.columns = crate::process::terminal::columns().or(out.columns);
@@ -130,7 +145,7 @@ fn watch(context: &Context, out: &mut Out<'_>) -> Result<u8, CliError> {
         }
         match &moment {
             Some(moment) => render(&moment.picture(), out),
-            None => none(context, out),
+            None => none(&context, out),
         }
         out.flush();
         if out.is_closed() || !follower.wait(WATCH_MS) {
@@ -185,6 +200,9 @@ fn heading(picture: &Picture<'_>, status: &StatusJson, out: &mut Out<'_>) {
 /// Why the feature does not run yet; what needs the person is said below.
 fn under_heading(picture: &Picture<'_>) -> Option<String> {
     let feature = picture.feature()?;
+    if let Some(disk) = picture.held_by_disk(feature) {
+        return Some(disk.consequence());
+    }
     match feature.status {
         FeatureStatus::Queued => Some(picture.feature_reason(feature)).filter(|why| !why.is_empty()),
         FeatureStatus::Gating | FeatureStatus::GateRetry { .. } | FeatureStatus::Beginning => {

@@ -11,7 +11,7 @@ use super::request::{Outcome, answered, deliver};
 use super::start::hand_over::ensure_supervisor;
 use super::text::{count, plain, span};
 use crate::domain::event::Request;
-use crate::domain::state::State;
+use crate::domain::state::{Feature, State};
 use crate::domain::task::Status;
 use crate::error::{CliError, exit};
 use crate::git::Repo;
@@ -121,14 +121,17 @@ fn kept(repo: &Repo, state: &State, out: &mut Out<'_>) {
         }
     }
     if open > 0 {
-        let dirs: Vec<&str> = state
-            .features
-            .values()
-            .filter(|feature| feature.is_current())
-            .map(|feature| feature.dir.as_str())
-            .collect();
-        out.line(format!("go on: sprint start {}", plain(&dirs.join(" "), 400)).trim_end());
+        out.line(format!("go on: sprint start {}", plain(&open_directories(state).join(" "), 400)));
     }
+}
+
+/// The directories of the features that have an open task, in the order of the features: those that
+/// rest because landing is halted or somebody is waited for, too.
+fn open_directories(state: &State) -> Vec<&str> {
+    let is_open = |feature: &&Feature| state.tasks_of(&feature.id).any(|task| !task.closed());
+    let mut open: Vec<&Feature> = state.features.values().filter(is_open).collect();
+    open.sort_by_key(|feature| feature.order);
+    open.into_iter().map(|feature| feature.dir.as_str()).collect()
 }
 
 /// References of work that was saved and has not landed.

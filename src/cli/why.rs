@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::picture::{Picture, state_word};
-use super::text::span;
+use super::text::{count, span};
 use crate::domain::ids::TaskId;
 use crate::domain::pipeline::{Stage, StageKind};
 use crate::domain::plan::{self, Plan, PlannedTask};
@@ -14,10 +14,15 @@ use crate::domain::task::{Status, Task, WaitKind};
 
 /// So many predecessors are named in a reason.
 const NAMED_MAX: usize = 4;
+/// What everything waits for that could be begun, on a disk that is nearly full.
+const NO_ROOM_ON_DISK: &str = "waits for room on the disk";
 
 impl Picture<'_> {
     /// Why a feature is where it is; empty where its state says it all.
     pub fn feature_reason(&self, feature: &Feature) -> String {
+        if let Some(disk) = self.held_by_disk(feature) {
+            return disk.consequence();
+        }
         match &feature.status {
             FeatureStatus::Queued => match self.state().current() {
                 Some(current) => format!("begins after {}", current.id),
@@ -81,6 +86,7 @@ impl Picture<'_> {
         let before = trouble.as_deref().unwrap_or(sent_back);
         match &task.status {
             Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
+            Status::Ready if self.held_by_disk(feature).is_some() => after_colon(NO_ROOM_ON_DISK, before),
             Status::Ready => after_colon(&waits_for(feature, stage), before),
             Status::Running { .. } | Status::Retry { .. } => before.to_owned(),
             Status::Landing { .. } => "the integration branch is being moved".to_owned(),
@@ -92,6 +98,9 @@ impl Picture<'_> {
 
     /// What all tasks of a feature wait for that nothing in the plan holds.
     pub(super) fn why_none_begins(&self, feature: &Feature) -> String {
+        if self.held_by_disk(feature).is_some() {
+            return NO_ROOM_ON_DISK.to_owned();
+        }
         match &feature.status {
             FeatureStatus::Queued => "its feature has not begun".to_owned(),
             FeatureStatus::Gating | FeatureStatus::GateRetry { .. } if feature.base_error.is_some() => {
@@ -104,17 +113,28 @@ impl Picture<'_> {
             FeatureStatus::Beginning => "waits for the integration branch".to_owned(),
             FeatureStatus::Refused { .. } => "its feature cannot begin".to_owned(),
             FeatureStatus::Running | FeatureStatus::Resting | FeatureStatus::Finished => {
-                "waits for a developer".to_owned()
+                waits_to_begin(feature, self.state().tasks_of(&feature.id))
             }
         }
     }
 }
 
-/// For every task that has not begun, what it waits for; `free` where nothing in the plan holds it.
+/// What a task waits for that nothing in the plan holds: a place in flight, then a developer.
+pub(super) fn waits_to_begin<'t>(feature: &Feature, tasks: impl Iterator<Item = &'t Task>) -> String {
+    let most = feature.frozen.policy.max_in_flight;
+    let busy = tasks.filter(|task| task.takes_place()).count();
+    if u32::try_from(busy).unwrap_or(u32::MAX) < most {
+        return "waits for a developer".to_owned();
+    }
+    let verb = if busy == 1 { "is" } else { "are" };
+    format!("waits for a place: {} {verb} in flight (agents.max_in_flight = {most})", count(busy, "task"))
+}
+
+/// For every task that has not begun, what it waits for; `otherwise` where nothing in the plan holds it.
 pub(super) fn not_begun<'t>(
     feature: &Feature,
     tasks: &[&'t Task],
-    free: &dyn Fn() -> String,
+    otherwise: &str,
 ) -> BTreeMap<&'t TaskId, String> {
     if tasks.iter().all(|task| task.status != Status::ToDo) {
         return BTreeMap::new();
@@ -134,7 +154,7 @@ pub(super) fn not_begun<'t>(
             _ if !held.is_empty() => format!("held by {}", named(&held, &by_id)),
             _ if !open.is_empty() => format!("after {}", named(&open, &BTreeMap::new())),
             Some((other, task)) => convoy_reason(planned, other, task),
-            None => free(),
+            None => otherwise.to_owned(),
         };
         reasons.insert(&task.key.id, text);
     }

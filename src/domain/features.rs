@@ -24,6 +24,7 @@ pub(super) fn start(draft: &mut Draft<'_>, new: &NewFeature) -> String {
     }
     sprint.stay = new.stay;
     sprint.answer_wait_ms = new.answer_wait_ms;
+    sprint.config = Some(new.policy.config.clone());
     let Some(known) = draft.feature(&new.id).cloned() else {
         queue(draft, new, 1);
         return format!("feature {} is queued", new.id);

@@ -218,6 +218,7 @@ fn stop(draft: &mut Draft<'_>, id: i64, now: bool, limit_ms: u64) {
 }
 
 fn reload(draft: &mut Draft<'_>, id: i64, policy: &Policy) {
+    draft.edit_sprint().config = Some(policy.config.clone());
     let Some(feature) = current_or_resting(draft) else {
         draft.reply(id, 0, "no feature is being built; the next one takes the new configuration");
         return;

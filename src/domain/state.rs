@@ -219,6 +219,10 @@ pub struct Sprint {
     /// The disk is nearly full: nothing new is assigned until there is room again.
     #[serde(default)]
     pub disk_low: bool,
+    /// Fingerprint of the configuration that the last `start` or `reload` found: what is the machine's
+    /// and not a feature's own is as it says.
+    #[serde(default)]
+    pub config: Option<String>,
     /// When it came to rest, in monotonic milliseconds.
     pub rest_since_ms: Option<u64>,
     /// While booting: it was paused, and will be again.
@@ -234,6 +238,7 @@ impl Default for Sprint {
             stay: false,
             answer_wait_ms: 0,
             disk_low: false,
+            config: None,
             rest_since_ms: None,
             paused: false,
         }

@@ -218,7 +218,12 @@ pub struct Answered {
 }
 
 impl Task {
-    /// Whether it counts against `max_in_flight` and holds its convoy.
+    /// Whether it counts against `max_in_flight`: what waits for somebody does not.
+    pub fn takes_place(&self) -> bool {
+        self.in_flight() && !matches!(self.status, Status::Waiting { .. })
+    }
+
+    /// Whether it is on its way, and holds its convoy.
     pub fn in_flight(&self) -> bool {
         match self.status {
             Status::Ready

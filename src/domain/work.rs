@@ -102,8 +102,7 @@ fn may_land(draft: &Draft<'_>, id: &FeatureId, tasks: &BTreeMap<&TaskId, &Task>)
 fn beginnings<'d>(draft: &Draft<'_>, id: &FeatureId, tasks: &BTreeMap<&TaskId, &'d Task>) -> Found<'d> {
     let Some(frozen) = draft.feature(id).map(|feature| &feature.frozen) else { return Vec::new() };
     let Some(first) = frozen.policy.pipeline.stages.first() else { return Vec::new() };
-    let busy =
-        tasks.values().filter(|task| task.in_flight() && !matches!(task.status, Status::Waiting { .. }));
+    let busy = tasks.values().filter(|task| task.takes_place());
     let room =
         usize::try_from(frozen.policy.max_in_flight).unwrap_or(usize::MAX).saturating_sub(busy.count());
     if room == 0 {

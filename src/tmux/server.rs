@@ -55,7 +55,8 @@ set -g mouse on
 set -g status-interval 0
 set -g status-left '[#S] '
 set -g status-left-length 40
-set -g status-right 'detach: C-b d'
+set -g status-right 'detach: C-b d (inside another tmux: C-b C-b d)'
+set -g status-right-length 50
 set -g window-size latest
 setw -g remain-on-exit off
 setw -g automatic-rename off

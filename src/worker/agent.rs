@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::life::{Desk, beat};
+use super::remarks::Remarks;
 use super::screen::Screen;
 use crate::agents::claim::{self, Claim};
 use crate::agents::last_words::LastWords;
@@ -63,8 +64,11 @@ pub(super) fn drive(
         began: now,
         life: Life { sign: now, cpu: 0, looked: now, began: SystemTime::now() },
         end_at: None,
+        remarks: Remarks::default(),
     };
     let ending = drive.follow();
+    // What it said last: once the report is in, the run is over and takes no remark.
+    drive.has_claimed();
     let said = Said {
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
@@ -85,6 +89,7 @@ struct Drive<'a> {
     life: Life,
     /// When a program that has said how it stands is ended.
     end_at: Option<Instant>,
+    remarks: Remarks,
 }
 
 struct Life {
@@ -220,15 +225,16 @@ impl Drive<'_> {
         (now >= self.life.sign + self.limits.stall).then_some(ProgramEnding::Hung(self.limits.stall))
     }
 
-    /// `sprint agent done|fail|blocked` rings this worker; only then is the file read.
-    fn has_claimed(&self) -> bool {
+    /// Whether it has said how it stands; its remarks go into the history on the way.
+    fn has_claimed(&mut self) -> bool {
         let directory = self.desk.place.layout.run(&self.desk.run.id);
         let Some(directory) = Utf8Path::from_path(&directory) else { return false };
         if !directory.join(claim::CLAIMS_FILE).exists() {
             return false;
         }
-        claim::read(directory, &self.desk.run.token)
-            .is_ok_and(|claims| claims.claims.iter().any(|claim| !matches!(claim, Claim::Comment { .. })))
+        let Ok(claims) = claim::read(directory, &self.desk.run.token) else { return false };
+        self.remarks.tell(self.desk, &claims.claims);
+        claims.claims.iter().any(Claim::is_final)
     }
 
     /// Heartbeat, CPU, and the worker's own stops.

@@ -49,6 +49,21 @@ pub(super) fn tell(place: &Place, client: &Client, event: Event) {
     ring(place);
 }
 
+/// Appends a remark and rings; false if it could not be appended. It is tried once: no work waits
+/// for a remark.
+pub(super) fn remark(place: &Place, client: &Client, event: Event) -> bool {
+    match client.append(&InboxBody::Fact(event), clock::wall_ms()) {
+        Ok(_) => {
+            ring(place);
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a remark cannot be brought into the history now");
+            false
+        }
+    }
+}
+
 /// Rings the supervisor.
 pub(super) fn ring(place: &Place) {
     if let Err(error) = doorbell::ring(&place.layout.supervisor_bell()) {

@@ -12,6 +12,7 @@ mod deliver;
 mod interrupt;
 mod land;
 mod life;
+mod remarks;
 mod review;
 mod screen;
 mod stream;

@@ -223,7 +223,14 @@ fn facts(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree, begun: &Begun) -> Re
     if standing == Standing::Gone {
         pool.lose(worktree.number).map_err(|error| chain(&error))?;
     }
-    let gone = GitFacts { head: None, new_commit: false, diff: false, left_out: None, worktree: standing };
+    let gone = GitFacts {
+        head: None,
+        new_commit: false,
+        astray_of: None,
+        diff: false,
+        left_out: None,
+        worktree: standing,
+    };
     if standing != Standing::There || worktree.repair().is_err() {
         return Ok(gone);
     }
@@ -236,13 +243,16 @@ fn facts(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree, begun: &Begun) -> Re
     }
     let Ok(head) = worktree.head() else { return Ok(gone) };
     let repo = &desk.place.repo;
-    let new_commit = head != begun.head && diff::is_descendant(repo, &begun.head, &head).unwrap_or(false);
+    let contains = diff::is_descendant(repo, &begun.head, &head);
+    let new_commit = head != begun.head && *contains.as_ref().unwrap_or(&false);
+    let astray_of = matches!(contains, Ok(false)).then(|| begun.head.clone());
     // With an answer the commits may be of the run before the question.
     let earlier = brief::continues(desk) && head != job.base;
     let left = leftovers::look(worktree, &job.base).map_err(|error| chain(&error))?;
     Ok(GitFacts {
         head: Some(head),
         new_commit: new_commit || earlier,
+        astray_of,
         diff: left.diff,
         left_out: left.nested.reason(),
         worktree: standing,

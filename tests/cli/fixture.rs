@@ -59,6 +59,11 @@ impl Sprint {
     /// A store with nothing in it.
     pub(crate) fn new() -> Self {
         let (dir, top) = Self::empty();
+        Self::within(dir, top)
+    }
+
+    /// The same in a repository that was there before.
+    pub(crate) fn within(dir: tempfile::TempDir, top: PathBuf) -> Self {
         let repo = Repo::discover(&top).unwrap();
         let (repo_id, _) = id::ensure(&repo).unwrap();
         let homes = Homes {

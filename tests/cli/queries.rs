@@ -36,6 +36,22 @@ fn health_as_json_and_text() {
     insta::assert_snapshot!("health_degraded", sprint.sprint(&["health"]).whole());
 }
 
+#[test]
+fn of_a_sprint_that_is_finished_health_says_what_is_left_for_the_person() {
+    let only = crate::fixture::Sample { id: "T001", title: "Write".into(), phase: 1, done: false };
+    let mut sprint = Sprint::begun(&[only], 1);
+    sprint.report("T001", Report::NothingToDo { reason: "it is there already".into() });
+    let shown = sprint.sprint(&["health"]);
+    assert_eq!(shown.exit, 3, "{}", shown.whole());
+    assert!(shown.out.contains("no supervisor runs; the sprint is finished"), "{}", shown.out);
+    assert!(
+        shown.out.contains("nothing is to be done; git merge sprint/001-shop takes it over"),
+        "{}",
+        shown.out
+    );
+    assert!(!shown.out.contains("sprint start"), "{}", shown.out);
+}
+
 /// The lines of status and health, and the JSON of both, without what is on every screen.
 fn troubles(sprint: &Sprint) -> String {
     let json = |args: &[&str], keys: &[&str]| {
@@ -79,6 +95,25 @@ fn a_base_that_could_not_be_gated_is_told_while_it_is_tried_again() {
     sprint.wait_for_retries();
     all.push_str(&troubles(&sprint));
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn tasks_for_which_there_is_no_place_in_flight_say_so() {
+    let ids = ["T001", "T002", "T003", "T004", "T005", "T006"];
+    let samples = ids.map(|id| crate::fixture::Sample { id, title: id.into(), phase: 1, done: false });
+    let mut sprint = Sprint::begun(&samples, 1);
+    sprint.supervised();
+    let reason = |sprint: &Sprint| {
+        let shown = sprint.sprint(&["status", "--json"]).out;
+        let status: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        status["tasks"][5]["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(reason(&sprint), "waits for a developer");
+    for id in &ids[..5] {
+        sprint.worked(id);
+    }
+    let why = "waits for a place: 5 tasks are in flight (agents.max_in_flight = 5)";
+    assert_eq!(reason(&sprint), why, "the developer is idle");
 }
 
 #[test]
@@ -240,6 +275,23 @@ fn watch_draws_again_when_it_is_rung() {
     drop(lines);
     assert!(child.wait().unwrap().success(), "it ends when nobody reads");
     assert!(!fixture.layout.follower_bell(child.id()).exists());
+}
+
+#[test]
+fn watch_that_was_there_before_the_first_start_sees_it() {
+    use std::io::{BufRead as _, BufReader};
+    let (dir, top) = Sprint::empty();
+    let mut child = command(dir.path(), &top, &["status", "--watch"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("No sprint was started here yet")));
+    let mut fixture = Sprint::within(dir, top);
+    fixture.start("001-shop", &two(), 2);
+    assert!(lines.any(|line| line.contains("T001  InProgress")), "the drawing after it has the sprint");
+    drop(lines);
+    assert!(child.wait().unwrap().success(), "it ends when nobody reads");
 }
 
 #[test]

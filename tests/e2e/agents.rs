@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{World, task_row};
+use crate::common::{SPRINT, World, task_row};
 
 #[test]
 fn a_parked_task_is_retried_by_a_person_with_a_new_attempt() {
@@ -69,6 +69,22 @@ fn a_diff_is_committed_by_sprint_whoever_commits() {
 }
 
 #[test]
+fn commits_beside_the_one_that_the_attempt_began_with_are_named_as_such() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n",
+        "if [ $SPRINT_ATTEMPT = 1 ]; then\n\
+         git reset -q --hard $(git commit-tree -m elsewhere HEAD^{tree})\n\
+         fi\n\
+         echo a > a.txt; git add -A; git commit -qm a",
+    );
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:2");
+    let shown = world.sprint(&["task", "show", "T001"]).expect(0).stdout;
+    let why = "claimed success, but its commits do not contain the commit that the attempt began with";
+    assert!(shown.contains(why), "{shown}");
+}
+
+#[test]
 fn findings_reach_the_next_attempt() {
     let mut world = World::new();
     world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
@@ -111,6 +127,31 @@ fn findings_reach_the_next_attempt() {
         "{first}"
     );
     assert!(world.read("env.2").contains("SPRINT_PREVIOUS=sprint-task/001-demo/T001/1"));
+}
+
+#[test]
+fn a_remark_of_an_agent_is_in_the_history_while_it_works_and_after() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n",
+        &format!(
+            "{SPRINT} agent comment half way; until [ -e $W/go ]; do sleep 0.1; done\n\
+             echo a > a.txt; git add -A; git commit -qm a; {SPRINT} agent comment nearly done"
+        ),
+    );
+    world.detach();
+    world.wait_until("the remark", || world.sprint(&["events"]).stdout.contains("half way"));
+    world.touch("go");
+    world.start().expect(0);
+    let events = world.sprint(&["events", "--json"]).expect(0).stdout;
+    let remarks: Vec<Value> = events
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &Value| event["kind"] == "comment")
+        .collect();
+    assert_eq!(remarks.len(), 2, "{events}");
+    assert_eq!((&remarks[0]["text"], &remarks[0]["task"]), (&"half way".into(), &"T001".into()), "{events}");
+    let shown = world.sprint(&["task", "show", "T001"]).expect(0).stdout;
+    assert!(shown.contains("half way") && shown.contains("nearly done"), "{shown}");
 }
 
 #[test]

@@ -156,3 +156,32 @@ fn starts_at_once_take_turns() {
     assert_eq!(world.landed(), "T001:1");
     world.assert_nothing_left();
 }
+
+#[test]
+fn a_disk_that_is_nearly_full_is_named_and_the_next_start_goes_by_what_it_finds() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
+    world.agent("echo a > a.txt; git add -A; git commit -qm a");
+    world.set("general.disk_free_min", "\"9000TB\"");
+    world.configure();
+    world.commit("base");
+    let started = world.sprint(&["start", "specs/001-demo", "--detach"]).expect(0);
+    let named = "less than general.disk_free_min = 9000.0 TB: nothing new is begun until there is room";
+    assert!(started.stdout.contains("warning: the disk is nearly full: "), "{}", started.shown());
+    assert!(started.stdout.contains(named), "{}", started.shown());
+    let low = |status: &serde_json::Value| status["needs_you"].to_string().contains(named);
+    let status = world.wait_for("the disk to be named", low);
+    assert!(status["reason"].as_str().unwrap().contains(named), "{status:#}");
+    assert_eq!(task_row(&status, "T001")["reason"], "waits for room on the disk", "{status:#}");
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    assert_eq!(shown.matches(named).count(), 2, "under the heading and below: {shown}");
+    assert!(shown.contains("make room, or lower general.disk_free_min and: sprint reload"), "{shown}");
+    // Health judges as the supervisor does, whatever the file says by now.
+    world.set("general.disk_free_min", "\"1KB\"");
+    world.configure();
+    let health = world.sprint(&["health"]).expect(1).stdout;
+    assert!(health.contains("less than general.disk_free_min = 9000.0 TB"), "{health}");
+    world.sprint(&["stop"]).expect(0);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+}

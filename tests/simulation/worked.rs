@@ -465,6 +465,20 @@ fn corrected(config: &str) -> Request {
 }
 
 #[test]
+fn a_start_of_what_goes_on_and_a_reload_say_which_configuration_was_found_last() {
+    let mut world = quiet(&chain(2));
+    assert_eq!(world.state.sprint.config.as_ref(), Some(&default_policy().config));
+    let mut policy = default_policy();
+    policy.config = "found".into();
+    world.start(feature("001-one", &chain(2), policy));
+    assert_eq!(world.state.sprint.config.as_deref(), Some("found"));
+    let frozen = &world.state.features[&feature_id("001-one")].frozen;
+    assert_eq!(frozen.policy.config, default_policy().config, "its gates are those that it began with");
+    world.request(corrected("corrected"));
+    assert_eq!(world.state.sprint.config.as_deref(), Some("corrected"));
+}
+
+#[test]
 fn a_reload_ends_the_wait_for_the_retry_of_the_base() {
     let mut world = quiet_with(&chain(1), true);
     for _ in 0..2 {

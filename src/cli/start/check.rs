@@ -8,7 +8,8 @@ use camino::Utf8PathBuf;
 
 use crate::agents::program;
 use crate::cli::args::StartArgs;
-use crate::cli::context::{git_error, sources};
+use crate::cli::context::{Context, git_error, sources};
+use crate::cli::disk::{self, LowDisk};
 use crate::cli::environment::Environment;
 use crate::cli::fit;
 use crate::cli::tasks_lint::{self, Format};
@@ -69,8 +70,16 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
     }
     super::hand_over::refuse_unfit(&checked.repo, &features, env)?;
     warnings.extend(fit::warnings(&config, &checked.repo, &base)?);
+    warnings.extend(low_disk(env, &config)?);
     warnings.extend(check_tools(&config, env, &checked, &base, &directories)?);
     Ok(Plan { checked, config, features, warnings })
+}
+
+/// A sprint may start on a disk that is nearly full: there it waits for room.
+fn low_disk(env: &Environment, config: &Config) -> Result<Option<String>, CliError> {
+    let free = disk::free(&Context::find(env)?);
+    let low = LowDisk::judge(free, config.general.disk_free_min);
+    Ok(low.map(|low| format!("{}; {}", low.consequence(), disk::MEND)))
 }
 
 /// The rules that the configuration gives, for `reload`.

@@ -87,7 +87,8 @@ pub(super) fn follow(
         follower.rang_or(LOOK_MS, living.as_ref().map(AsFd::as_fd));
     }
     progress.finish();
-    summary::print(out, &started.client, &started.features, plan.checked.branch.as_deref())?;
+    let checked = &plan.checked;
+    summary::print(out, &started.client, &started.features, &checked.repo, checked.branch.as_deref())?;
     out.flush();
     let state = started.client.overview().map_err(store_error)?.state;
     Ok(summary::exit_of(&state, &started.features))

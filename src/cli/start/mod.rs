@@ -43,7 +43,14 @@ pub fn run(args: &StartArgs) -> Result<u8, CliError> {
     out.flush();
     let started = hand_over::hand_over(&plan, &env)?;
     if let Some(code) = started.over {
-        summary::print(&mut out, &started.client, &started.features, plan.checked.branch.as_deref())?;
+        let checked = &plan.checked;
+        summary::print(
+            &mut out,
+            &started.client,
+            &started.features,
+            &checked.repo,
+            checked.branch.as_deref(),
+        )?;
         out.finish()?;
         return Ok(code);
     }

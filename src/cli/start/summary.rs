@@ -1,14 +1,15 @@
 //! How a sprint ended: the lines at its end, and the exit code.
 
 use crate::cli::context::store_error;
+use crate::cli::foreign::Foreign;
 use crate::cli::out::Out;
 use crate::cli::text::plain;
-use crate::cli::why::not_begun;
+use crate::cli::why::{not_begun, waits_to_begin};
 use crate::domain::ids::FeatureId;
-use crate::domain::state::{FeatureStatus, State};
+use crate::domain::state::{Feature, FeatureStatus, State};
 use crate::domain::task::{Status, Task, WaitKind};
 use crate::error::{CliError, exit};
-use crate::git::branch;
+use crate::git::{Repo, branch};
 use crate::store::Client;
 
 /// Tasks that need somebody, at most so many are named.
@@ -34,6 +35,7 @@ pub(super) fn print(
     out: &mut Out<'_>,
     client: &Client,
     features: &[FeatureId],
+    repo: &Repo,
     branch_name: Option<&str>,
 ) -> Result<(), CliError> {
     let state = client.overview().map_err(store_error)?.state;
@@ -48,12 +50,16 @@ pub(super) fn print(
         tasks.sort_by_key(|task| task.order);
         let landed = tasks.iter().filter(|task| matches!(task.status, Status::Done { .. })).count();
         out.line(format!("{id}: {landed} of {} tasks are done", tasks.len()));
-        let why_not = not_begun(feature, &tasks, &|| "waits for a developer".to_owned());
+        let why = waits_to_begin(feature, tasks.iter().copied());
+        let why_not = not_begun(feature, &tasks, &why);
         for task in tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX) {
             open_task(out, task, why_not.get(&task.key.id).map_or("", String::as_str));
         }
         if let Some(reason) = &feature.halted {
             out.line(format!("  landing is halted: {}", plain(reason, 500)));
+            // The branch has what no gate has seen: it is not to be taken over.
+            first(out, repo, feature);
+            continue;
         }
         let integration = branch::integration(id);
         match branch_name {
@@ -64,6 +70,18 @@ pub(super) fn print(
         }
     }
     Ok(())
+}
+
+/// What to do about a branch that somebody moved, before anything is taken over.
+fn first(out: &mut Out<'_>, repo: &Repo, feature: &Feature) {
+    let dir = plain(&feature.dir, 300);
+    if feature.adopting.is_none() {
+        let fix = Foreign::fix(Foreign::seen(repo, feature).as_ref());
+        out.line(format!("  do not take {} over yet; first: {fix}", branch::integration(&feature.id)));
+        out.line(format!("  then: sprint start {dir}"));
+    } else {
+        out.line(format!("  its gates are still to pass: sprint start {dir}"));
+    }
 }
 
 /// `why_not`: what a task waits for that has not begun.
