@@ -79,6 +79,9 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::Port => run.port.to_string(),
         Placeholder::RunId => run.run.to_string(),
         Placeholder::Sprint => run.sprint.to_string(),
+        Placeholder::Session => run.session.clone().unwrap_or_default(),
+        // As a whole argument it is replaced before; elsewhere the model's name alone.
+        Placeholder::ModelArgs => run.model.clone(),
     }
 }
 

@@ -3,11 +3,10 @@
 //! It changes nothing: what it leaves in the worktree is no part of the candidate, and a review
 //! that tried to is an error that the operator sees.
 
-use std::time::Duration;
-
-use super::agent::{Limits, drive};
+use super::agent::drive;
 use super::brief;
 use super::check::Checked;
+use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
 use super::trees::identity;
@@ -29,10 +28,10 @@ pub(super) fn review(desk: &Desk<'_>, screen: &mut Screen, checked: Checked) -> 
     };
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let worktree = worktree(desk, &pool, &checked)?;
-    let spec = brief::spec(desk, &task, &worktree, &adapter)?;
+    let talk = Talk::begin(desk, &adapter, &worktree);
+    let spec = brief::spec(desk, &task, &worktree, &adapter, &talk)?;
     screen.say(&format!("{} reviews {}", adapter.name, checked.candidate.commit.short()));
-    let limits = Limits { timeout: Duration::from_millis(desk.run.job.timeout_ms), stall: adapter.stall };
-    let (ending, said) = drive(desk, screen, &spec, limits);
+    let (ending, said) = drive(desk, screen, &spec, &adapter, talk)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }

@@ -5,8 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::agent::{Limits, drive};
+use super::agent::drive;
 use super::brief;
+use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
 use super::trees::{identity, recipe, set_up};
@@ -48,10 +49,10 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
         .map_err(|error| chain(&error))?;
     let begun = Begun::at(&worktree)?;
-    let spec = brief::spec(desk, task, &worktree, &adapter)?;
+    let talk = Talk::begin(desk, &adapter, &worktree);
+    let spec = brief::spec(desk, task, &worktree, &adapter, &talk)?;
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
-    let timeout = Duration::from_millis(desk.run.job.timeout_ms);
-    let (ending, said) = drive(desk, screen, &spec, Limits { timeout, stall: adapter.stall });
+    let (ending, said) = drive(desk, screen, &spec, &adapter, talk)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
