@@ -4,6 +4,7 @@
 //! moment of the store ([`picture`]) or sends a request ([`request`]), and writes through
 //! [`out`] what [`text`] has made harmless. Commands that only ask are synchronous.
 
+pub mod agents;
 pub mod args;
 mod asked;
 pub mod context;
