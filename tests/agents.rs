@@ -113,6 +113,10 @@ fn a_feature_with(agent: &str) {
     // The answer went on with the conversation that had asked.
     let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
     assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
+    // Each answer costs 30 tokens; a conversation that goes on is not counted twice.
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    assert_eq!(cost["total"]["tokens_out"], json!(30 * standin.count()), "{cost:#}");
+    assert_eq!(cost["agents"][agent], cost["total"], "{cost:#}");
     assert_eq!(standin.failures(), Vec::<String>::new());
     world.assert_nothing_left();
 }

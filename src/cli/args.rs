@@ -70,6 +70,8 @@ pub enum Command {
     /// Run gates by hand
     #[command(subcommand, arg_required_else_help = true)]
     Gates(GatesCommand),
+    /// Show what models have used, in tokens and money, as their programs tell it
+    Cost(JsonArgs),
     /// Show the merge queue
     Queue(JsonArgs),
     /// Read the configuration again for the running sprint

@@ -8,6 +8,7 @@ pub mod agents;
 pub mod args;
 mod asked;
 pub mod context;
+pub mod cost;
 pub mod environment;
 pub mod follow;
 mod foreign;

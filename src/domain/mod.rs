@@ -8,6 +8,7 @@ pub mod ids;
 
 pub mod effect;
 pub mod event;
+pub mod spent;
 pub mod state;
 pub mod step;
 

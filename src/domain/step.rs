@@ -4,6 +4,7 @@ use super::draft::{Draft, Step};
 use super::event::{Envelope, Event};
 use super::ids::{RunId, Token};
 use super::report::Report;
+use super::spent::{Spent, SpentRow};
 use super::state::{Mode, RunStatus, State};
 use super::task::TaskKey;
 use super::worker::Life;
@@ -31,6 +32,7 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
             workers::died(draft, worker, proc.as_ref(), *with_server);
         }
         Event::RunReported { run, token, report } => run_reported(draft, run, token, report),
+        Event::RunSpent { run, token, spent } => run_spent(draft, run, token, spent),
         Event::RunCleared { run, survivors } => workers::run_cleared(draft, run, survivors),
         Event::Comment { run, token, text } => comment(draft, run, token, text),
         Event::FeatureBegun { feature, head } => features::begun(draft, feature, head),
@@ -88,6 +90,21 @@ fn time_passed(draft: &mut Draft<'_>) {
     moves::retry_due(draft);
     workers::time_passed(draft);
     features::retry_due(draft);
+}
+
+/// Money that is gone is written down, also where the run's task went elsewhere meanwhile.
+fn run_spent(draft: &mut Draft<'_>, id: &RunId, token: &Token, spent: &Spent) {
+    let Some(run) = draft.run(id).filter(|run| run.token == *token).cloned() else { return };
+    let Some(role) = draft.worker(&run.worker).map(|worker| worker.role) else { return };
+    draft.spend(SpentRow {
+        run: run.id,
+        feature: run.job.feature,
+        task: run.job.task,
+        stage: run.job.stage,
+        role,
+        attempt: run.job.attempt,
+        spent: spent.clone(),
+    });
 }
 
 fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Report) {

@@ -14,6 +14,7 @@ use crate::agents::outcome::ProgramEnding;
 use crate::agents::stream::{Failure, Reader, Told, Usage};
 use crate::config::Adapter;
 use crate::config::cli_agent::Trouble;
+use crate::domain::spent::Spent;
 use crate::domain::state::Job;
 use crate::git::worktree::Worktree;
 
@@ -75,7 +76,7 @@ impl Talk {
         let (usage, now) = self.after(adapter, told);
         if let Some(usage) = usage {
             screen.say(&used(&usage));
-            tracing::info!(run = %desk.run.id, input = usage.input, output = usage.output, cost = ?usage.cost, "used");
+            desk.spent.replace(Some(spent(adapter, &usage)));
         }
         if let Some(path) = &self.path {
             let unknown = self.resumes() && told.session.is_none() && !told.done;
@@ -114,6 +115,18 @@ fn unfinished(told: &Told, ending: &ProgramEnding) -> Option<Failure> {
         class: Trouble::Other,
         text: "it ended with exit code 0 in the middle of its turn".to_owned(),
     })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative")]
+fn spent(adapter: &Adapter, usage: &Usage) -> Spent {
+    Spent {
+        agent: adapter.name.clone(),
+        model: adapter.model.clone(),
+        input: usage.input,
+        output: usage.output,
+        cached: usage.cached,
+        cost_micro_usd: usage.cost.map(|cost| (cost * 1e6).round() as u64),
+    }
 }
 
 fn used(usage: &Usage) -> String {
