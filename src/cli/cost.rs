@@ -61,9 +61,9 @@ pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, C
     };
     let cost = CostJson::of(runs);
     if args.json {
-        out.json(&cost)
+        out.json(&cost);
     } else {
-        show(&cost, out)
+        show(&cost, out);
     }
     Ok(exit::DONE)
 }
@@ -115,7 +115,9 @@ fn show(cost: &CostJson, out: &mut Out<'_>) {
     let mut table = Table::new(&["WHAT", "RUNS", "TOKENS IN", "CACHED", "TOKENS OUT", "COST"]);
     row(&mut table, "all", &cost.total);
     for sums in [&cost.features, &cost.tasks, &cost.roles, &cost.agents, &cost.days] {
-        sums.iter().for_each(|(name, sum)| row(&mut table, name, sum));
+        for (name, sum) in sums {
+            row(&mut table, name, sum);
+        }
     }
     for line in table.lines(out.colour, out.columns) {
         out.line(line);

@@ -309,7 +309,10 @@ fn what_a_run_used_is_written_once_and_only_for_its_own_token() {
     case.write(Event::RunSpent { run: run.id.clone(), token: run.token, spent: spent(99) });
     let rows = Client::open(&case.path()).unwrap().spent().unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].run.as_str(), rows[0].output, rows[0].role.as_str()), (run.id.as_str(), 30, "developer"));
+    assert_eq!(
+        (rows[0].run.as_str(), rows[0].output, rows[0].role.as_str()),
+        (run.id.as_str(), 30, "developer")
+    );
     assert_eq!((rows[0].cached, rows[0].cost_micro_usd), (None, None));
 }
 

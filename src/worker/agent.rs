@@ -53,7 +53,7 @@ pub(super) fn drive(
     screen: &mut Screen,
     spec: &Spec,
     adapter: &Adapter,
-    talk: Talk,
+    chat: Talk,
 ) -> Result<(ProgramEnding, Said), String> {
     let reader = adapter.cli.as_ref().map(|cli| Rules::new(cli).map(Reader::new)).transpose();
     let reader = reader.map_err(|error| format!("the adapter `{}`: {error}", adapter.name))?;
@@ -80,7 +80,7 @@ pub(super) fn drive(
     };
     let ending = drive.follow();
     let failure =
-        drive.reader.take().and_then(|reader| talk.end(desk, adapter, drive.screen, &reader, &ending));
+        drive.reader.take().and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
     let said = Said {
         failure,
         question: drive.protocol.question().map(str::to_owned),

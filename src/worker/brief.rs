@@ -49,11 +49,11 @@ pub(super) fn spec(
     task: &TaskId,
     worktree: &Worktree,
     adapter: &Adapter,
-    talk: &Talk,
+    chat: &Talk,
 ) -> Result<Spec, String> {
     let mut context = context(desk, task, worktree, adapter)?;
-    context.session.clone_from(&talk.session);
-    context.resumes = talk.resumes();
+    context.session.clone_from(&chat.session);
+    context.resumes = chat.resumes();
     let text = prompt_text(desk, adapter, &context)?;
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;

@@ -137,8 +137,8 @@ fn used(usage: &Usage) -> String {
 
 /// Where it lies: ids only, so that nothing of a title becomes a path.
 fn path(state: &Path, job: &Job) -> Option<PathBuf> {
-    let (task, stage) = (job.task.as_ref()?, job.stage.as_ref()?);
-    Some(state.join("sessions").join(job.feature.as_str()).join(format!("{task}-{stage}.json")))
+    let name = format!("{}-{}.json", job.task.as_ref()?, job.stage.as_ref()?);
+    Some(state.join("sessions").join(job.feature.as_str()).join(name))
 }
 
 fn read(path: &Path) -> Option<Conversation> {

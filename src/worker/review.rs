@@ -28,10 +28,10 @@ pub(super) fn review(desk: &Desk<'_>, screen: &mut Screen, checked: Checked) -> 
     };
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let worktree = worktree(desk, &pool, &checked)?;
-    let talk = Talk::begin(desk, &adapter, &worktree);
-    let spec = brief::spec(desk, &task, &worktree, &adapter, &talk)?;
+    let chat = Talk::begin(desk, &adapter, &worktree);
+    let spec = brief::spec(desk, &task, &worktree, &adapter, &chat)?;
     screen.say(&format!("{} reviews {}", adapter.name, checked.candidate.commit.short()));
-    let (ending, said) = drive(desk, screen, &spec, &adapter, talk)?;
+    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }

@@ -49,10 +49,10 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
         .map_err(|error| chain(&error))?;
     let begun = Begun::at(&worktree)?;
-    let talk = Talk::begin(desk, &adapter, &worktree);
-    let spec = brief::spec(desk, task, &worktree, &adapter, &talk)?;
+    let chat = Talk::begin(desk, &adapter, &worktree);
+    let spec = brief::spec(desk, task, &worktree, &adapter, &chat)?;
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
-    let (ending, said) = drive(desk, screen, &spec, &adapter, talk)?;
+    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
