@@ -64,9 +64,9 @@ fn write_call(path: &str, content: &str, conversation: &Conversation) -> Result<
     let Some((tool, path_name, content_name)) = tool else {
         return command_call(&writing_command(path, content), conversation);
     };
-    // Some programs refuse a relative path.
+    // The programs that call it more than a `path` refuse a relative one.
     let path = match conversation.cwd() {
-        Some(cwd) if !path.starts_with('/') => format!("{cwd}/{path}"),
+        Some(cwd) if path_name != "path" && !path.starts_with('/') => format!("{cwd}/{path}"),
         _ => path.to_owned(),
     };
     Ok((tool.name.clone(), arguments(tool, [(path_name, json!(path)), (content_name, json!(content))])))
