@@ -45,6 +45,11 @@ fn scenario() -> Scenario {
                 say("Done: late.txt is written."),
             ],
         )
+        .rule("TASK out-of-credit", [fault(http(402))])
+        .rule("TASK limited-for-long", [fault_times(http_after(429, 1), 5), say("Done after all.")])
+        .rule("TASK server-error", [fault(http(500))])
+        .rule("TASK connection-lost", [fault_times(Kind::Truncated, 1), say("Done after all.")])
+        .rule("TASK refused", [fault(Kind::Refusal)])
         .rule("TASK context-too-long", [fault(Kind::ContextTooLong)])
         .rule("TASK question", [say("I have looked around.\n\nBLOCKED: which port?")])
         .rule("TASK resumed", [write("again.txt", "again\n"), say("Done: again.txt is written.")])
@@ -222,6 +227,34 @@ fn pi_and_a_provider_that_fails() {
 
     let long = desk.run("context-too-long", "TASK context-too-long: begin");
     assert_eq!(pi_last(&long)["stopReason"], "error", "{long:#?}");
+}
+
+#[test]
+fn what_goes_away_is_tried_again_and_what_stays_is_told() {
+    let Some(agents) = agents() else { return };
+    for codex in [true, false] {
+        // A stand-in each: how often a fault was met is counted by the message.
+        let standin = Standin::start(scenario());
+        let desk = if codex {
+            Desk::codex(&agents, &standin)
+        } else {
+            Desk::pi(&agents, &standin, "openai-completions")
+        };
+        for (name, good) in [
+            ("out-of-credit", false),
+            ("limited-for-long", true),
+            ("server-error", false),
+            ("connection-lost", true),
+            // codex does not tell a refusal from an empty answer.
+            ("refused", codex),
+        ] {
+            let ran = desk.run(name, &format!("TASK {name}: begin"));
+            assert_eq!(ran.code, Some(i32::from(codex && !good)), "{name}: {ran:#?}");
+            if !codex {
+                assert_eq!(pi_last(&ran)["stopReason"] == "stop", good, "{name}: {ran:#?}");
+            }
+        }
+    }
 }
 
 #[test]

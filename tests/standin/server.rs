@@ -23,7 +23,7 @@ pub(super) const KEPT_MAX: usize = 10_000;
 /// A client that takes longer to send or to read is gone.
 const CLIENT_MAX: Duration = Duration::from_secs(30);
 /// A stalled answer is held no longer.
-const STALL_MAX: Duration = Duration::from_secs(600);
+const STALL_MAX: Duration = Duration::from_mins(10);
 
 /// What the threads share.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::processes;
 use crate::standin::Standin;
 
 /// No program may take longer; codex tries a refused key again for some seconds.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The directory with the programs, or nothing, and why.
 pub(crate) fn agents() -> Option<PathBuf> {
@@ -81,10 +81,11 @@ impl Desk {
             "model = \"standin\"\nmodel_provider = \"standin\"\ncheck_for_update_on_startup = false\n\
              [model_providers.standin]\nname = \"standin\"\nbase_url = \"{}/v1\"\nwire_api = \"responses\"\n\
              env_key = \"STANDIN_KEY\"\nstream_idle_timeout_ms = 20000\n\
+             request_max_retries = 1\nstream_max_retries = 5\n\
              [sandbox_workspace_write]\nexclude_slash_tmp = true\nexclude_tmpdir_env_var = true\n\
-             [projects.{:?}]\ntrust_level = \"trusted\"\n",
+             [projects.\"{}\"]\ntrust_level = \"trusted\"\n",
             standin.url(),
-            desk.at("r"),
+            desk.at("r").display(),
         );
         fs::write(desk.at("codex/config.toml"), config).unwrap();
         desk
@@ -105,6 +106,8 @@ impl Desk {
         }}});
         fs::create_dir_all(desk.at("pi")).unwrap();
         fs::write(desk.at("pi/models.json"), config.to_string()).unwrap();
+        let settings = json!({"retry": {"enabled": true, "maxRetries": 3, "baseDelayMs": 100}});
+        fs::write(desk.at("pi/settings.json"), settings.to_string()).unwrap();
         desk
     }
 
