@@ -234,7 +234,11 @@ impl Reply<'_> {
         let middle = events.len().div_ceil(2);
         for (index, event) in events.iter().enumerate() {
             match broken {
-                Some(Broken::Malformed) if index == middle => chunks.write("data: {\"type\": \"oh\n\n")?,
+                Some(Broken::Malformed) if index == middle => {
+                    let cut = event.data.get(..event.data.len() / 2).unwrap_or("{").to_owned();
+                    chunks.write(&Event { name: event.name.clone(), data: cut }.lines())?;
+                    continue;
+                }
                 Some(broken @ (Broken::Truncated | Broken::Stalled)) if index == middle => {
                     return self.leave(broken);
                 }
