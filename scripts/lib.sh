@@ -81,7 +81,7 @@ need_agents() {
   local dir=$1 name package missing=()
   shift
   for name in "$@"; do
-    package=$(package_of "$name")
+    package=$(package_of "$name") || return 1
     [ -x "$dir/node_modules/.bin/$name" ] && [ -e "$dir/${package//\//_}.installed" ] \
       || missing+=("$package")
   done

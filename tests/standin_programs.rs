@@ -87,6 +87,7 @@ fn codex_works_in_a_worktree_and_goes_on_with_its_session() {
     let first = desk.run("success", "TASK success: write hello.txt");
     codex_said(&first, "Done: hello.txt is written.");
     assert_eq!(file(&desk, "hello.txt").as_deref(), Some("hello\n"));
+    desk.record_request(&standin, "codex");
     let usage = |ran: &Ran| ran.events().pop().unwrap()["usage"]["input_tokens"].clone();
     assert_eq!(usage(&first), 2000);
 
@@ -180,6 +181,7 @@ fn pi_works_in_a_worktree_and_goes_on_with_its_session() {
     let first = desk.run("success", "TASK success: write hello.txt");
     pi_said(&first, "Done: hello.txt is written.");
     assert_eq!(file(&desk, "hello.txt").as_deref(), Some("hello\n"));
+    desk.record_request(&standin, "pi-openai-completions");
     // What is read from a cache is counted apart.
     assert_eq!(pi_last(&first)["usage"]["input"], 800);
     assert_eq!(pi_last(&first)["usage"]["cacheRead"], 200);
@@ -272,6 +274,7 @@ fn pi_speaks_every_protocol() {
         assert_eq!(file(&desk, "hello.txt").as_deref(), Some("hello\n"), "{api}");
         assert_eq!(pi_last(&ran)["usage"]["input"], 800, "{api}");
         assert_eq!(standin.requests().last().unwrap().protocol, protocol);
+        desk.record_request(&standin, &format!("pi-{api}"));
     }
     assert_eq!(standin.failures(), Vec::<String>::new());
 }

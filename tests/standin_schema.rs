@@ -17,15 +17,17 @@ use standin::scenario::{Kind, Scenario, bash, fault, fault_times, http, http_aft
 /// The script gives up by itself long before the test runner does.
 const SECONDS_MAX: &str = "120";
 
+/// Ends with 0 where they are installed; to import them takes seconds.
+const INSTALLED: &str = "from importlib.metadata import version
+for name in ('openai', 'anthropic', 'google-genai'): version(name)";
+
 /// A Python with the libraries.
 fn python() -> Option<PathBuf> {
     let tools = std::env::var_os("SPRINT_TEST_TOOLS").map(PathBuf::from);
     let python = tools.map(|tools| tools.join("bin/python")).filter(|python| python.is_file());
     let imports = |python: &PathBuf| {
         let mut command = Command::new(python);
-        // Only looked for: to import them takes seconds.
-        command.args(["-c", "import importlib.metadata as m; [m.version(name) for name in ('openai', 'anthropic', 'google-genai')]"]);
-        command.stderr(Stdio::null());
+        command.args(["-c", INSTALLED]).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     let found = python.filter(imports);

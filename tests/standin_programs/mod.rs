@@ -68,6 +68,9 @@ pub(crate) struct Desk {
     url: String,
 }
 
+/// Texts in a recorded request are cut when they are longer.
+const TEXT_MAX: usize = 160;
+
 /// What is recorded has these instead of what differs from run to run.
 const STABLE_DIRECTORY: &str = "/desk";
 const STABLE_URL: &str = "http://127.0.0.1:1";
@@ -229,11 +232,16 @@ impl Desk {
         let directory =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agents/testdata/streams").join(directory);
         fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(format!("{name}.jsonl")), self.stable(&ran.stdout)).unwrap();
+    }
+
+    /// The text with stable places, ids and times.
+    fn stable(&self, text: &str) -> String {
         let here = self.directory.path().display().to_string();
-        let uuid = Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
+        let uuid = Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
         let time = Regex::new(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").unwrap();
         let milliseconds = Regex::new(r#""timestamp":\d{13}"#).unwrap();
-        let mut text = ran.stdout.replace(&here, STABLE_DIRECTORY).replace(&self.url, STABLE_URL);
+        let mut text = text.replace(&here, STABLE_DIRECTORY).replace(&self.url, STABLE_URL);
         let mut ids: Vec<String> = uuid.find_iter(&text).map(|id| id.as_str().to_owned()).collect();
         ids.sort();
         ids.dedup();
@@ -241,8 +249,23 @@ impl Desk {
             text = text.replace(id, &format!("00000000-0000-7000-8000-{:012}", number + 1));
         }
         let text = time.replace_all(&text, STABLE_TIME);
-        let text = milliseconds.replace_all(&text, format!("\"timestamp\":{STABLE_MILLISECONDS}"));
-        fs::write(directory.join(format!("{name}.jsonl")), text.as_bytes()).unwrap();
+        milliseconds.replace_all(&text, format!("\"timestamp\":{STABLE_MILLISECONDS}")).into_owned()
+    }
+
+    /// Writes the last request to `tests/standin/requests`, if that is asked for: what a program
+    /// sends in the middle of a conversation, long texts cut.
+    pub(crate) fn record_request(&self, standin: &Standin, name: &str) {
+        if std::env::var_os("SPRINT_RECORD_STREAMS").is_none_or(|value| value != "1") {
+            return;
+        }
+        let request = serde_json::to_string(&standin.requests().pop().unwrap()).unwrap();
+        // Stable first: half an id is no longer known for one.
+        let mut request: Value = serde_json::from_str(&self.stable(&request)).unwrap();
+        cut(&mut request["body"]);
+        let text = serde_json::to_string_pretty(&request).unwrap();
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standin/requests");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(format!("{name}.json")), format!("{text}\n")).unwrap();
     }
 
     /// What the program has left running.
@@ -252,6 +275,18 @@ impl Desk {
 
     fn running(&self) -> Vec<processes::Found> {
         processes::marked(&[self.directory.path().display().to_string()])
+    }
+}
+
+/// Cuts what is long: descriptions and instructions, which nothing here reads.
+fn cut(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > TEXT_MAX => {
+            *text = text.chars().take(TEXT_MAX / 2).collect::<String>() + "…";
+        }
+        Value::Array(all) => all.iter_mut().for_each(cut),
+        Value::Object(all) => all.values_mut().for_each(cut),
+        _ => {}
     }
 }
 
