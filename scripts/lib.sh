@@ -1,5 +1,5 @@
-# What the scripts share: packages of the system where they are missing, and Python tools in a
-# virtual environment. Sourced, never run.
+# What the scripts share: packages of the system where they are missing, Python tools in a virtual
+# environment, and agent programs in a directory. Sourced, never run.
 
 # say TEXT...: what happens now.
 say() {
@@ -54,8 +54,9 @@ need_tools() {
   local dir=$1 tool missing=()
   shift
   for tool in "$@"; do
-    # A package's program, or for a plugin its module, says that it is there.
-    [ -x "$dir/bin/$tool" ] || "$dir/bin/python" -c "import ${tool//-/_}" >/dev/null 2>&1 \
+    # A package's program, or what is written down about a plugin or library, says that it is there.
+    [ -x "$dir/bin/$tool" ] \
+      || "$dir/bin/python" -c "import importlib.metadata as m; m.version('$tool')" >/dev/null 2>&1 \
       || missing+=("$tool")
   done
   [ "${#missing[@]}" -gt 0 ] || return 0
@@ -63,4 +64,44 @@ need_tools() {
   [ -x "$dir/bin/pip" ] || python3 -m venv --clear "$dir"
   "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${missing[@]}" \
     </dev/null
+}
+
+# package_of NAME: the npm package of an agent program, in the version that the tests know.
+package_of() {
+  case $1 in
+    codex) echo @openai/codex@0.169.0 ;;
+    pi) echo @mariozechner/pi-coding-agent@0.73.1 ;;
+    *) die "no agent program $1 is known" ;;
+  esac
+}
+
+# need_agents DIR NAME...: agent programs below DIR/node_modules, with npm. Returns 1, and has said
+# why, where they cannot be had: nothing but their own tests needs them.
+need_agents() {
+  local dir=$1 name package missing=()
+  shift
+  for name in "$@"; do
+    package=$(package_of "$name") || return 1
+    [ -x "$dir/node_modules/.bin/$name" ] && [ -e "$dir/${package//\//_}.installed" ] \
+      || missing+=("$package")
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  if ! command -v npm >/dev/null 2>&1; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+      printf 'error: there is no npm to install %s with\n' "${missing[*]}" >&2
+      return 1
+    fi
+    say "installing nodejs npm (apt-get)"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -qq --no-install-recommends nodejs npm </dev/null >/dev/null
+  fi
+  say "installing ${missing[*]} into $dir (npm)"
+  mkdir -p "$dir"
+  if ! timeout 600 npm install --prefix "$dir" --no-audit --no-fund --silent "${missing[@]}" </dev/null; then
+    printf 'error: npm could not install %s; is its registry reachable?\n' "${missing[*]}" >&2
+    return 1
+  fi
+  # Only what npm has finished counts, and only in this version.
+  for package in "${missing[@]}"; do touch "$dir/${package//\//_}.installed"; done
 }

@@ -34,6 +34,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use protocol::Protocol;
@@ -44,7 +45,8 @@ use server::{Shared, lock};
 const WAKE_MAX: Duration = Duration::from_secs(5);
 
 /// One request for an answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     /// How it was asked.
     pub protocol: Protocol,

@@ -43,7 +43,9 @@ pub(super) fn route(method: &str, path: &str, query: &str) -> Option<Route> {
         ("GET", "/v1/models") => Some(Route::Models(Protocol::Chat)),
         ("GET", "/v1beta/models") => Some(Route::Models(Protocol::Gemini)),
         ("POST", _) => {
-            let (model, action) = path.strip_prefix("/v1beta/models/")?.split_once(':')?;
+            let below = ["/v1beta/models/", "/v1/models/"];
+            let name = below.into_iter().find_map(|below| path.strip_prefix(below))?;
+            let (model, action) = name.split_once(':')?;
             let stream = action == "streamGenerateContent";
             match action {
                 "generateContent" | "streamGenerateContent" if !stream || query.contains("alt=sse") => {
@@ -130,7 +132,7 @@ pub(super) fn models(protocol: Protocol) -> Value {
     }
     let model = json!({
         "id": "standin", "object": "model", "type": "model", "owned_by": "standin", "created": 1_760_000_000,
-        "created_at": "2025-10-09T08:53:20Z", "display_name": "standin",
+        "created_at": "2025-10-09T08:53:20Z", "display_name": "standin", "lifecycle": "active",
     });
     json!({
         "object": "list", "data": [model], "has_more": false, "first_id": "standin", "last_id": "standin",

@@ -23,7 +23,7 @@ pub(super) const KEPT_MAX: usize = 10_000;
 /// A client that takes longer to send or to read is gone.
 const CLIENT_MAX: Duration = Duration::from_secs(30);
 /// A stalled answer is held no longer.
-const STALL_MAX: Duration = Duration::from_secs(600);
+const STALL_MAX: Duration = Duration::from_mins(10);
 
 /// What the threads share.
 #[derive(Debug)]
@@ -234,7 +234,11 @@ impl Reply<'_> {
         let middle = events.len().div_ceil(2);
         for (index, event) in events.iter().enumerate() {
             match broken {
-                Some(Broken::Malformed) if index == middle => chunks.write("data: {\"type\": \"oh\n\n")?,
+                Some(Broken::Malformed) if index == middle => {
+                    let cut = event.data.get(..event.data.len() / 2).unwrap_or("{").to_owned();
+                    chunks.write(&Event { name: event.name.clone(), data: cut }.lines())?;
+                    continue;
+                }
                 Some(broken @ (Broken::Truncated | Broken::Stalled)) if index == middle => {
                     return self.leave(broken);
                 }

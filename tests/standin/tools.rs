@@ -37,8 +37,8 @@ pub(super) fn call_for(step: &Step, conversation: &Conversation) -> Result<(Stri
 }
 
 fn find<'a>(names: &[&str], conversation: &'a Conversation) -> Option<&'a Tool> {
-    let named = |name: &str| conversation.tools.iter().find(|tool| tool.name.eq_ignore_ascii_case(name));
-    names.iter().find_map(|name| named(name))
+    let called = |name: &str| conversation.tools.iter().find(|tool| tool.name.eq_ignore_ascii_case(name));
+    names.iter().find_map(|name| called(name))
 }
 
 fn none(what: &str, conversation: &Conversation) -> String {
@@ -64,9 +64,9 @@ fn write_call(path: &str, content: &str, conversation: &Conversation) -> Result<
     let Some((tool, path_name, content_name)) = tool else {
         return command_call(&writing_command(path, content), conversation);
     };
-    // Some programs refuse a relative path.
+    // The programs that call it more than a `path` refuse a relative one.
     let path = match conversation.cwd() {
-        Some(cwd) if !path.starts_with('/') => format!("{cwd}/{path}"),
+        Some(cwd) if path_name != "path" && !path.starts_with('/') => format!("{cwd}/{path}"),
         _ => path.to_owned(),
     };
     Ok((tool.name.clone(), arguments(tool, [(path_name, json!(path)), (content_name, json!(content))])))
@@ -117,9 +117,9 @@ mod tests {
     use super::*;
     use crate::standin::scenario::{bash, write};
 
-    fn with(tools: Value) -> Conversation {
-        let tools = tools.as_object().unwrap().clone();
-        let tools = tools.into_iter().map(|(name, schema)| Tool { name, schema }).collect();
+    fn with(tools: &Value) -> Conversation {
+        let tools = tools.as_object().unwrap().iter();
+        let tools = tools.map(|(name, schema)| Tool { name: name.clone(), schema: schema.clone() }).collect();
         Conversation {
             tools,
             system: vec!["Current working directory: /w\n".to_owned()],
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn each_program_gets_its_own_tool() {
-        let claude = with(json!({
+        let claude = with(&json!({
             "Bash": {"properties": {"command": {"type": "string"}, "description": {"type": "string"}},
                      "required": ["command", "description"]},
             "Write": {"properties": {"file_path": {}, "content": {}}, "required": ["file_path", "content"]},
@@ -141,21 +141,21 @@ mod tests {
         let file = json!({"file_path": "/w/a", "content": "x"});
         assert_eq!(call_for(&write("a", "x"), &claude), Ok(("Write".to_owned(), file)));
 
-        let list = with(json!({"shell": {"properties": {"command": {"type": "array"}}}}));
+        let list = with(&json!({"shell": {"properties": {"command": {"type": "array"}}}}));
         let command = json!({"command": ["bash", "-lc", "ls"]});
         assert_eq!(call_for(&bash("ls"), &list), Ok(("shell".to_owned(), command)));
     }
 
     #[test]
     fn a_file_without_a_tool_for_it_is_written_by_a_command() {
-        let codex = with(json!({"exec_command": {"properties": {"cmd": {"type": "string"}}}}));
+        let codex = with(&json!({"exec_command": {"properties": {"cmd": {"type": "string"}}}}));
         let command = json!({"cmd": r"mkdir -p 'd' && printf %s 'it'\''s' > 'd/a'"});
         assert_eq!(call_for(&write("d/a", "it's"), &codex), Ok(("exec_command".to_owned(), command)));
     }
 
     #[test]
     fn what_is_declared_is_named_where_nothing_fits() {
-        let error = call_for(&bash("ls"), &with(json!({"read": {}}))).unwrap_err();
+        let error = call_for(&bash("ls"), &with(&json!({"read": {}}))).unwrap_err();
         assert_eq!(error, "no tool that runs a command is declared; there are: read");
     }
 }
