@@ -355,4 +355,6 @@ impl Line {
 }
 
 #[cfg(test)]
+mod recorded_tests;
+#[cfg(test)]
 mod tests;
