@@ -123,6 +123,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             let body = protocol::count(protocol, shared.scenario.usage);
             return http::answer(stream, 200, &[], &body.to_string());
         }
+        Route::Alive => return http::answer(stream, 200, &[], ""),
         Route::Generate { protocol, model, stream } => (protocol, model, stream),
     };
     let body: Value = match serde_json::from_slice(&incoming.body) {
