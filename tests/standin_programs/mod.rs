@@ -241,6 +241,8 @@ impl Desk {
         let uuid = Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
         let time = Regex::new(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").unwrap();
         let milliseconds = Regex::new(r#""timestamp":\d{13}"#).unwrap();
+        // What codex tells its model about a command.
+        let chunk = Regex::new(r"Chunk ID: [0-9a-f]{6}\\nWall time: [0-9.]+ ").unwrap();
         let mut text = text.replace(&here, STABLE_DIRECTORY).replace(&self.url, STABLE_URL);
         let mut ids: Vec<String> = uuid.find_iter(&text).map(|id| id.as_str().to_owned()).collect();
         ids.sort();
@@ -249,6 +251,7 @@ impl Desk {
             text = text.replace(id, &format!("00000000-0000-7000-8000-{:012}", number + 1));
         }
         let text = time.replace_all(&text, STABLE_TIME);
+        let text = chunk.replace_all(&text, r"Chunk ID: 000000\nWall time: 0.0000 ");
         milliseconds.replace_all(&text, format!("\"timestamp\":{STABLE_MILLISECONDS}")).into_owned()
     }
 
