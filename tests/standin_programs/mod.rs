@@ -244,9 +244,12 @@ impl Desk {
         // What codex tells its model about a command.
         let chunk = Regex::new(r"Chunk ID: [0-9a-f]{6}\\nWall time: [0-9.]+ ").unwrap();
         let mut text = text.replace(&here, STABLE_DIRECTORY).replace(&self.url, STABLE_URL);
-        let mut ids: Vec<String> = uuid.find_iter(&text).map(|id| id.as_str().to_owned()).collect();
-        ids.sort();
-        ids.dedup();
+        let mut ids: Vec<String> = Vec::new();
+        for id in uuid.find_iter(&text).map(|id| id.as_str().to_owned()) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
         for (number, id) in ids.iter().enumerate() {
             text = text.replace(id, &format!("00000000-0000-7000-8000-{:012}", number + 1));
         }
