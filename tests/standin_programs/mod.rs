@@ -141,17 +141,9 @@ impl Desk {
         let repository = desk.at("r");
         for arguments in [
             &["init", "-q", "-b", "main"][..],
-            &[
-                "-c",
-                "user.name=Ann",
-                "-c",
-                "user.email=ann@example.invalid",
-                "commit",
-                "-q",
-                "--allow-empty",
-                "-m",
-                "base",
-            ],
+            &["config", "user.name", "Ann"],
+            &["config", "user.email", "ann@example.invalid"],
+            &["commit", "-q", "--allow-empty", "-m", "base"],
             &["worktree", "add", "-q", "../w"],
         ] {
             let output = desk.command("git").current_dir(&repository).args(arguments).output().unwrap();
@@ -162,6 +154,11 @@ impl Desk {
 
     fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The directory that the repository and its worktree share.
+    pub(crate) fn git_directory(&self) -> PathBuf {
+        self.at("r/.git")
     }
 
     /// The worktree.
