@@ -56,6 +56,7 @@ fn scenario() -> Scenario {
         .rule("TASK limited-for-long", [fault_times(http_after(429, 1), 5), say("Done after all.")])
         .rule("TASK server-error", [fault(http(500))])
         .rule("TASK connection-lost", [fault_times(Kind::Truncated, 1), say("Done after all.")])
+        .rule("TASK stalled", [fault_times(Kind::Stalled, 1), say("Done after all.")])
         .rule("TASK refused", [fault(Kind::Refusal)])
         .rule("TASK context-too-long", [fault(Kind::ContextTooLong)])
         .rule("TASK question", [say("I have looked around.\n\nBLOCKED: which port?")])
@@ -170,6 +171,10 @@ fn codex_and_a_provider_that_fails() {
 
     let long = desk.run("context-too-long", "TASK context-too-long: begin");
     assert_eq!(long.code, Some(1), "{long:#?}");
+
+    // An answer that stops is given up after the configured time, and asked for again.
+    let stalled = desk.run("stalled", "TASK stalled: begin");
+    codex_said(&stalled, "Done after all.");
 }
 
 /// What codex has told its model last of a call.

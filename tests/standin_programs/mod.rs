@@ -83,7 +83,7 @@ impl Desk {
         let config = format!(
             "model = \"standin\"\nmodel_provider = \"standin\"\ncheck_for_update_on_startup = false\n\
              [model_providers.standin]\nname = \"standin\"\nbase_url = \"{}/v1\"\nwire_api = \"responses\"\n\
-             env_key = \"STANDIN_KEY\"\nstream_idle_timeout_ms = 20000\n\
+             env_key = \"STANDIN_KEY\"\nstream_idle_timeout_ms = 3000\n\
              request_max_retries = 1\nstream_max_retries = 5\n\
              [sandbox_workspace_write]\nexclude_slash_tmp = true\nexclude_tmpdir_env_var = true\n\
              [projects.\"{}\"]\ntrust_level = \"trusted\"\n",
