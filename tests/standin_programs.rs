@@ -36,6 +36,13 @@ fn scenario() -> Scenario {
             "TASK commit-denied",
             [bash("echo c > c.txt && git add -A && git commit -m c"), say("I could not commit.")],
         )
+        .rule(
+            "TASK committed",
+            [
+                bash("echo d > d.txt && git add -A && git commit -qm d; touch ../r/.git/hooks/pre-commit"),
+                say("Done: it is committed."),
+            ],
+        )
         .rule("TASK unauthorized", [fault(http(401))])
         .rule(
             "TASK rate-limited",
@@ -49,6 +56,7 @@ fn scenario() -> Scenario {
         .rule("TASK limited-for-long", [fault_times(http_after(429, 1), 5), say("Done after all.")])
         .rule("TASK server-error", [fault(http(500))])
         .rule("TASK connection-lost", [fault_times(Kind::Truncated, 1), say("Done after all.")])
+        .rule("TASK stalled", [fault_times(Kind::Stalled, 1), say("Done after all.")])
         .rule("TASK refused", [fault(Kind::Refusal)])
         .rule("TASK context-too-long", [fault(Kind::ContextTooLong)])
         .rule("TASK question", [say("I have looked around.\n\nBLOCKED: which port?")])
@@ -128,6 +136,24 @@ fn codex_ends_well_when_its_tools_fail() {
     assert!(last_result(&standin).contains("Read-only file system"), "{}", last_result(&standin));
 }
 
+/// A worktree's own directory is protected by name even below a root that may be written; named as
+/// a root of its own it is not. Hooks and configuration need not be among them.
+#[test]
+fn codex_commits_where_the_sandbox_is_told_of_the_repository() {
+    let Some(agents) = agents() else { return };
+    let standin = Standin::start(scenario());
+    let desk = Desk::codex(&agents, &standin);
+    let git = desk.git_directory();
+    let roots = ["worktrees/w", "objects", "refs", "logs"].map(|name| format!("{:?}", git.join(name)));
+    let roots = format!("sandbox_workspace_write.writable_roots=[{}]", roots.join(","));
+    let ran = desk.run_with("committed", None, &["-c", &roots], "TASK committed: begin");
+    codex_said(&ran, "Done: it is committed.");
+    let branch = fs::read_to_string(git.join("refs/heads/w")).unwrap();
+    let base = fs::read_to_string(git.join("refs/heads/main")).unwrap();
+    assert_ne!(branch, base, "{}", last_result(&standin));
+    assert!(!git.join("hooks/pre-commit").exists());
+}
+
 #[test]
 fn codex_and_a_provider_that_fails() {
     let Some(agents) = agents() else { return };
@@ -145,6 +171,10 @@ fn codex_and_a_provider_that_fails() {
 
     let long = desk.run("context-too-long", "TASK context-too-long: begin");
     assert_eq!(long.code, Some(1), "{long:#?}");
+
+    // An answer that stops is given up after the configured time, and asked for again.
+    let stalled = desk.run("stalled", "TASK stalled: begin");
+    codex_said(&stalled, "Done after all.");
 }
 
 /// What codex has told its model last of a call.

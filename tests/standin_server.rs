@@ -198,6 +198,34 @@ fn a_stalled_answer_ends_with_the_stand_in() {
 }
 
 #[test]
+fn what_programs_ask_before_they_begin_is_answered() {
+    let standin = Standin::start(Scenario::default());
+    for (line, wanted) in [
+        ("HEAD / HTTP/1.1", "HTTP/1.1 200 "),
+        ("GET /v1/models?limit=3 HTTP/1.1", "\"id\":\"standin\""),
+        ("GET /v1beta/models HTTP/1.1", "\"name\":\"models/standin\""),
+    ] {
+        let mut stream = connect(&standin);
+        stream.write_all(format!("{line}\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(wanted), "{line}: {answer}");
+    }
+    // A body may come in pieces of unknown number.
+    let mut stream = connect(&standin);
+    let body = chat("hello", 0, false).to_string();
+    let (first, second) = body.split_at(10);
+    let head = format!("POST {CHAT} HTTP/1.1\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n");
+    let pieces = format!("a\r\n{first}\r\n{:x};x=y\r\n{second}\r\n0\r\n\r\n", second.len());
+    stream.write_all((head + &pieces).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 100 ") && answer.contains("Nothing to do."), "{answer}");
+    assert_eq!(standin.failures(), Vec::<String>::new());
+    assert_eq!(standin.count(), 1);
+}
+
+#[test]
 fn what_is_not_understood_is_told() {
     let standin = Standin::start(Scenario::default().rule("T1", [bash("ls")]));
     assert!(ask(&standin, "/v2/x", &json!({})).starts_with("HTTP/1.1 404 "));

@@ -94,7 +94,7 @@ fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
         reader.take(HEAD_MAX).read_line(&mut line)?;
         let size = line.split(';').next().unwrap_or_default().trim();
         let size = u64::from_str_radix(size, 16).map_err(|_| bad("a chunk without a size"))?;
-        if u64::try_from(body.len()).is_ok_and(|known| known + size > BODY_MAX) {
+        if u64::try_from(body.len()).is_ok_and(|known| known.saturating_add(size) > BODY_MAX) {
             return Err(bad("the body is too long"));
         }
         body.extend(read_exactly(reader, size)?);

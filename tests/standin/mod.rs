@@ -84,7 +84,7 @@ impl Standin {
         format!("http://{}", self.address)
     }
 
-    /// The requests for an answer, the newest 10 000.
+    /// The requests for an answer, the newest 1000.
     pub(crate) fn requests(&self) -> Vec<Request> {
         lock(&self.shared.requests).iter().cloned().collect()
     }

@@ -108,9 +108,9 @@ fn place<'a>(scenario: &'a Scenario, conversation: &'a Conversation) -> Option<P
 
 #[cfg(test)]
 mod tests {
+    use super::super::conversation::Tool;
+    use super::super::scenario::{bash, fault_times, http, say};
     use super::*;
-    use crate::standin::conversation::Tool;
-    use crate::standin::scenario::{bash, fault_times, http, say};
     use serde_json::json;
 
     fn conversation(turns: Vec<Turn>) -> Conversation {

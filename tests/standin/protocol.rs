@@ -30,6 +30,8 @@ pub(super) enum Route {
     Count(Protocol),
     /// Which models there are.
     Models(Protocol),
+    /// Whether somebody is there.
+    Alive,
 }
 
 /// Where a request belongs.
@@ -40,6 +42,7 @@ pub(super) fn route(method: &str, path: &str, query: &str) -> Option<Route> {
         ("POST", "/v1/messages/count_tokens") => Some(Route::Count(Protocol::Messages)),
         ("POST", "/v1/chat/completions") => generate(Protocol::Chat),
         ("POST", "/v1/responses") => generate(Protocol::Responses),
+        ("HEAD", "/") => Some(Route::Alive),
         ("GET", "/v1/models") => Some(Route::Models(Protocol::Chat)),
         ("GET", "/v1beta/models") => Some(Route::Models(Protocol::Gemini)),
         ("POST", _) => {

@@ -19,7 +19,7 @@ use super::{Request, http};
 /// Connections at a time; more are closed at once.
 const OPEN_MAX: usize = 64;
 /// Requests and failures that are kept.
-pub(super) const KEPT_MAX: usize = 10_000;
+const KEPT_MAX: usize = 1000;
 /// A client that takes longer to send or to read is gone.
 const CLIENT_MAX: Duration = Duration::from_secs(30);
 /// A stalled answer is held no longer.
@@ -65,6 +65,19 @@ impl Shared {
     }
 }
 
+/// A connection while it is served. The copy by which the server can end it would keep it open after
+/// its thread, also one that has panicked.
+struct Open<'a> {
+    shared: &'a Shared,
+    number: usize,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.open).remove(&self.number);
+    }
+}
+
 /// Accepts until it is told to stop, then ends every connection and its thread.
 pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
@@ -84,11 +97,10 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             Ok(stream) => {
                 let shared = Arc::clone(shared);
                 threads.push(thread::spawn(move || {
+                    let _open = Open { shared: &shared, number };
                     if let Err(error) = serve(&stream, &shared) {
                         keep(&shared.failures, error.to_string());
                     }
-                    // The copy is what keeps a connection open after its thread.
-                    lock(&shared.open).remove(&number);
                 }));
             }
             Err(error) => keep(&shared.failures, error.to_string()),
@@ -123,6 +135,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             let body = protocol::count(protocol, shared.scenario.usage);
             return http::answer(stream, 200, &[], &body.to_string());
         }
+        Route::Alive => return http::answer(stream, 200, &[], ""),
         Route::Generate { protocol, model, stream } => (protocol, model, stream),
     };
     let body: Value = match serde_json::from_slice(&incoming.body) {

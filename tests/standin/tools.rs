@@ -114,8 +114,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scenario::{bash, write};
     use super::*;
-    use crate::standin::scenario::{bash, write};
 
     fn with(tools: &Value) -> Conversation {
         let tools = tools.as_object().unwrap().iter();

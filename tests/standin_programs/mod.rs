@@ -83,7 +83,7 @@ impl Desk {
         let config = format!(
             "model = \"standin\"\nmodel_provider = \"standin\"\ncheck_for_update_on_startup = false\n\
              [model_providers.standin]\nname = \"standin\"\nbase_url = \"{}/v1\"\nwire_api = \"responses\"\n\
-             env_key = \"STANDIN_KEY\"\nstream_idle_timeout_ms = 20000\n\
+             env_key = \"STANDIN_KEY\"\nstream_idle_timeout_ms = 3000\n\
              request_max_retries = 1\nstream_max_retries = 5\n\
              [sandbox_workspace_write]\nexclude_slash_tmp = true\nexclude_tmpdir_env_var = true\n\
              [projects.\"{}\"]\ntrust_level = \"trusted\"\n",
@@ -141,17 +141,9 @@ impl Desk {
         let repository = desk.at("r");
         for arguments in [
             &["init", "-q", "-b", "main"][..],
-            &[
-                "-c",
-                "user.name=Ann",
-                "-c",
-                "user.email=ann@example.invalid",
-                "commit",
-                "-q",
-                "--allow-empty",
-                "-m",
-                "base",
-            ],
+            &["config", "user.name", "Ann"],
+            &["config", "user.email", "ann@example.invalid"],
+            &["commit", "-q", "--allow-empty", "-m", "base"],
             &["worktree", "add", "-q", "../w"],
         ] {
             let output = desk.command("git").current_dir(&repository).args(arguments).output().unwrap();
@@ -162,6 +154,11 @@ impl Desk {
 
     fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The directory that the repository and its worktree share.
+    pub(crate) fn git_directory(&self) -> PathBuf {
+        self.at("r/.git")
     }
 
     /// The worktree.
@@ -241,14 +238,20 @@ impl Desk {
         let uuid = Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
         let time = Regex::new(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").unwrap();
         let milliseconds = Regex::new(r#""timestamp":\d{13}"#).unwrap();
+        // What codex tells its model about a command.
+        let chunk = Regex::new(r"Chunk ID: [0-9a-f]{6}\\nWall time: [0-9.]+ ").unwrap();
         let mut text = text.replace(&here, STABLE_DIRECTORY).replace(&self.url, STABLE_URL);
-        let mut ids: Vec<String> = uuid.find_iter(&text).map(|id| id.as_str().to_owned()).collect();
-        ids.sort();
-        ids.dedup();
+        let mut ids: Vec<String> = Vec::new();
+        for id in uuid.find_iter(&text).map(|id| id.as_str().to_owned()) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
         for (number, id) in ids.iter().enumerate() {
             text = text.replace(id, &format!("00000000-0000-7000-8000-{:012}", number + 1));
         }
         let text = time.replace_all(&text, STABLE_TIME);
+        let text = chunk.replace_all(&text, r"Chunk ID: 000000\nWall time: 0.0000 ");
         milliseconds.replace_all(&text, format!("\"timestamp\":{STABLE_MILLISECONDS}")).into_owned()
     }
 
