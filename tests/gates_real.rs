@@ -102,6 +102,7 @@ impl World {
             base: BaseScan::Always,
             fresh: false,
             cancel: &|| false,
+            end_left: &|| Ok(()),
         };
         let mut pane = Vec::new();
         let result = run_gate(gate, &context, &mut pane).unwrap();

@@ -19,6 +19,7 @@ use crate::gates::{BaseScan, Cache, Context, Thresholds, languages, takes_part};
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, contents, export};
 use crate::process::slots::Slots;
+use crate::process::subreaper::become_subreaper;
 use crate::process::system;
 
 /// Runs it.
@@ -63,6 +64,9 @@ impl Call<'_> {
     /// Runs them, in their order.
     fn perform(self, gates: &[GateConfig], progress: &mut dyn std::io::Write) -> Result<Ran, CliError> {
         let env = self.env;
+        // What a gate leaves behind is found among our own children.
+        become_subreaper()
+            .map_err(|error| CliError::environment("gates cannot be watched").because(error))?;
         let scratch = Scratch::new()?;
         let named = match &self.head {
             Head::Commit(commit) => Some(commit.to_string()),
@@ -91,6 +95,7 @@ impl Call<'_> {
             base: BaseScan::Always,
             fresh: self.fresh,
             cancel: &|| false,
+            end_left: &crate::gates::end_left,
         };
         run_all(gates, &[], (Some(self.base.to_string()), named), &context, progress)
             .map_err(|error| CliError::environment(error.to_string()))

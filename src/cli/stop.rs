@@ -6,14 +6,19 @@ use super::args::StopArgs;
 use super::context::{Context, store_error};
 use super::environment::Environment;
 use super::out::{Out, reader_is_gone};
+use super::picture::proc_id;
 use super::request::{Outcome, answered, deliver};
+use super::start::hand_over::ensure_supervisor;
 use super::text::{count, plain, span};
 use crate::domain::event::Request;
 use crate::domain::state::State;
 use crate::domain::task::Status;
 use crate::error::{CliError, exit};
 use crate::git::Repo;
+use crate::process::clock;
 use crate::process::identity::PidFd;
+use crate::process::supervisor_file::SupervisorFile;
+use crate::store::InboxBody;
 
 /// Beyond the runs' own limit: saving, ending trees, closing the store.
 const END_WAIT: Duration = Duration::from_mins(1);
@@ -26,20 +31,26 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The supervisor does not answer, or does not end in time.
 pub fn run(args: StopArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
-    let Some(supervisor) = context.supervisor() else {
-        out.line("nothing runs");
-        return Ok(exit::DONE);
+    let limit = if args.now { Duration::ZERO } else { args.limit };
+    let request =
+        Request::Stop { now: args.now, limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) };
+    let (supervisor, request) = match context.supervisor() {
+        Some(supervisor) => (supervisor, Some(request)),
+        None if outlives_its_supervisor(&context)? => (revive(&context, env, &request, out)?, None),
+        None => {
+            out.line("nothing runs");
+            return Ok(exit::DONE);
+        }
     };
     let (client, layout) = context.required()?;
-    let limit = if args.now { Duration::ZERO } else { args.limit };
     // Opened before it is asked, so that it is this very process that is waited for.
     let handle = supervisor
         .process
         .open()
         .map_err(|error| CliError::environment("the supervisor cannot be watched").because(error))?;
-    let request =
-        Request::Stop { now: args.now, limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) };
-    if let Outcome::Answered(reply) = deliver(&client, layout, Some(&supervisor), request)? {
+    if let Some(request) = request
+        && let Outcome::Answered(reply) = deliver(&client, layout, Some(&supervisor), request)?
+    {
         answered(&reply, out)?;
     }
     out.flush();
@@ -57,6 +68,33 @@ pub fn run(args: StopArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, C
     let overview = client.overview().map_err(store_error)?;
     kept(&context.repo, &overview.state, out);
     Ok(exit::DONE)
+}
+
+/// Whether workers go on though their supervisor is gone: it was killed, or its disk was full.
+fn outlives_its_supervisor(context: &Context) -> Result<bool, CliError> {
+    let Some(client) = context.reader()? else { return Ok(false) };
+    let state = client.overview().map_err(store_error)?.state;
+    Ok(state.workers.values().filter_map(|worker| worker.life.proc()).any(|proc| proc_id(proc).alive()))
+}
+
+/// A supervisor that finds the request to stop at its boot: it alone knows how to end what is left,
+/// and to save its work.
+fn revive(
+    context: &Context,
+    env: &Environment,
+    request: &Request,
+    out: &mut Out<'_>,
+) -> Result<SupervisorFile, CliError> {
+    let (client, layout) = context.required()?;
+    let asked = InboxBody::Request(request.clone());
+    client.append(&asked, clock::wall_ms()).map_err(store_error)?;
+    out.line("the supervisor is gone and its workers are not; another one ends them");
+    out.flush();
+    ensure_supervisor(layout, &context.repo, env)?;
+    SupervisorFile::read(&layout.supervisor_file())
+        .ok()
+        .flatten()
+        .ok_or_else(|| CliError::environment("the supervisor that is to end them cannot be found"))
 }
 
 fn wait(handle: &PidFd, limit: Duration) -> bool {

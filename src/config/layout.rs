@@ -124,6 +124,11 @@ impl Layout {
         self.state.join("start.json")
     }
 
+    /// The lock of a `start` that hands its features over.
+    pub fn start_lock(&self) -> PathBuf {
+        self.state.join("locks").join("start.lock")
+    }
+
     /// What the supervisor prints before its log is there.
     pub fn supervisor_output(&self) -> PathBuf {
         self.logs().join("supervisor.out")

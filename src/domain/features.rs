@@ -177,7 +177,10 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
                 draft.say("base_passed", Some(id), summary.clone());
                 based(draft, id);
             }
-            Verdict::Fail => refuse(draft, id, 4, &format!("the base is red: {summary}")),
+            Verdict::Fail => {
+                let what = format!("the base is red: {summary}; `sprint logs reviewer` shows what failed");
+                refuse(draft, id, 4, &what);
+            }
             Verdict::Error => base_error(draft, id, summary),
         },
         Report::Errored { reason } | Report::Failed { reason, .. } => base_error(draft, id, reason),

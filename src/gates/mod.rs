@@ -9,6 +9,7 @@ mod command;
 mod fingerprint;
 mod inputs;
 mod judge;
+mod left;
 mod pane;
 pub mod parse;
 mod run;
@@ -19,6 +20,7 @@ mod version;
 
 pub use cache::Cache;
 pub use judge::Thresholds;
+pub use left::end_left;
 pub use run::{BaseScan, Cancelled, Context, Side, Trees, run_gate, run_gates};
 pub use tools::{Missing, find_program, find_tools, languages, search_path, selected, takes_part};
 pub use validate::{InvalidGate, validate};

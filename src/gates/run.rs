@@ -120,6 +120,8 @@ pub struct Context<'a> {
     pub fresh: bool,
     /// Asked at least ten times a second.
     pub cancel: &'a dyn Fn() -> bool,
+    /// Called when a tool has ended: ends what it left running, or says why that is not possible.
+    pub end_left: &'a dyn Fn() -> Result<(), String>,
 }
 
 impl Context<'_> {

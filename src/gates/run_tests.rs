@@ -75,6 +75,7 @@ impl World {
             base: BaseScan::WhenNeeded,
             fresh: false,
             cancel: &|| false,
+            end_left: &|| Ok(()),
         }
     }
 

@@ -275,6 +275,8 @@ impl<'a> Scanner<'a> {
         };
         let outcome = crate::process::run::run(&spec, &mut on_output, self.context.cancel);
         pane.end_output();
+        // Before anything is read or judged: what still runs could write.
+        (self.context.end_left)().map_err(Broken::Because)?;
         let mut outcome = outcome.map_err(|error| match error {
             SpawnError::Missing { .. } => Broken::Missing(not_found(program, &self.gate.tool.install)),
             error => Broken::Because(chain(&error)),

@@ -8,12 +8,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::identity::ProcId;
 
+/// Between two looks at a lock that somebody has.
+const LOOK: Duration = Duration::from_millis(20);
 /// Bytes read of a lock file: it holds two lines.
 const OWNER_MAX: u64 = 4096;
 
@@ -68,6 +71,21 @@ impl Lock {
         let lock = Self { file, path: path.to_owned(), owner };
         lock.note("").map_err(io)?;
         Ok(lock)
+    }
+
+    /// As [`Self::try_exclusive`], but waits for whoever has it, at most so long.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when the time is over.
+    pub fn exclusive_within(path: &Path, what: &str, limit: Duration) -> Result<Self, LockError> {
+        let end = Instant::now() + limit;
+        loop {
+            match Self::try_exclusive(path, what) {
+                // The kernel tells nobody when a lock is free, but for one who waits without end.
+                Err(LockError::Held { .. }) if Instant::now() < end => std::thread::sleep(LOOK),
+                result => return result,
+            }
+        }
     }
 
     /// The lock file.

@@ -21,6 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::identity::{PidFd, ProcId, Stat, boot_id, parse_stat};
+use super::subreaper;
 use super::wait::timeout;
 
 /// The variable that every child of a run carries.
@@ -283,6 +284,27 @@ pub fn end_tree(scope: &Scope, grace: Duration, deadline: Duration) -> Result<()
         let until = if now < kill_at { kill_at } else { give_up_at };
         wait_for_one(&fds, until.saturating_duration_since(now));
     }
+}
+
+/// Ends every child of this process with all below it. Of a subreaper that waits for no program:
+/// whatever the last one left, however it tried to get away. Returns whether there was anything.
+///
+/// # Errors
+/// As [`end_tree`].
+pub fn end_children(grace: Duration, deadline: Duration) -> Result<bool, EndError> {
+    let alive = |pid: &i32| ProcId::of(*pid).ok().filter(ProcId::alive);
+    let mut any = false;
+    // Ending one may bring its own children up to us.
+    loop {
+        let leaders: Vec<ProcId> = subreaper::children()?.iter().filter_map(alive).collect();
+        if leaders.is_empty() {
+            break;
+        }
+        any = true;
+        end_tree(&Scope { leaders, ..Scope::default() }, grace, deadline)?;
+    }
+    subreaper::reap_orphans(&[])?;
+    Ok(any)
 }
 
 /// SIGTERM to each process once; SIGCONT after it, for a stopped one does not see it otherwise.

@@ -52,7 +52,7 @@ impl Session {
     /// What the file system says.
     pub fn write(&self, path: &Path) -> Result<(), StoreError> {
         let io = |source| StoreError::Io { path: path.to_owned(), source };
-        let part = path.with_extension("part");
+        let part = path.with_extension(format!("{}.part", std::process::id()));
         let text = serde_json::to_vec(self).map_err(StoreError::row("start.json"))?;
         let mut file = fs::OpenOptions::new()
             .create(true)

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
+use super::check::gates_for;
 use super::conversation::Talk;
 use super::life::Desk;
 use crate::agents::environment::RunContext;
 use crate::agents::feedback::Feedback;
 use crate::agents::prompt::{Document, FeatureText, GateCommand, PromptInput, StoryText, TaskText, Template};
 use crate::agents::{environment, program, prompt};
-use crate::config::{Adapter, PromptBy, StageConfig};
+use crate::config::{Adapter, GateConfig, PromptBy, StageConfig};
 use crate::domain::ids::TaskId;
 use crate::domain::pipeline::StageKind;
 use crate::error::chain;
@@ -159,7 +160,8 @@ fn feedback(desk: &Desk<'_>) -> Option<Feedback> {
 
 fn prompt_text(desk: &Desk<'_>, adapter: &Adapter, context: &RunContext) -> Result<String, String> {
     let stage = stage(desk)?;
-    let input = prompt_input(desk, adapter, context, stage);
+    let gates = gates_for(desk, &desk.run.job.base, None, |_| true)?;
+    let input = prompt_input(desk, adapter, context, stage, &gates);
     let own = own_template(desk, stage)?;
     let template = match (&own, stage.kind) {
         (Some(text), _) => Template::Own { name: &stage.prompt, text },
@@ -186,13 +188,13 @@ fn prompt_input(
     adapter: &Adapter,
     context: &RunContext,
     stage: &StageConfig,
+    gates: &[GateConfig],
 ) -> PromptInput {
     let job = &desk.run.job;
     let directory = context.feature_dir_in_worktree();
     let read = |name: &str| std::fs::read(directory.join(name)).unwrap_or_default();
     let feature = Feature::read(&read("spec.md"), &read("plan.md"), &read("tasks.md"));
     let line = feature.tasks.task(&context.task);
-    let gates = desk.config.gate.iter().filter(|gate| gate.enabled && gate.preset.is_none());
     PromptInput {
         task: TaskText {
             id: context.task.to_string(),
@@ -207,6 +209,7 @@ fn prompt_input(
         story: line.and_then(|line| story(&feature, &line.stories)),
         documents: documents(&job.dir, &context.worktree),
         gates: gates
+            .iter()
             .map(|gate| GateCommand { name: gate.name.to_string(), command: gate.command.join(" ") })
             .collect(),
         attempt: job.attempt,

@@ -267,6 +267,7 @@ pub(super) fn run_gates(
         base: BaseScan::WhenNeeded,
         fresh: fresh == Fresh::Yes,
         cancel: &cancel,
+        end_left: &gates::end_left,
     };
     tracing::debug!(head = %head, gates = gates.len(), tree = trees.tree(Side::Head), "gates");
     let results =

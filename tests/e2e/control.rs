@@ -144,3 +144,15 @@ fn events_and_logs_tell_what_happened() {
     assert!(world.sprint(&["task", "diff", "T004"]).expect(0).stdout.contains("all.txt"));
     assert!(world.sprint(&["task", "list"]).expect(0).stdout.contains("T003"));
 }
+
+#[test]
+fn starts_at_once_take_turns() {
+    let world = World::with("- [ ] T001 write a.txt\n", "echo a > a.txt; git add -A; git commit -qm a");
+    let starts = [(); 4].map(|()| world.spawn(&["start", "specs/001-demo", "--detach"]));
+    for start in starts {
+        start.end().expect(0);
+    }
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    assert_eq!(world.landed(), "T001:1");
+    world.assert_nothing_left();
+}

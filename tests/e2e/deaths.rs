@@ -125,3 +125,19 @@ fn the_lock_of_a_git_that_was_killed_keeps_no_feature_from_beginning() {
     assert_eq!(world.landed(), "T001:1");
     world.assert_nothing_left();
 }
+
+#[test]
+fn stop_ends_what_a_killed_supervisor_has_left() {
+    let world = waiting();
+    let worker = worker_of(&world.status(), "T001");
+    kill_supervisor(&world);
+    assert!(processes::alive(worker));
+    let told = world.sprint(&["stop", "--now"]).expect(0);
+    assert!(told.stdout.contains("its workers are not"), "{}", told.stdout);
+    assert!(told.stdout.contains("0 tasks landed, 2 open"), "{}", told.stdout);
+    world.assert_nothing_left();
+    assert!(world.sprint(&["stop", "--now"]).expect(0).stdout.contains("nothing runs"));
+    world.touch("go");
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1 T002:1");
+}

@@ -174,3 +174,50 @@ fn a_grep_gate_is_clean_without_a_match_and_an_error_where_grep_could_not_look()
     let broken = run(3);
     assert!(broken["reason"].as_str().unwrap().contains("exited with 2"), "{broken:#}");
 }
+
+/// Processes with this word in their command line.
+fn running(word: &str) -> Vec<String> {
+    let commands = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    commands.filter(|line| line.contains(word)).collect()
+}
+
+#[test]
+fn what_a_gate_leaves_running_is_ended_however_it_hides() {
+    let length = format!("8{}.25", std::process::id());
+    let mut world =
+        world(&format!("setsid sleep {length} &\n(env -i setsid sleep {length} >/dev/null 2>&1 &)\nexit 0"));
+    world.set("gate.words.parser", "\"exit-code\"");
+    world.set("gate.words.mode", "\"absolute\"");
+    done(&world);
+    world.sprint(&["gates", "run", "words"]).expect(0);
+    assert_eq!(running(&format!("sleep {length}")), Vec::<String>::new());
+    world.start().expect(0);
+    assert_eq!(running(&format!("sleep {length}")), Vec::<String>::new());
+    world.assert_nothing_left();
+}
+
+#[test]
+fn the_prompt_names_the_gates_that_judge() {
+    let Some(tools) = std::env::var_os("SPRINT_TEST_TOOLS") else {
+        eprintln!("skipped: SPRINT_TEST_TOOLS names no directory with ruff");
+        return;
+    };
+    let mut world = world("exit 0");
+    world.agent("cp \"$SPRINT_PROMPT\" $W/prompt; echo 'x = 1' > a.py; git add -A; git commit -qm a");
+    world.file("old.py", "y = 2\n");
+    world.set("gate.words.mode", "\"absolute\"");
+    world.set("gates.presets", "[\"ruff\"]");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path =
+        std::iter::once(std::path::PathBuf::from(tools).join("bin")).chain(std::env::split_paths(&path));
+    world.env("PATH", std::env::join_paths(path).unwrap());
+    done(&world);
+    world.start().expect(0);
+    let prompt = world.read("prompt");
+    assert!(prompt.contains("- `ruff`: `ruff check"), "{prompt}");
+    assert!(prompt.contains("- `words`: `./gate-words.sh`"), "{prompt}");
+    assert!(!prompt.contains("No command checks your work"), "{prompt}");
+}

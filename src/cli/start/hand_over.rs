@@ -16,6 +16,7 @@ use crate::domain::state::{FeatureStatus, Mode, State};
 use crate::error::CliError;
 use crate::git::{Repo, branch, diff, id};
 use crate::process::detach::{Background, DetachError, spawn_detached};
+use crate::process::lock::Lock;
 use crate::process::private::{PrivateError, make_private};
 use crate::process::{clock, doorbell};
 use crate::store::session::Session;
@@ -23,6 +24,9 @@ use crate::store::{Client, InboxBody, Store, StoreError};
 
 /// How long a supervisor that is ending may take: its workers' and its own limits.
 const END_WAIT: Duration = Duration::from_secs(100);
+
+/// How long another `sprint start` may take to bring its supervisor up.
+const TURN_WAIT: Duration = Duration::from_mins(1);
 
 /// A sprint that was handed over.
 pub(super) struct Started {
@@ -46,6 +50,9 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
     let layout = layout_of(env, repo, &id);
     wait_for_stateless(repo, &layout)?;
     make_directories(&layout)?;
+    // Two at once would make the same files, and start two supervisors.
+    let _turn = Lock::exclusive_within(&layout.start_lock(), "sprint start", TURN_WAIT)
+        .map_err(|error| CliError::environment("another `sprint start` is under way").because(error))?;
     // A supervisor that runs has checked and migrated the database, and holds it.
     if live_supervisor(repo, &layout).is_none() {
         Store::open(&layout.database()).map_err(store_error)?;
@@ -192,7 +199,11 @@ fn not_made(error: PrivateError) -> CliError {
 ///
 /// # Errors
 /// It does not come up (exit 3).
-pub(super) fn ensure_supervisor(layout: &Layout, repo: &Repo, env: &Environment) -> Result<(), CliError> {
+pub(in crate::cli) fn ensure_supervisor(
+    layout: &Layout,
+    repo: &Repo,
+    env: &Environment,
+) -> Result<(), CliError> {
     if living_after_the_end(layout, repo)? {
         doorbell::ring(&layout.supervisor_bell())
             .map_err(|error| CliError::environment("the supervisor cannot be rung").because(error))?;

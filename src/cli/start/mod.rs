@@ -6,7 +6,7 @@
 
 mod check;
 mod follow;
-mod hand_over;
+pub(super) mod hand_over;
 mod progress;
 mod summary;
 
