@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use standin::Standin;
-use standin::scenario::{Scenario, bash, fault, http, say, write};
+use standin::scenario::{Scenario, bash, fault, fault_times, http, say, write};
 
 use crate::common::{World, task_row};
 
@@ -146,9 +146,31 @@ fn refused(agent: &str, status: u16, reason: &str) {
     let status = world.wait_for("the failure", |status| {
         status["needs_you"][0]["text"].as_str().is_some_and(|text| text.contains(reason))
     });
-    assert_eq!(status["needs_you"][0]["kind"], "retry", "{status:#}");
+    assert_eq!(status["needs_you"][0]["kind"], "operator", "{status:#}");
     assert_eq!(task_row(&status, "T001")["attempt"], 1, "no attempt is spent");
+    let asked = standin.count();
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    assert!(shown.contains("is on hold, until you have seen to it"), "{shown}");
+    assert_eq!(standin.count(), asked, "nobody asks again");
     world.sprint(&["stop", "--now"]).expect(0);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_limit_is_waited_for_and_spends_no_attempt() {
+    let Some(programs) = programs() else { return };
+    // Codex itself tries twice in this configuration.
+    let steps = [fault_times(http(429), 2), write("one.txt", "1\n"), say("Done.")];
+    let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
+    let mut world = world("codex", &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.set("agents.max_developers", "1");
+    world.commit("one task");
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    let events = world.sprint(&["events", "-n", "200"]).expect(0).stdout;
+    assert!(events.contains("codex is tried again in 10 s"), "{events}");
+    assert!(events.contains("codex serves again"), "{events}");
     world.assert_nothing_left();
 }
 

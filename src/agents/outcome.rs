@@ -93,12 +93,22 @@ pub enum RunOutcome {
     },
     /// The worker was ended. No attempt is spent.
     Interrupted,
-    /// Nothing of it is the agent's own: its worktree was taken away, or the model's service does
-    /// not serve. The operator's concern, no attempt is spent.
+    /// Somebody took its worktree away: the operator's concern, no attempt is spent.
     Unjudged {
-        /// What happened, and what to do.
+        /// What is lost.
         reason: String,
     },
+    /// The model's service does not serve: no attempt is spent.
+    Unserved(Unserved),
+}
+
+/// The model's service does not serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// What happened, and what to do.
+    pub reason: String,
+    /// Whether waiting alone does not help.
+    pub lasting: bool,
 }
 
 /// What must be there for [`RunOutcome::Done`].
@@ -132,7 +142,7 @@ pub fn decide(
     };
     match (claimed(ending, said, claims), git.worktree) {
         (Claimed::Interrupted, _) => RunOutcome::Interrupted,
-        (Claimed::Unserved(reason), _) => RunOutcome::Unjudged { reason },
+        (Claimed::Unserved(unserved), _) => RunOutcome::Unserved(unserved),
         (_, Standing::Swept) => unjudged("the directory of all worktrees"),
         // Nobody can work without a worktree. A claim of success all the same is the agent's own.
         (Claimed::Failure(_) | Claimed::Skip, Standing::Gone) => unjudged("its worktree"),
@@ -171,7 +181,7 @@ enum Claimed {
     Failure(String),
     Skip,
     /// The model's service does not serve, for now or for this account.
-    Unserved(String),
+    Unserved(Unserved),
     Interrupted,
 }
 
@@ -192,8 +202,10 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     match ending {
         ProgramEnding::Interrupted => Claimed::Interrupted,
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
-        _ if said.failure.as_ref().is_some_and(|failure| failure.class.is_of_the_service()) => {
-            Claimed::Unserved(said.failure.as_ref().map(Failure::reason).unwrap_or_default())
+        _ if let Some(failure) =
+            said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
+        {
+            Claimed::Unserved(Unserved { reason: failure.reason(), lasting: failure.class.is_lasting() })
         }
         ProgramEnding::TimedOut(limit) => Claimed::Failure(with_last_words(over("took longer than", *limit))),
         ProgramEnding::Hung(limit) => {
@@ -248,6 +260,8 @@ pub enum CheckOutcome {
         /// Where.
         findings: Vec<ClaimedFinding>,
     },
+    /// The model's service does not serve.
+    Unserved(Unserved),
     /// There is no judgement: never a pass, and not the developer's fault.
     Error {
         /// Why.
@@ -280,7 +294,7 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Ch
     };
     match (claimed(ending, said, claims), verdict) {
         (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
-        (Claimed::Unserved(reason), _) => CheckOutcome::Error { reason },
+        (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
         (_, Some((AgentVerdict::Fail, message, _))) => failure(message.clone()),
         // It was ended because of that very verdict.
         (Claimed::Failure(_), Some((AgentVerdict::Pass, message, _)))

@@ -152,6 +152,13 @@ impl Trouble {
     }
 }
 
+impl Trouble {
+    /// Whether a person has to do something before it is over.
+    pub fn is_lasting(self) -> bool {
+        matches!(self, Self::Auth | Self::Billing)
+    }
+}
+
 /// The words of the keys `class`.
 pub(super) const TROUBLES: &[&str] = &[
     "auth",

@@ -12,6 +12,7 @@ pub mod spent;
 pub mod state;
 pub mod step;
 
+pub mod accounts;
 pub mod draft;
 pub mod gate;
 pub mod pipeline;

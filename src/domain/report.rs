@@ -118,6 +118,15 @@ pub enum Report {
         /// What.
         question: String,
     },
+    /// The service of the agent's model does not serve: nobody's fault here.
+    Unserved {
+        /// The adapter.
+        agent: String,
+        /// In its program's words.
+        reason: String,
+        /// Whether waiting alone does not help: nobody is signed in, or there is no credit.
+        lasting: bool,
+    },
     /// Something could not run: the operator's.
     Errored {
         /// What, and what to do about it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::Hold;
 use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId, Token, WorkerName};
 use super::pipeline::StageKind;
 use super::plan::Plan;
@@ -219,6 +220,9 @@ pub struct Sprint {
     /// The disk is nearly full: nothing new is assigned until there is room again.
     #[serde(default)]
     pub disk_low: bool,
+    /// Agents whose models' services do not serve.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, Hold>,
     /// When it came to rest, in monotonic milliseconds.
     pub rest_since_ms: Option<u64>,
     /// While booting: it was paused, and will be again.
@@ -234,6 +238,7 @@ impl Default for Sprint {
             stay: false,
             answer_wait_ms: 0,
             disk_low: false,
+            holds: BTreeMap::new(),
             rest_since_ms: None,
             paused: false,
         }
@@ -278,7 +283,8 @@ impl State {
         let tasks = self.tasks.values().filter_map(|task| task.status.due_ms());
         let workers = self.workers.values().filter_map(|worker| self.worker_due(worker));
         let features = self.features.values().filter_map(|feature| feature.status.due_ms());
-        tasks.chain(workers).chain(features).chain(self.sprint_due()).min()
+        let holds = self.sprint.hold_due();
+        tasks.chain(workers).chain(features).chain(holds).chain(self.sprint_due()).min()
     }
 
     fn worker_due(&self, worker: &Worker) -> Option<u64> {

@@ -8,7 +8,7 @@ use super::spent::{Spent, SpentRow};
 use super::state::{Mode, RunStatus, State};
 use super::task::TaskKey;
 use super::worker::Life;
-use super::{features, moves, reported, requests, schedule, workers};
+use super::{accounts, features, moves, reported, requests, schedule, workers};
 
 /// Applies one event. Total: every event in every state has an answer, and a fact that comes
 /// late or from the wrong side is recorded and changes nothing.
@@ -58,6 +58,7 @@ fn supervisor_started(draft: &mut Draft<'_>, epoch: u64, rebooted: bool) {
     draft.say("supervisor_started", None, format!("supervisor started, epoch {epoch}"));
     if rebooted {
         moves::forget_deadlines(draft);
+        accounts::forget_deadlines(draft);
         workers::forget_deadlines(draft);
         features::forget_deadlines(draft);
     }
@@ -88,6 +89,7 @@ fn disk_low(draft: &mut Draft<'_>, low: bool) {
 
 fn time_passed(draft: &mut Draft<'_>) {
     moves::retry_due(draft);
+    accounts::expire(draft);
     workers::time_passed(draft);
     features::retry_due(draft);
 }
@@ -135,6 +137,7 @@ fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Repor
             worker.since_ms = now.wall_ms;
         }
     }
+    accounts::reported(draft, &run, report);
     if run.status == RunStatus::Revoked {
         draft.say_worker(
             "run_revoked",

@@ -249,7 +249,10 @@ fn is_result(report: &Report) -> bool {
         | Report::Blocked { .. }
         | Report::Survived { .. } => true,
         // Under a signal, tools fail for that reason.
-        Report::Failed { .. } | Report::Errored { .. } | Report::Interrupted { .. } => false,
+        Report::Failed { .. }
+        | Report::Errored { .. }
+        | Report::Unserved { .. }
+        | Report::Interrupted { .. } => false,
     }
 }
 
@@ -287,6 +290,7 @@ fn outcome(report: &Report) -> String {
         Report::NothingToDo { reason } => format!("nothing to do: {reason}"),
         Report::Blocked { question } => format!("asks: {question}"),
         Report::Errored { reason } => format!("could not run: {reason}"),
+        Report::Unserved { reason, .. } => format!("not served: {reason}"),
         Report::Survived { processes } => format!("would not end: {}", processes.join(", ")),
         Report::Interrupted { reason } => format!("interrupted: {reason}"),
     }

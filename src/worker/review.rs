@@ -10,7 +10,7 @@ use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
 use super::trees::identity;
-use super::work::end_what_is_left;
+use super::work::{end_what_is_left, unserved_report};
 use crate::agents::claim::{self, ClaimedFinding};
 use crate::agents::outcome::{CheckOutcome, decide_check};
 use crate::domain::gate::Verdict;
@@ -38,7 +38,7 @@ pub(super) fn review(desk: &Desk<'_>, screen: &mut Screen, checked: Checked) -> 
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
     unchanged(&worktree, &checked)?;
-    Ok(apply(desk, checked, decide_check(&ending, &said, &claims.claims)))
+    Ok(apply(desk, &adapter.name, checked, decide_check(&ending, &said, &claims.claims)))
 }
 
 fn worktree(desk: &Desk<'_>, pool: &Pool, checked: &Checked) -> Result<Worktree, String> {
@@ -58,7 +58,7 @@ fn unchanged(worktree: &Worktree, checked: &Checked) -> Result<(), String> {
     Err(format!("the agent of this stage changed what it was to judge ({})", changed.join(", ")))
 }
 
-fn apply(desk: &Desk<'_>, checked: Checked, outcome: CheckOutcome) -> Report {
+fn apply(desk: &Desk<'_>, agent: &str, checked: Checked, outcome: CheckOutcome) -> Report {
     match outcome {
         CheckOutcome::Pass { message } => {
             Checked { summary: joined(&checked.summary, &message), ..checked }.report()
@@ -71,6 +71,7 @@ fn apply(desk: &Desk<'_>, checked: Checked, outcome: CheckOutcome) -> Report {
             Checked { verdict: Verdict::Fail, feedback, summary: message, ..checked }.report()
         }
         CheckOutcome::Error { reason } => Report::Errored { reason },
+        CheckOutcome::Unserved(unserved) => unserved_report(agent, unserved),
         CheckOutcome::Blocked { question } => Report::Blocked { question },
         CheckOutcome::Interrupted => Report::Interrupted { reason: "the worker was told to end".to_owned() },
     }

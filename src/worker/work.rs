@@ -12,7 +12,7 @@ use super::life::Desk;
 use super::screen::Screen;
 use super::trees::{identity, recipe, set_up};
 use crate::agents::claim;
-use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, decide};
+use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, Unserved, decide};
 use crate::config::{Adapter, Retry};
 use crate::domain::ids::{CommitSha, TaskId};
 use crate::domain::pipeline::Proof;
@@ -57,7 +57,7 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
         return Ok(report);
     }
     let facts = facts(desk, &pool, &worktree, &begun)?;
-    judge(desk, screen, &worktree, task, &facts, &ending, &said)
+    judge(desk, screen, &worktree, task, &adapter.name, &facts, (&ending, &said))
 }
 
 /// The task's worktree on the attempt's branch. A run that continues after an answer finds it as
@@ -142,9 +142,9 @@ fn judge(
     screen: &mut Screen,
     worktree: &Worktree,
     task: &TaskId,
+    agent: &str,
     facts: &GitFacts,
-    ending: &ProgramEnding,
-    said: &Said,
+    (ending, said): (&ProgramEnding, &Said),
 ) -> Result<Report, String> {
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
@@ -174,12 +174,18 @@ fn judge(
                 }
                 RunOutcome::Blocked { question } => Report::Blocked { question },
                 RunOutcome::Unjudged { reason } => Report::Errored { reason },
+                RunOutcome::Unserved(unserved) => unserved_report(agent, unserved),
                 RunOutcome::Interrupted | RunOutcome::Done { .. } => {
                     Report::Interrupted { reason: "the worker was told to end".to_owned() }
                 }
             })
         }
     }
+}
+
+/// The adapter's name goes with it: everybody who works with it waits.
+pub(super) fn unserved_report(agent: &str, unserved: Unserved) -> Report {
+    Report::Unserved { agent: agent.to_owned(), reason: unserved.reason, lasting: unserved.lasting }
 }
 
 /// An attempt that ends for another reason says it too; what is left out is saved either way.
