@@ -1,5 +1,5 @@
-# What the scripts share: packages of the system where they are missing, and Python tools in a
-# virtual environment. Sourced, never run.
+# What the scripts share: packages of the system where they are missing, Python tools in a virtual
+# environment, and agent programs in a directory. Sourced, never run.
 
 # say TEXT...: what happens now.
 say() {
@@ -49,13 +49,22 @@ need_cargo() {
   command -v cargo >/dev/null 2>&1 || die "there is no Rust toolchain; see https://rustup.rs"
 }
 
-# need_tools DIR TOOL...: Python tools in the virtual environment DIR.
+# Python that ends with 0 if the package, in the version if one is named, is installed.
+INSTALLED='
+import importlib.metadata, sys
+name, _, wanted = sys.argv[1].partition("==")
+found = importlib.metadata.version(name)
+sys.exit(wanted not in ("", found))
+'
+
+# need_tools DIR TOOL[==VERSION]...: Python tools in the virtual environment DIR.
 need_tools() {
   local dir=$1 tool missing=()
   shift
   for tool in "$@"; do
-    # A package's program, or for a plugin its module, says that it is there.
-    [ -x "$dir/bin/$tool" ] || "$dir/bin/python" -c "import ${tool//-/_}" >/dev/null 2>&1 \
+    # A package's program, or what is written down about a plugin or library, says that it is there.
+    [ -x "$dir/bin/$tool" ] \
+      || "$dir/bin/python" -c "$INSTALLED" "$tool" >/dev/null 2>&1 \
       || missing+=("$tool")
   done
   [ "${#missing[@]}" -gt 0 ] || return 0
@@ -63,4 +72,55 @@ need_tools() {
   [ -x "$dir/bin/pip" ] || python3 -m venv --clear "$dir"
   "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${missing[@]}" \
     </dev/null
+}
+
+# package_of NAME: the npm package of an agent program, in the version that the tests know.
+package_of() {
+  case $1 in
+    codex) echo @openai/codex@0.169.0 ;;
+    pi) echo @mariozechner/pi-coding-agent@0.73.1 ;;
+    *) die "no agent program $1 is known" ;;
+  esac
+}
+
+# need_npm: npm, with apt where it is missing; returns 1, and has said why, where it cannot be had.
+need_npm() {
+  ! command -v npm >/dev/null 2>&1 || return 0
+  if command -v apt-get >/dev/null 2>&1; then
+    say "installing nodejs npm (apt-get)"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null \
+      && as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends nodejs npm </dev/null >/dev/null \
+      && return 0
+  fi
+  printf 'error: there is no npm, and it could not be installed\n' >&2
+  return 1
+}
+
+# need_agents DIR NAME...: agent programs below DIR/node_modules, with npm. Returns 1, and has said
+# why, where they cannot be had: nothing but their own tests needs them.
+need_agents() {
+  local dir=$1 name package missing=()
+  shift
+  for name in "$@"; do
+    package=$(package_of "$name") || return 1
+    [ -e "$dir/${package//\//_}.installed" ] || missing+=("$package")
+  done
+  if [ "${#missing[@]}" -gt 0 ]; then
+    need_npm || return 1
+    say "installing ${missing[*]} into $dir (npm)"
+    mkdir -p "$dir"
+    if ! timeout 600 npm install --prefix "$dir" --no-audit --no-fund --silent "${missing[@]}" </dev/null; then
+      printf 'error: npm could not install %s; is its registry reachable?\n' "${missing[*]}" >&2
+      return 1
+    fi
+    # Only what npm has finished counts, and only in this version.
+    for package in "${missing[@]}"; do touch "$dir/${package//\//_}.installed"; done
+  fi
+  for name in "$@"; do
+    if ! timeout 60 "$dir/node_modules/.bin/$name" --version </dev/null >/dev/null 2>&1; then
+      printf 'error: %s is installed and does not run; node here is %s\n' "$name" "$(node --version)" >&2
+      return 1
+    fi
+  done
 }

@@ -52,6 +52,10 @@ pub struct RunContext {
     pub model: String,
     /// The program `sprint` itself.
     pub sprint: Utf8PathBuf,
+    /// The name of the conversation, for an adapter of the kind `cli`.
+    pub session: Option<String>,
+    /// Whether that conversation has begun in an earlier run.
+    pub resumes: bool,
     /// The home directory for `home = "own"`.
     pub own_home: Utf8PathBuf,
 }
@@ -181,6 +185,8 @@ pub(super) mod tests {
             port: 20_020,
             model: String::new(),
             sprint: "/opt/sprint/bin/sprint".into(),
+            session: None,
+            resumes: false,
             own_home: "/state/home/mine".into(),
         }
     }
@@ -196,6 +202,7 @@ pub(super) mod tests {
             stall: std::time::Duration::from_mins(5),
             home: Home::Person,
             model: String::new(),
+            cli: None,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod prompt;
 pub mod protocol;
 pub mod script;
 pub mod scripted;
+pub mod stream;
 
 #[cfg(test)]
 mod contract_tests;

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::claim::{AgentVerdict, Claim, ClaimedFinding};
+use super::stream::Failure;
 use crate::domain::ids::CommitSha;
 
 /// How the program ended.
@@ -34,6 +35,8 @@ pub struct Said {
     pub question: Option<String>,
     /// `TASK_COMPLETE`.
     pub complete: bool,
+    /// What a model's program told of a failure, whatever its exit code.
+    pub failure: Option<Failure>,
     /// The last line that it printed on either stream; may be empty. Never a claim: it is shown
     /// with the reason of a failure for which the program gave no other.
     pub last_words: String,
@@ -97,6 +100,17 @@ pub enum RunOutcome {
         /// What is lost.
         reason: String,
     },
+    /// The model's service does not serve: no attempt is spent.
+    Unserved(Unserved),
+}
+
+/// The model's service does not serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// What happened, and what to do.
+    pub reason: String,
+    /// Whether waiting alone does not help.
+    pub lasting: bool,
 }
 
 /// What must be there for [`RunOutcome::Done`].
@@ -130,6 +144,7 @@ pub fn decide(
     };
     match (claimed(ending, said, claims), git.worktree) {
         (Claimed::Interrupted, _) => RunOutcome::Interrupted,
+        (Claimed::Unserved(unserved), _) => RunOutcome::Unserved(unserved),
         (_, Standing::Swept) => unjudged("the directory of all worktrees"),
         // Nobody can work without a worktree. A claim of success all the same is the agent's own.
         (Claimed::Failure(_) | Claimed::Skip, Standing::Gone) => unjudged("its worktree"),
@@ -173,6 +188,8 @@ enum Claimed {
     Success(String),
     Failure(String),
     Skip,
+    /// The model's service does not serve, for now or for this account.
+    Unserved(Unserved),
     Interrupted,
 }
 
@@ -193,12 +210,21 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     match ending {
         ProgramEnding::Interrupted => Claimed::Interrupted,
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
+        _ if let Some(failure) =
+            said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
+        {
+            Claimed::Unserved(Unserved { reason: failure.reason(), lasting: failure.class.is_lasting() })
+        }
         ProgramEnding::TimedOut(limit) => Claimed::Failure(with_last_words(over("took longer than", *limit))),
         ProgramEnding::Hung(limit) => {
             Claimed::Failure(with_last_words(over("gave no sign of life for", *limit)))
         }
         ProgramEnding::Signaled(signal) => {
             Claimed::Failure(reason_or(&format!("the agent was killed by signal {signal}")))
+        }
+        // What it told itself is nearer than its exit code, and some exit with 0 all the same.
+        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim if let Some(failure) = &said.failure => {
+            Claimed::Failure(reason_or(&failure.reason()))
         }
         ProgramEnding::Exited(2) if !matches!(stand, Some(Err(_))) => Claimed::Skip,
         ProgramEnding::Exited(code) if *code != 0 => Claimed::Failure(reason_or(&exit_reason(*code))),
@@ -242,6 +268,8 @@ pub enum CheckOutcome {
         /// Where.
         findings: Vec<ClaimedFinding>,
     },
+    /// The model's service does not serve.
+    Unserved(Unserved),
     /// There is no judgement: never a pass, and not the developer's fault.
     Error {
         /// Why.
@@ -274,6 +302,7 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Ch
     };
     match (claimed(ending, said, claims), verdict) {
         (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
+        (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
         (_, Some((AgentVerdict::Fail, message, _))) => failure(message.clone()),
         // It was ended because of that very verdict.
         (Claimed::Failure(_), Some((AgentVerdict::Pass, message, _)))

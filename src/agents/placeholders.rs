@@ -74,11 +74,13 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::Attempt => run.attempt.to_string(),
         Placeholder::Worktree => run.worktree.to_string(),
         Placeholder::Base => run.base.to_string(),
-        Placeholder::Model => run.model.clone(),
         Placeholder::Slot => run.slot.to_string(),
         Placeholder::Port => run.port.to_string(),
         Placeholder::RunId => run.run.to_string(),
         Placeholder::Sprint => run.sprint.to_string(),
+        Placeholder::Session => run.session.clone().unwrap_or_default(),
+        // Arguments that name the model are put in before; elsewhere it is its name alone.
+        Placeholder::Model | Placeholder::ModelArgs => run.model.clone(),
     }
 }
 

@@ -10,7 +10,8 @@ use camino::Utf8Path;
 use super::environment::RunContext;
 use super::placeholders::{CommandError, fill_in};
 use super::scripted;
-use crate::config::{Adapter, AdapterKind};
+use crate::config::cli_agent::Headless;
+use crate::config::{Adapter, AdapterKind, CliKeys};
 
 /// Why an agent's program cannot be started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,13 +58,23 @@ pub fn command_line(
     if adapter.kind == AdapterKind::Scripted {
         return Ok(scripted::command(run).into_iter().map(OsString::from).collect());
     }
-    let mut line: Vec<OsString> =
-        fill_in(&adapter.command, run, prompt)?.into_iter().map(OsString::from).collect();
+    let words = adapter.cli.as_ref().map_or_else(|| adapter.command.clone(), |cli| words(adapter, cli, run));
+    let mut line: Vec<OsString> = fill_in(&words, run, prompt)?.into_iter().map(OsString::from).collect();
     let program = adapter.command.first().map_or(Ok(None), |program| find(program, checkout, path))?;
     if let (Some(first), Some(program)) = (line.first_mut(), program) {
         *first = program.into_os_string();
     }
     Ok(line)
+}
+
+/// The words of a model's program: its command, then those of a first or a later prompt.
+fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext) -> Vec<String> {
+    let Headless { args, resume, model, .. } = &cli.headless;
+    let mode = if run.resumes && !resume.is_empty() { resume } else { args };
+    let model = if run.model.is_empty() { &[] } else { model.as_slice() };
+    let mode =
+        mode.iter().flat_map(|word| if word == "{model.args}" { model.to_vec() } else { vec![word.clone()] });
+    adapter.command.iter().cloned().chain(mode).collect()
 }
 
 /// The program as an absolute path: a bare name through `path` (the value of PATH), everything

@@ -64,9 +64,14 @@ pub enum Command {
     /// Look at a feature's tasks.md
     #[command(subcommand, arg_required_else_help = true)]
     Tasks(TasksCommand),
+    /// List, show and check the adapters of agent programs
+    #[command(subcommand, arg_required_else_help = true)]
+    Agents(AgentsCommand),
     /// Run gates by hand
     #[command(subcommand, arg_required_else_help = true)]
     Gates(GatesCommand),
+    /// Show what models have used, in tokens and money, as their programs tell it
+    Cost(JsonArgs),
     /// Show the merge queue
     Queue(JsonArgs),
     /// Read the configuration again for the running sprint
@@ -338,6 +343,48 @@ pub struct GatesRunArgs {
     /// Run everything, whatever the cache knows
     #[arg(long)]
     pub no_cache: bool,
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sprint agents …`.
+#[derive(Debug, Subcommand)]
+pub enum AgentsCommand {
+    /// List the adapters and their programs
+    List(AgentsListArgs),
+    /// Show what an adapter is made of
+    Show(AgentsShowArgs),
+    /// Look at the programs that are used, or at one: version, sign-in; without a request
+    Check(AgentsCheckArgs),
+}
+
+/// `sprint agents list`.
+#[derive(Debug, Args)]
+pub struct AgentsListArgs {
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sprint agents show`.
+#[derive(Debug, Args)]
+pub struct AgentsShowArgs {
+    /// The adapter
+    pub name: String,
+    /// Only the command line of a first prompt
+    #[arg(long)]
+    pub print_command: bool,
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sprint agents check`.
+#[derive(Debug, Args)]
+pub struct AgentsCheckArgs {
+    /// The adapter; without it, those that a role uses
+    pub name: Option<String>,
     /// Print JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,

@@ -11,8 +11,8 @@ use super::environment::Environment;
 use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
 use super::{
-    agent, answer, attach, control, demo, doctor, events, gates, generate, health, init, install, lint, logs,
-    start, status, stop, supervise, task,
+    agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, init,
+    install, lint, logs, start, status, stop, supervise, task,
 };
 use crate::error::{CliError, exit};
 
@@ -129,6 +129,8 @@ fn query(command: &Command, env: &Environment, out: &mut Out<'_>) -> Result<u8, 
         Command::Events(args) => events::run(args, env, out),
         Command::Task(command) => task::run(command, env, out),
         Command::Tasks(TasksCommand::Lint(args)) => lint::run(args, env, out),
+        Command::Agents(command) => agents::run(command, env, out),
+        Command::Cost(args) => cost::run(*args, env, out),
         Command::Queue(args) => task::queue(*args, env, out),
         Command::Completions(args) => generate::completions(args.shell, out),
         Command::Man(args) => generate::man(args.out.as_deref(), out),

@@ -4,9 +4,11 @@
 //! moment of the store ([`picture`]) or sends a request ([`request`]), and writes through
 //! [`out`] what [`text`] has made harmless. Commands that only ask are synchronous.
 
+pub mod agents;
 pub mod args;
 mod asked;
 pub mod context;
+pub mod cost;
 pub mod environment;
 pub mod follow;
 mod foreign;

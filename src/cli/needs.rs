@@ -1,10 +1,13 @@
 //! What waits for a person, or would go on sooner with one, and what to type about it.
 
+use std::collections::BTreeSet;
+
 use super::disk::MEND_RUNNING;
 use super::foreign::Foreign;
 use super::out::Out;
 use super::picture::{NeedRow, Picture, TEXT_MAX};
 use super::text::{LINE_MAX, Tone, plain};
+use crate::domain::accounts::Hold;
 use crate::domain::ids::TaskId;
 use crate::domain::state::{Feature, FeatureStatus};
 use crate::domain::task::{Status, Task, WaitKind};
@@ -33,10 +36,23 @@ impl Picture<'_> {
         if let Some(why) = self.base_trouble(feature) {
             needs.push(need(None, "retry", &why, mend(None)));
         }
+        needs.extend(self.holds_of(feature));
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
         needs.extend(tasks.into_iter().filter_map(|task| self.need_of(task)));
         needs
+    }
+
+    /// Agents whose service does not serve. What time alone mends is told too.
+    fn holds_of(&self, feature: &Feature) -> Vec<NeedRow> {
+        let used: BTreeSet<&String> = feature.frozen.policy.agents.values().collect();
+        let holds =
+            self.state().sprint.holds.iter().filter(|(agent, hold)| used.contains(agent) && hold.holds());
+        let row = |(agent, hold): (&String, &Hold)| {
+            let kind = if hold.until_ms.is_none() { "operator" } else { "retry" };
+            need(None, kind, &self.hold_text(agent, hold), "sprint resume      tries it at once".to_owned())
+        };
+        if matches!(feature.status, FeatureStatus::Finished) { Vec::new() } else { holds.map(row).collect() }
     }
 
     fn need_of(&self, task: &Task) -> Option<NeedRow> {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::picture::{Picture, state_word};
 use super::text::{count, span};
+use crate::domain::accounts::Hold;
 use crate::domain::ids::TaskId;
-use crate::domain::pipeline::{Stage, StageKind};
+use crate::domain::pipeline::{Role, Stage, StageKind};
 use crate::domain::plan::{self, Plan, PlannedTask};
 use crate::domain::policy::RETRIES_MAX;
 use crate::domain::schedule::progress_of;
@@ -64,6 +65,23 @@ impl Picture<'_> {
         format!("retry {errors} of {RETRIES_MAX} {when}")
     }
 
+    /// Why nobody works with a role's agent now.
+    fn hold(&self, feature: &Feature, role: Role) -> Option<String> {
+        let agent = feature.frozen.policy.agents.get(&role)?;
+        let hold = self.state().sprint.holds.get(agent).filter(|hold| hold.holds())?;
+        Some(self.hold_text(agent, hold))
+    }
+
+    /// `codex is on hold, tried again in 8 s: …`
+    pub(super) fn hold_text(&self, agent: &str, hold: &Hold) -> String {
+        let next = match hold.until_ms {
+            None => "until you have seen to it".to_owned(),
+            Some(_) if self.supervisor.is_none() => "tried again at the next `sprint start`".to_owned(),
+            Some(until) => format!("tried again in {}", span(until.saturating_sub(self.now.mono_ms))),
+        };
+        format!("{agent} is on hold, {next}: {}", hold.reason)
+    }
+
     /// When something that was asked for is applied.
     pub(super) fn applied_when(&self) -> &'static str {
         if self.supervisor.is_some() { "being applied" } else { "applied at the next `sprint start`" }
@@ -87,7 +105,10 @@ impl Picture<'_> {
         match &task.status {
             Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
             Status::Ready if self.held_by_disk(feature).is_some() => after_colon(NO_ROOM_ON_DISK, before),
-            Status::Ready => after_colon(&waits_for(feature, stage), before),
+            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage.role)) {
+                Some(hold) => hold,
+                None => after_colon(&waits_for(feature, stage), before),
+            },
             Status::Running { .. } | Status::Retry { .. } => before.to_owned(),
             Status::Landing { .. } => "the integration branch is being moved".to_owned(),
             Status::Waiting { text, .. } => text.clone(),

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cli_agent::{
+    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, SessionKeys, Show, UsageKeys, VersionKeys,
+};
 use super::model::{Config, Role};
 use super::pipeline::StageKind;
 
@@ -15,6 +18,8 @@ use super::pipeline::StageKind;
 pub enum AdapterKind {
     /// Any program.
     Command,
+    /// A model's command-line program, described by the keys of [`CliKeys`].
+    Cli,
     /// The embedded player of scripts; not a model.
     Scripted,
 }
@@ -83,6 +88,41 @@ pub struct AgentConfig {
     /// Whose home it sees.
     #[serde(default)]
     pub home: Home,
+    /// Of the kind `cli`: how it runs without its screen.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub headless: Headless,
+    /// How its conversations are named.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub session: SessionKeys,
+    /// What of its output a person sees.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub show: Vec<Show>,
+    /// The event that ends a turn well.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub done: DoneKeys,
+    /// What in its output is a failure.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fail: Vec<FailKeys>,
+    /// What texts of failures tell.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub class: Vec<ClassKeys>,
+    /// Where it tells what it used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub usage: UsageKeys,
+    /// How to ask for its version.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub version: VersionKeys,
+    /// What shows that somebody is signed in.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub login: LoginKeys,
+    /// What to type where it is missing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub install: String,
+}
+
+/// What says nothing is not written: a frozen configuration stays readable.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// An adapter that can be used.
@@ -107,11 +147,12 @@ pub struct Adapter {
     pub home: Home,
     /// The role's model; empty: the adapter's own.
     pub model: String,
+    /// Of the kind `cli`: how to drive it and to read it.
+    pub cli: Option<Box<CliKeys>>,
 }
 
 /// The adapters that are to come. Naming one is fine until an agent is needed.
-pub(super) const UNBUILT: [&str; 8] =
-    ["claude", "codex", "opencode", "gemini", "qwen", "aider", "pi", "mini-swe-agent"];
+pub(super) const UNBUILT: [&str; 6] = ["claude", "opencode", "gemini", "qwen", "aider", "mini-swe-agent"];
 
 /// The agent of a role that only runs its gates.
 pub const NO_AGENT: &str = "none";
@@ -182,7 +223,7 @@ pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, Ag
     let Some(kind) = agent.kind else {
         return Err(AgentError::Unknown { name, role });
     };
-    if kind == AdapterKind::Command && agent.command.is_empty() {
+    if kind != AdapterKind::Scripted && agent.command.is_empty() {
         return Err(AgentError::NoCommand { name, role });
     }
     Ok(Some(Adapter {
@@ -198,6 +239,25 @@ pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, Ag
             .unwrap_or(config.timeouts.hung),
         home: agent.home,
         model: settings.model.clone(),
+        cli: (kind == AdapterKind::Cli).then(|| Box::new(agent.cli_keys())),
         name,
     }))
+}
+
+impl AgentConfig {
+    /// The keys of the kind `cli`.
+    pub fn cli_keys(&self) -> CliKeys {
+        CliKeys {
+            headless: self.headless.clone(),
+            session: self.session.clone(),
+            show: self.show.clone(),
+            done: self.done.clone(),
+            fail: self.fail.clone(),
+            class: self.class.clone(),
+            usage: self.usage.clone(),
+            version: self.version.clone(),
+            login: self.login.clone(),
+            install: self.install.clone(),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::pipeline::{self, RawStage};
 use super::problem::{ConfigErrors, Problem};
 use super::schema::{self, Kind};
 use super::tree::{self, Node, Origin, Table, Value};
-use super::{check, model, presets, validate};
+use super::{adapters, check, model, presets, validate};
 
 /// The lowest layer, every key of it.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -138,6 +138,11 @@ fn built_in() -> Node {
     let origin = root.origin.clone();
     if let Value::Table(table) = &mut root.value {
         table.insert("gate".to_owned(), Node { origin, value: Value::Table(gates) });
+        if let Some(Value::Table(agents)) = table.get_mut("agent").map(|node| &mut node.value) {
+            agents.extend(adapters::built_in().map(|(name, text)| {
+                (name.to_owned(), tree::parse(&format!("{BUILT_IN}, config/agents/{name}.toml"), text).0)
+            }));
+        }
     }
     root
 }

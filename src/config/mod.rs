@@ -3,8 +3,10 @@
 //! [`load()`] is pure; [`Sources`] reads the layers. A [`Config`] is plain data: a feature's is
 //! frozen into the database as JSON when it starts.
 
+pub mod adapters;
 mod agent;
 mod check;
+pub mod cli_agent;
 pub mod duration;
 pub mod gate;
 pub mod layout;
@@ -16,6 +18,7 @@ pub mod placeholder;
 pub mod presets;
 mod problem;
 mod schema;
+pub mod selector;
 pub mod size;
 mod sources;
 mod tree;
@@ -23,6 +26,7 @@ mod validate;
 mod values;
 
 pub use agent::{Adapter, AdapterKind, AgentConfig, AgentError, Commits, Home, NO_AGENT, Retry};
+pub use cli_agent::{CliKeys, PromptBy, StreamKind};
 pub use gate::{GateConfig, Mode};
 pub use load::{DEFAULT_TOML, Layer, LayerBody, Pair, VARIABLE_PREFIX, load};
 pub use misfit::{Misfit, misfits};

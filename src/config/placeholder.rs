@@ -36,10 +36,14 @@ pub enum Placeholder {
     RunId,
     /// The program `sprint` itself.
     Sprint,
+    /// The name of the conversation; of the kind `cli`.
+    Session,
+    /// In the place of a whole argument: what names the model, or nothing; of the kind `cli`.
+    ModelArgs,
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 15] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 17] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -55,6 +59,8 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 15] = [
     ("port", Placeholder::Port),
     ("run.id", Placeholder::RunId),
     ("sprint", Placeholder::Sprint),
+    ("session", Placeholder::Session),
+    ("model.args", Placeholder::ModelArgs),
 ];
 
 /// A part of an argument.

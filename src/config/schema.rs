@@ -1,6 +1,7 @@
 //! Every key of the configuration, and what its value may be. The only list of keys: what is not
 //! here is an unknown key. Holds no defaults (they are in `config/default.toml`) and knows no file.
 
+use super::cli_agent::TROUBLES;
 use super::values::{self, TextRule};
 use super::{model, presets};
 
@@ -59,6 +60,7 @@ const DURATION: Kind = Kind::Quantity(values::duration, "5m");
 const TIMEOUT: Kind = Kind::Quantity(values::positive_duration, "5m");
 const PATHS: Kind = Kind::Texts(values::relative_path);
 const GLOBS: Kind = Kind::Texts(values::glob);
+const SELECTOR: Kind = Kind::Text(values::selector);
 const PERCENT: Kind = Kind::Number(0.0, 100.0);
 /// More workers than this on one host is a typing error.
 pub(super) const WORKERS_MAX: i64 = 1_000;
@@ -134,7 +136,7 @@ const ROLE: &[Field] = &[
 ];
 
 const AGENT: &[Field] = &[
-    field("kind", Kind::OneOf(&["command", "scripted"])),
+    field("kind", Kind::OneOf(&["command", "cli", "scripted"])),
     field("extends", Kind::Text(values::name)),
     field("command", Kind::Command(values::template)),
     field("args", Kind::Texts(values::template)),
@@ -143,6 +145,67 @@ const AGENT: &[Field] = &[
     field("retry", Kind::OneOf(&["fresh", "continue"])),
     field("stall", TIMEOUT),
     field("home", Kind::OneOf(&["person", "own"])),
+    // Of the kind `cli`; what they mean is in `cli_agent`.
+    field("headless", Kind::Table(HEADLESS)),
+    field("session", Kind::Table(SESSION)),
+    field("show", Kind::Tables(SHOW)),
+    field("done", Kind::Table(&[field("when", SELECTOR)])),
+    field("fail", Kind::Tables(FAIL)),
+    field("class", Kind::Tables(CLASS)),
+    field("usage", Kind::Table(USAGE)),
+    field("version", Kind::Table(VERSION)),
+    field("login", Kind::Table(LOGIN)),
+    field("install", Kind::Text(values::no_nul)),
+];
+
+const HEADLESS: &[Field] = &[
+    field("args", Kind::Texts(values::template)),
+    field("resume", Kind::Texts(values::template)),
+    field("model", Kind::Texts(values::template)),
+    field("prompt", Kind::OneOf(&["argument", "stdin"])),
+    field("stream", Kind::OneOf(&["jsonl", "json", "text"])),
+];
+
+const SESSION: &[Field] =
+    &[field("assign", Kind::Bool), field("when", SELECTOR), field("at", Kind::Text(values::event_path))];
+
+const SHOW: &[Field] = &[
+    field("when", SELECTOR),
+    field("each", Kind::Text(values::event_path)),
+    field("item", SELECTOR),
+    field("text", Kind::Text(values::event_path)),
+    field("as", Kind::OneOf(&["text", "thought", "tool", "result", "note", "retry"])),
+];
+
+const FAIL: &[Field] = &[
+    field("when", SELECTOR),
+    field("pattern", Kind::Text(values::regex)),
+    field("text", Kind::Text(values::event_path)),
+    field("class", Kind::OneOf(TROUBLES)),
+];
+
+const CLASS: &[Field] = &[field("pattern", Kind::Text(values::regex)), field("is", Kind::OneOf(TROUBLES))];
+
+const USAGE: &[Field] = &[
+    field("when", SELECTOR),
+    field("pattern", Kind::Text(values::regex)),
+    field("mode", Kind::OneOf(&["last", "sum", "cumulative"])),
+    field("input", Kind::Text(values::event_path)),
+    field("output", Kind::Text(values::event_path)),
+    field("cached", Kind::Text(values::event_path)),
+    field("cost", Kind::Text(values::event_path)),
+];
+
+const VERSION: &[Field] = &[
+    field("args", Kind::Texts(values::no_nul)),
+    field("pattern", Kind::Text(values::regex)),
+    field("tested", Kind::Texts(values::no_nul)),
+];
+
+const LOGIN: &[Field] = &[
+    field("env", Kind::Texts(values::variable)),
+    field("files", Kind::Texts(values::no_nul)),
+    field("hint", Kind::Text(values::no_nul)),
 ];
 
 const TIMEOUTS: &[Field] =

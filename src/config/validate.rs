@@ -170,7 +170,7 @@ impl<'a> Validator<'a, '_> {
                     self.report(node, &key, "has no `kind`; write `kind = \"command\"`, or `extends` with an adapter that is built in");
                 }
                 // The built-in one is there to be extended, and says so when it is used.
-                Some("command") if !has_command && name != "command" => {
+                Some("command" | "cli") if !has_command && !matches!(name.as_str(), "command" | "cli") => {
                     self.report(node, &key, "has no `command`; write the program and its arguments: `command = [\"./my-agent.sh\", \"{task.id}\"]`");
                 }
                 Some("scripted") => {

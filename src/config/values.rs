@@ -4,6 +4,7 @@
 use camino::{Utf8Component, Utf8Path};
 
 use super::problem::shown;
+use super::selector::{Path, When};
 use super::{duration, placeholder, size};
 
 /// A rule: the text is fine, or why it is not.
@@ -85,6 +86,18 @@ pub(super) fn template(text: &str) -> Result<(), String> {
 pub(super) fn gate_template(text: &str) -> Result<(), String> {
     no_nul(text)?;
     placeholder::check_names(text, &["out", "root", "tmp"]).map_err(|error| error.to_string())
+}
+
+/// A place in an event: `usage.input_tokens`, `content.0.text`.
+pub(super) fn event_path(text: &str) -> Result<(), String> {
+    Path::parse(text)
+        .map(drop)
+        .map_err(|_| format!("`{}` is no path such as `usage.input_tokens`", shown(text)))
+}
+
+/// Conditions on an event: `type=result is_error!=true`.
+pub(super) fn selector(text: &str) -> Result<(), String> {
+    When::parse(text).map(drop).map_err(|error| error.to_string())
 }
 
 /// A variable of the environment which a person may set.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::effect::Effect;
 use super::event::{Envelope, Now};
 use super::ids::{FeatureId, RunId, TaskId, Token, WorkerName};
+use super::spent::SpentRow;
 use super::state::{Feature, Run, Sprint, State};
 use super::task::{Task, TaskKey};
 use super::worker::Worker;
@@ -67,6 +68,8 @@ pub struct Step {
     pub runs: Vec<Changed<Run>>,
     /// Results of requests.
     pub replies: Vec<Reply>,
+    /// What runs used.
+    pub spent: Vec<SpentRow>,
     /// What is to be done, in order.
     pub effects: Vec<Effect>,
 }
@@ -91,6 +94,7 @@ pub(super) struct Draft<'a> {
     runs: BTreeMap<RunId, Option<Run>>,
     lines: Vec<Line>,
     replies: Vec<Reply>,
+    spent: Vec<SpentRow>,
     effects: Vec<Effect>,
 }
 
@@ -108,6 +112,7 @@ impl<'a> Draft<'a> {
             runs: BTreeMap::new(),
             lines: Vec::new(),
             replies: Vec::new(),
+            spent: Vec::new(),
             effects: Vec::new(),
         }
     }
@@ -232,6 +237,10 @@ impl<'a> Draft<'a> {
         self.effects.push(effect);
     }
 
+    pub(super) fn spend(&mut self, row: SpentRow) {
+        self.spent.push(row);
+    }
+
     pub(super) fn reply(&mut self, id: i64, exit: u8, message: impl Into<String>) {
         self.replies.push(Reply { id, exit, message: message.into() });
     }
@@ -313,6 +322,7 @@ impl<'a> Draft<'a> {
                 .filter(|row| row.before != row.after)
                 .collect(),
             replies: self.replies,
+            spent: self.spent,
             effects: self.effects,
         }
     }

@@ -6,6 +6,7 @@ use super::ids::{CommitSha, FeatureId, RunId, TaskId, Token, WorkerName};
 use super::plan::Plan;
 use super::policy::Policy;
 use super::report::Report;
+use super::spent::Spent;
 use super::worker::ProcRef;
 
 /// The time of an event. The domain has no clock of its own.
@@ -119,6 +120,15 @@ pub enum Event {
         token: Token,
         /// How.
         report: Report,
+    },
+    /// What a run's model used; comes before the run's report.
+    RunSpent {
+        /// Which.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// What.
+        spent: Spent,
     },
     /// A dead worker's run was cleared.
     RunCleared {

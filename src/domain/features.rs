@@ -12,12 +12,13 @@ use super::policy::{DEATHS_MAX, error_backoff};
 use super::report::Report;
 use super::state::{Feature, FeatureStatus, Frozen, Mode, Run};
 use super::task::{Status, Task, TaskKey};
-use super::{moves, workers};
+use super::{accounts, moves, workers};
 
 /// Takes a feature over: a new one, one that goes on, or another round of a finished one.
 pub(super) fn start(draft: &mut Draft<'_>, new: &NewFeature) -> String {
     draft.edit_sprint().rest_since_ms = None;
     workers::forget_deadlines(draft);
+    accounts::release(draft);
     let sprint = draft.edit_sprint();
     if matches!(sprint.mode, Mode::Draining { .. }) {
         sprint.mode = Mode::Running;
@@ -186,6 +187,7 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         },
         Report::Errored { reason } | Report::Failed { reason, .. } => base_error(draft, id, reason),
         Report::Interrupted { .. }
+        | Report::Unserved { .. }
         | Report::Survived { .. }
         | Report::Worked { .. }
         | Report::Landable { .. }
@@ -227,6 +229,7 @@ fn foreign_reported(draft: &mut Draft<'_>, id: &FeatureId, report: &Report) {
             keep_halted(draft, id, &format!("it could not be gated: {reason}"));
         }
         Report::Interrupted { .. }
+        | Report::Unserved { .. }
         | Report::Survived { .. }
         | Report::Worked { .. }
         | Report::Landable { .. }

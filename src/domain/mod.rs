@@ -8,9 +8,11 @@ pub mod ids;
 
 pub mod effect;
 pub mod event;
+pub mod spent;
 pub mod state;
 pub mod step;
 
+pub mod accounts;
 pub mod draft;
 pub mod gate;
 pub mod pipeline;

@@ -24,6 +24,9 @@ pub struct Policy {
     pub pipeline: Pipeline,
     /// Workers by role.
     pub roles: BTreeMap<Role, RolePolicy>,
+    /// The agents of the roles that have one: whose service may be on hold.
+    #[serde(default)]
+    pub agents: BTreeMap<Role, String>,
     /// Tasks that may be in flight and not Waiting.
     pub max_in_flight: u32,
     /// Whether a parked task holds its dependents.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::Verdict;
 use super::ids::{CommitSha, GateName, RunId, Token};
+use super::spent::Spent;
 
 /// A task's head merged with the integration head of a moment, its box ticked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,9 @@ pub struct Filed {
     pub token: Token,
     /// How it ended.
     pub report: Report,
+    /// What its model used, if it had one that tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spent>,
 }
 
 /// How a run ended.
@@ -113,6 +117,15 @@ pub enum Report {
     Blocked {
         /// What.
         question: String,
+    },
+    /// The service of the agent's model does not serve: nobody's fault here.
+    Unserved {
+        /// The adapter.
+        agent: String,
+        /// In its program's words.
+        reason: String,
+        /// Whether waiting alone does not help: nobody is signed in, or there is no credit.
+        lasting: bool,
     },
     /// Something could not run: the operator's.
     Errored {

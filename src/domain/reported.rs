@@ -43,7 +43,10 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
 /// `land` stage never just passes.
 fn fits(kind: StageKind, report: &Report) -> bool {
     match report {
-        Report::Errored { .. } | Report::Survived { .. } | Report::Interrupted { .. } => true,
+        Report::Errored { .. }
+        | Report::Unserved { .. }
+        | Report::Survived { .. }
+        | Report::Interrupted { .. } => true,
         Report::Worked { .. } => kind == StageKind::Work,
         Report::NothingToDo { .. } | Report::Blocked { .. } => {
             matches!(kind, StageKind::Work | StageKind::Check)
@@ -75,7 +78,9 @@ fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
         Report::Blocked { question } => (Input::Asked, Because::reason(question)),
         Report::Errored { reason } => (Input::Errored, Because::reason(reason)),
         Report::Survived { processes } => (Input::Survived, Because::reason(survived(key, processes))),
-        Report::Interrupted { reason } => (Input::Interrupted, Because::reason(reason)),
+        Report::Unserved { reason, .. } | Report::Interrupted { reason } => {
+            (Input::Interrupted, Because::reason(reason))
+        }
         Report::Landable { .. } => (Input::Landable, Because::default()),
     }
 }
@@ -101,6 +106,7 @@ fn keep(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
         | Report::NothingToDo { .. }
         | Report::Blocked { .. }
         | Report::Errored { .. }
+        | Report::Unserved { .. }
         | Report::Survived { .. }
         | Report::Interrupted { .. }
         | Report::Landable { .. } => {}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accounts;
 use super::draft::Draft;
 use super::effect::Effect;
 use super::event::{ForeignBranch, Request};
@@ -10,7 +11,7 @@ use super::ids::{FeatureId, TaskId};
 use super::moves::{self, Because, feed, word};
 use super::pipeline::Pipeline;
 use super::policy::Policy;
-use super::state::{FeatureStatus, Frozen, Mode};
+use super::state::{Feature, FeatureStatus, Frozen, Mode};
 use super::task::{Answered, Input, Move, Status, Task, TaskKey, WaitKind, transition};
 
 /// Applies a request and leaves its result.
@@ -145,7 +146,8 @@ fn resume(draft: &mut Draft<'_>, id: i64, branch: Option<&ForeignBranch>) {
     if matches!(draft.sprint().mode, Mode::Draining { .. } | Mode::Stopping) {
         return draft.reply(id, 4, "it is stopping; `sprint start` goes on");
     }
-    let was_paused = unpause(draft);
+    let released = accounts::release(draft);
+    let was_paused = unpause(draft) || released;
     let halted =
         draft.feature_ids().into_iter().find(|id| draft.feature(id).is_some_and(|f| f.halted.is_some()));
     match (halted, branch) {
@@ -219,6 +221,7 @@ fn stop(draft: &mut Draft<'_>, id: i64, now: bool, limit_ms: u64) {
 
 fn reload(draft: &mut Draft<'_>, id: i64, policy: &Policy) {
     draft.edit_sprint().config = Some(policy.config.clone());
+    accounts::release(draft);
     let Some(feature) = current_or_resting(draft) else {
         draft.reply(id, 0, "no feature is being built; the next one takes the new configuration");
         return;
@@ -283,6 +286,19 @@ pub(super) fn waits_for_person(draft: &Draft<'_>) -> bool {
         let Some(feature) = draft.feature(id) else { return false };
         let open = !matches!(feature.status, FeatureStatus::Finished | FeatureStatus::Refused { .. });
         open && (feature.halted.is_some()
-            || draft.tasks_of(id).any(|task| matches!(task.status, Status::Waiting { .. })))
+            || draft.tasks_of(id).any(|task| matches!(task.status, Status::Waiting { .. }))
+            || is_held(draft, feature))
     })
+}
+
+/// Whether an agent of the feature is on hold until a person does something.
+fn is_held(draft: &Draft<'_>, feature: &Feature) -> bool {
+    let holds = &draft.sprint().holds;
+    feature
+        .frozen
+        .policy
+        .agents
+        .values()
+        .filter_map(|agent| holds.get(agent))
+        .any(|hold| hold.until_ms.is_none())
 }

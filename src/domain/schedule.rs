@@ -228,11 +228,23 @@ fn come_to_rest(draft: &mut Draft<'_>, current: &FeatureId) -> bool {
     let moving = draft
         .tasks_of(current)
         .any(|task| matches!(task.status, Status::Landing { .. } | Status::Retry { .. }));
-    if moving || open_work(draft, current).iter().any(|work| !is_hopeless(draft, current, work.role)) {
+    if moving
+        || is_held_for_now(draft, current)
+        || open_work(draft, current).iter().any(|work| !is_hopeless(draft, current, work.role))
+    {
         return false;
     }
     close_down(draft, current);
     true
+}
+
+/// Whether work waits for an agent's service, and time alone will tell.
+fn is_held_for_now(draft: &Draft<'_>, current: &FeatureId) -> bool {
+    let Some(feature) = draft.feature(current) else { return false };
+    let agents = feature.frozen.policy.agents.values();
+    let waits =
+        agents.filter_map(|agent| draft.sprint().holds.get(agent)).any(|hold| hold.until_ms > Some(0));
+    waits && draft.tasks_of(current).any(|task| matches!(task.status, Status::ToDo | Status::Ready))
 }
 
 /// Nothing of the feature can run: it is finished, or it rests.

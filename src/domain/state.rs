@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::Hold;
 use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId, Token, WorkerName};
 use super::pipeline::StageKind;
 use super::plan::Plan;
@@ -223,6 +224,9 @@ pub struct Sprint {
     /// and not a feature's own is as it says.
     #[serde(default)]
     pub config: Option<String>,
+    /// Agents whose models' services do not serve.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, Hold>,
     /// When it came to rest, in monotonic milliseconds.
     pub rest_since_ms: Option<u64>,
     /// While booting: it was paused, and will be again.
@@ -239,6 +243,7 @@ impl Default for Sprint {
             answer_wait_ms: 0,
             disk_low: false,
             config: None,
+            holds: BTreeMap::new(),
             rest_since_ms: None,
             paused: false,
         }
@@ -283,7 +288,8 @@ impl State {
         let tasks = self.tasks.values().filter_map(|task| task.status.due_ms());
         let workers = self.workers.values().filter_map(|worker| self.worker_due(worker));
         let features = self.features.values().filter_map(|feature| feature.status.due_ms());
-        tasks.chain(workers).chain(features).chain(self.sprint_due()).min()
+        let holds = self.sprint.hold_due();
+        tasks.chain(workers).chain(features).chain(holds).chain(self.sprint_due()).min()
     }
 
     fn worker_due(&self, worker: &Worker) -> Option<u64> {

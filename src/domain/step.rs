@@ -4,10 +4,11 @@ use super::draft::{Draft, Step};
 use super::event::{Envelope, Event};
 use super::ids::{RunId, Token};
 use super::report::Report;
+use super::spent::{Spent, SpentRow};
 use super::state::{Mode, RunStatus, State};
 use super::task::TaskKey;
 use super::worker::Life;
-use super::{features, moves, reported, requests, schedule, workers};
+use super::{accounts, features, moves, reported, requests, schedule, workers};
 
 /// Applies one event. Total: every event in every state has an answer, and a fact that comes
 /// late or from the wrong side is recorded and changes nothing.
@@ -31,6 +32,7 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
             workers::died(draft, worker, proc.as_ref(), *with_server);
         }
         Event::RunReported { run, token, report } => run_reported(draft, run, token, report),
+        Event::RunSpent { run, token, spent } => run_spent(draft, run, token, spent),
         Event::RunCleared { run, survivors } => workers::run_cleared(draft, run, survivors),
         Event::Comment { run, token, text } => comment(draft, run, token, text),
         Event::FeatureBegun { feature, head } => features::begun(draft, feature, head),
@@ -56,6 +58,7 @@ fn supervisor_started(draft: &mut Draft<'_>, epoch: u64, rebooted: bool) {
     draft.say("supervisor_started", None, format!("supervisor started, epoch {epoch}"));
     if rebooted {
         moves::forget_deadlines(draft);
+        accounts::forget_deadlines(draft);
         workers::forget_deadlines(draft);
         features::forget_deadlines(draft);
     }
@@ -86,8 +89,24 @@ fn disk_low(draft: &mut Draft<'_>, low: bool) {
 
 fn time_passed(draft: &mut Draft<'_>) {
     moves::retry_due(draft);
+    accounts::expire(draft);
     workers::time_passed(draft);
     features::retry_due(draft);
+}
+
+/// Money that is gone is written down, also where the run's task went elsewhere meanwhile.
+fn run_spent(draft: &mut Draft<'_>, id: &RunId, token: &Token, spent: &Spent) {
+    let Some(run) = draft.run(id).filter(|run| run.token == *token).cloned() else { return };
+    let Some(role) = draft.worker(&run.worker).map(|worker| worker.role) else { return };
+    draft.spend(SpentRow {
+        run: run.id,
+        feature: run.job.feature,
+        task: run.job.task,
+        stage: run.job.stage,
+        role,
+        attempt: run.job.attempt,
+        spent: spent.clone(),
+    });
 }
 
 fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Report) {
@@ -118,6 +137,7 @@ fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Repor
             worker.since_ms = now.wall_ms;
         }
     }
+    accounts::reported(draft, &run, report);
     if run.status == RunStatus::Revoked {
         draft.say_worker(
             "run_revoked",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::accounts::hold_of;
 use super::draft::Draft;
 use super::ids::{FeatureId, TaskId};
 use super::pipeline::{Role, Stage, StageKind};
@@ -61,6 +62,7 @@ fn task_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
     let mut found = waiting_stages(draft, id, &tasks);
     found.extend(beginnings(draft, id, &tasks));
     found.retain(|(task, _)| !occupied.contains(&task.key.id));
+    found.retain(|(_, work)| hold_of(draft, id, work.role).is_none());
     found.sort_by_key(|(task, _)| task.order);
     found.into_iter().map(|(_, work)| work).collect()
 }

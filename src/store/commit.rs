@@ -7,6 +7,7 @@ use super::{Store, StoreError};
 use crate::domain::draft::{Changed, Step};
 use crate::domain::effect::EffectId;
 use crate::domain::event::Envelope;
+use crate::domain::spent::SpentRow;
 use crate::domain::state::{Feature, Run, RunStatus};
 use crate::domain::task::{Status, Task};
 use crate::domain::worker::Worker;
@@ -109,6 +110,7 @@ fn write_step(transaction: &Transaction<'_>, envelope: &Envelope, step: &Step) -
     // A worker may end one run and get the next in one step, and has only one at a time.
     let (over, living): (Vec<_>, Vec<_>) = step.runs.iter().partition(|row| row.after.is_none());
     over.into_iter().chain(living).try_for_each(|row| write_run(transaction, row, envelope.now.wall_ms))?;
+    step.spent.iter().try_for_each(|row| write_spent(transaction, row, envelope.now.wall_ms))?;
     for reply in &step.replies {
         let mut insert =
             transaction.prepare_cached("INSERT INTO results (id, exit, message) VALUES (?1,?2,?3)")?;
@@ -262,6 +264,34 @@ fn insert_run(transaction: &Transaction<'_>, run: &Run, wall_ms: i64) -> Result<
             run.job.attempt,
             wall_ms,
             json("runs", run)?,
+        ])?;
+    Ok(())
+}
+
+/// A report that is found again after a crash has told this before.
+fn write_spent(transaction: &Transaction<'_>, row: &SpentRow, wall_ms: i64) -> Result<(), StoreError> {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let spent = &row.spent;
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO spent
+             (run, wall_ms, feature, task, stage, role, attempt, agent, model, input, output, cached, cost)
+             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+        )?
+        .execute(params![
+            row.run.as_str(),
+            wall_ms,
+            row.feature.as_str(),
+            row.task.as_ref().map(ToString::to_string),
+            row.stage.as_ref().map(ToString::to_string),
+            row.role.as_str(),
+            row.attempt,
+            spent.agent,
+            spent.model,
+            whole(spent.input),
+            whole(spent.output),
+            spent.cached.map(whole),
+            spent.cost_micro_usd.map(whole),
         ])?;
     Ok(())
 }

@@ -11,6 +11,7 @@ mod read;
 pub mod reports;
 pub mod schema;
 pub mod session;
+mod spent;
 mod watch;
 
 pub use client::{Client, InboxBody};
@@ -18,6 +19,7 @@ pub use commit::Batch;
 pub use error::StoreError;
 pub use open::{Store, snapshot_names};
 pub use read::{EventRow, InboxRow, Overview, PastRun, Plans};
+pub use spent::SpentRun;
 pub use watch::LogWatch;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use rusqlite_migration::{M, Migrations};
 
 /// The version that this program writes.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// Every state-changing statement names the state that it leaves; the constraints here say
 /// which states there are. `body` holds the row as JSON; the columns beside it are what
@@ -108,9 +108,29 @@ CREATE TABLE landings (
 ) STRICT;
 ";
 
+/// What runs of models used, as their programs tell it; NULL is what they do not tell.
+const V2: &str = r"
+CREATE TABLE spent (
+  run      TEXT PRIMARY KEY,
+  wall_ms  INTEGER NOT NULL,
+  feature  TEXT NOT NULL,
+  task     TEXT,
+  stage    TEXT,
+  role     TEXT NOT NULL,
+  attempt  INTEGER NOT NULL CHECK (attempt >= 0),
+  agent    TEXT NOT NULL,
+  model    TEXT NOT NULL,
+  input    INTEGER NOT NULL CHECK (input >= 0),
+  output   INTEGER NOT NULL CHECK (output >= 0),
+  cached   INTEGER CHECK (cached >= 0),
+  cost     INTEGER CHECK (cost >= 0)
+) STRICT;
+CREATE INDEX spent_of_task ON spent (feature, task);
+";
+
 /// All migrations, oldest first.
 pub fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(V1)])
+    Migrations::new(vec![M::up(V1), M::up(V2)])
 }
 
 #[cfg(test)]

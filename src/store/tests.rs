@@ -15,6 +15,7 @@ use crate::domain::pipeline::{Goto, Pipeline, Proof, Role, Stage, StageKind};
 use crate::domain::plan::{PlanItem, PlanOptions, plan};
 use crate::domain::policy::{Policy, RolePolicy};
 use crate::domain::report::{Filed, Report};
+use crate::domain::spent::Spent;
 use crate::domain::state::State;
 use crate::domain::step::step;
 use crate::domain::task::{Status, TaskKey};
@@ -297,6 +298,25 @@ fn the_inbox_keeps_its_order_and_a_row_that_cannot_be_read_blocks_no_other() {
 }
 
 #[test]
+fn what_a_run_used_is_written_once_and_only_for_its_own_token() {
+    let mut case = Case::new();
+    case.work();
+    let run = case.state.runs.values().next().unwrap().clone();
+    let spent = |output| Spent { agent: "codex".to_owned(), input: 1000, output, ..Spent::default() };
+    let other = Token::parse(&"f".repeat(64)).unwrap();
+    case.write(Event::RunSpent { run: run.id.clone(), token: other, spent: spent(1) });
+    case.write(Event::RunSpent { run: run.id.clone(), token: run.token.clone(), spent: spent(30) });
+    case.write(Event::RunSpent { run: run.id.clone(), token: run.token, spent: spent(99) });
+    let rows = Client::open(&case.path()).unwrap().spent().unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        (rows[0].run.as_str(), rows[0].output, rows[0].role.as_str()),
+        (run.id.as_str(), 30, "developer")
+    );
+    assert_eq!((rows[0].cached, rows[0].cost_micro_usd), (None, None));
+}
+
+#[test]
 fn ten_writers_at_once_lose_nothing() {
     let case = Case::new();
     let path = case.path();
@@ -398,7 +418,7 @@ fn snapshots_open_by_themselves_and_three_are_kept() {
 fn a_report_file_is_whole_or_not_there() {
     let directory = tempfile::tempdir().unwrap();
     let InboxBody::Fact(Event::Comment { run, token, .. }) = comment("") else { panic!() };
-    let filed = Filed { run, token, report: Report::Interrupted { reason: "x".to_owned() } };
+    let filed = Filed { run, token, report: Report::Interrupted { reason: "x".to_owned() }, spent: None };
     assert_eq!(reports::read(directory.path()).unwrap(), None);
     std::fs::write(directory.path().join("report.part"), "{").unwrap();
     assert_eq!(reports::read(directory.path()).unwrap(), None);

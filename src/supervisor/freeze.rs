@@ -15,6 +15,7 @@ pub fn policy(config: &Config) -> Policy {
         gate_base: stages.iter().any(|stage| has_gates(config, stage.name.as_str())),
         pipeline: Pipeline { stages },
         roles: roles(config),
+        agents: agents(config),
         max_in_flight: config.max_in_flight(),
         parked: match config.planner.parked {
             config::ParkedDependents::Hold => ParkedPolicy::Hold,
@@ -28,6 +29,11 @@ pub fn policy(config: &Config) -> Policy {
 fn roles(config: &Config) -> BTreeMap<Role, RolePolicy> {
     let policy = |role| RolePolicy { max: config.max_workers(role), permanent: config.role(role).permanent };
     Role::ALL.into_iter().map(|role| (role, policy(role))).collect()
+}
+
+fn agents(config: &Config) -> BTreeMap<Role, String> {
+    let agent = |role: Role| Some(config.role(role).agent.clone()).filter(|agent| agent != config::NO_AGENT);
+    Role::ALL.into_iter().filter_map(|role| Some((role, agent(role)?))).collect()
 }
 
 fn stage(config: &Config, raw: &StageConfig) -> Stage {

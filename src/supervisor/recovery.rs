@@ -90,19 +90,23 @@ pub(super) fn clear_locks(place: &Place) -> bool {
 }
 
 /// The report that a run's worker has filed, as long as the run is not over.
-pub(super) fn filed_report(place: &Place, state: &State, run: &RunId) -> Result<Option<Event>, StoreError> {
+pub(super) fn filed_report(place: &Place, state: &State, run: &RunId) -> Result<Vec<Event>, StoreError> {
     if !state.runs.contains_key(run) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     match reports::read(&place.layout.run(run)) {
         Ok(Some(filed)) if filed.run == *run => {
-            Ok(Some(Event::RunReported { run: filed.run, token: filed.token, report: filed.report }))
+            let (run, token) = (filed.run, filed.token);
+            let spent =
+                filed.spent.map(|spent| Event::RunSpent { run: run.clone(), token: token.clone(), spent });
+            let reported = Event::RunReported { run, token, report: filed.report };
+            Ok(spent.into_iter().chain([reported]).collect())
         }
-        Ok(_) => Ok(None),
+        Ok(_) => Ok(Vec::new()),
         // A damaged file is no report: the run is done again.
         Err(StoreError::Row { source, .. }) => {
             tracing::error!(%run, %source, "the run's report cannot be read");
-            Ok(None)
+            Ok(Vec::new())
         }
         Err(error) => Err(error),
     }

@@ -11,6 +11,7 @@ use camino::Utf8Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::conversation::Talk;
 use super::life::{Desk, beat};
 use super::remarks::Remarks;
 use super::screen::Screen;
@@ -18,6 +19,9 @@ use crate::agents::claim::{self, Claim};
 use crate::agents::last_words::LastWords;
 use crate::agents::outcome::{ProgramEnding, Said};
 use crate::agents::protocol::{Protocol, Signal as Word};
+use crate::agents::stream::{Reader, Rules, Shown};
+use crate::config::Adapter;
+use crate::config::cli_agent::ShowAs;
 use crate::process::child::{self, Exit, Read, Running, Spec, Stream};
 use crate::process::tree::tree_usage;
 
@@ -36,22 +40,31 @@ const FILES_MAX: usize = 20_000;
 
 /// How long the program may take, and be silent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) timeout: Duration,
-    pub(super) stall: Duration,
+struct Limits {
+    timeout: Duration,
+    stall: Duration,
 }
 
 /// Runs the program to its end.
+///
+/// # Errors
+/// The adapter's rules cannot be used: only in a configuration that was frozen by another version.
 pub(super) fn drive(
     desk: &Desk<'_>,
     screen: &mut Screen,
     spec: &Spec,
-    limits: Limits,
-) -> (ProgramEnding, Said) {
+    adapter: &Adapter,
+    chat: Talk,
+) -> Result<(ProgramEnding, Said), String> {
+    let reader = adapter.cli.as_ref().map(|cli| Rules::new(cli).map(Reader::new)).transpose();
+    let reader = reader.map_err(|error| format!("the adapter `{}`: {error}", adapter.name))?;
     let running = match child::spawn(spec) {
         Ok(running) => running,
-        Err(error) => return (ProgramEnding::NotStarted(crate::error::chain(&error)), Said::default()),
+        Err(error) => {
+            return Ok((ProgramEnding::NotStarted(crate::error::chain(&error)), Said::default()));
+        }
     };
+    let limits = Limits { timeout: Duration::from_millis(desk.run.job.timeout_ms), stall: adapter.stall };
     let now = Instant::now();
     let mut drive = Drive {
         desk,
@@ -59,6 +72,7 @@ pub(super) fn drive(
         running,
         protocol: Protocol::default(),
         last_words: LastWords::default(),
+        reader,
         worktree: &spec.cwd,
         limits,
         began: now,
@@ -69,12 +83,15 @@ pub(super) fn drive(
     let ending = drive.follow();
     // What it said last: once the report is in, the run is over and takes no remark.
     drive.has_claimed();
+    let failure =
+        drive.reader.take().and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
     let said = Said {
+        failure,
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
         last_words: drive.last_words.line(),
     };
-    (ending, said)
+    Ok((ending, said))
 }
 
 struct Drive<'a> {
@@ -83,6 +100,8 @@ struct Drive<'a> {
     running: Running,
     protocol: Protocol,
     last_words: LastWords,
+    /// Of a model's program: reads its stream.
+    reader: Option<Reader>,
     worktree: &'a Path,
     limits: Limits,
     began: Instant,
@@ -160,15 +179,39 @@ impl Drive<'_> {
     fn take(&mut self, stream: Stream, bytes: &[u8]) {
         use std::io::Write as _;
         self.life.sign = Instant::now();
-        if let Err(error) = self.screen.write_all(bytes) {
-            tracing::debug!(%error, "the screen takes no more");
-        }
-        self.last_words.push(bytes);
-        if stream == Stream::Out {
-            for word in self.protocol.push(bytes) {
-                match word {
-                    Word::Blocked(_) | Word::Complete => self.end_soon(),
+        let shown = match (&mut self.reader, stream) {
+            (Some(reader), Stream::Out) => reader.out(bytes),
+            (Some(reader), Stream::Err) => reader.err(bytes),
+            (None, _) => {
+                if let Err(error) = self.screen.write_all(bytes) {
+                    tracing::debug!(%error, "the screen takes no more");
                 }
+                self.last_words.push(bytes);
+                if stream == Stream::Out {
+                    self.hear(bytes);
+                }
+                return;
+            }
+        };
+        self.show(&shown);
+    }
+
+    /// What a model's program said: the model's own words may be a question.
+    fn show(&mut self, shown: &[Shown]) {
+        for Shown { kind, text } in shown {
+            self.screen.show_stream(*kind, text);
+            self.last_words.push(text.as_bytes());
+            self.last_words.push(b"\n");
+            if *kind == ShowAs::Text {
+                self.hear(format!("{text}\n").as_bytes());
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        for word in self.protocol.push(bytes) {
+            match word {
+                Word::Blocked(_) | Word::Complete => self.end_soon(),
             }
         }
     }
@@ -199,6 +242,9 @@ impl Drive<'_> {
                 Ok(0) | Err(_) => break,
                 Ok(_) => self.read_all(),
             }
+        }
+        if let Some(shown) = self.reader.as_mut().map(Reader::end) {
+            self.show(&shown);
         }
         if let Some(word) = self.protocol.finish() {
             tracing::debug!(?word, "the last line had no end");

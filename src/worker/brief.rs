@@ -5,12 +5,13 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 
 use super::check::gates_for;
+use super::conversation::Talk;
 use super::life::Desk;
 use crate::agents::environment::RunContext;
 use crate::agents::feedback::Feedback;
 use crate::agents::prompt::{Document, FeatureText, GateCommand, PromptInput, StoryText, TaskText, Template};
 use crate::agents::{environment, program, prompt};
-use crate::config::{Adapter, GateConfig, StageConfig};
+use crate::config::{Adapter, GateConfig, PromptBy, StageConfig};
 use crate::domain::ids::TaskId;
 use crate::domain::pipeline::StageKind;
 use crate::error::chain;
@@ -49,8 +50,11 @@ pub(super) fn spec(
     task: &TaskId,
     worktree: &Worktree,
     adapter: &Adapter,
+    chat: &Talk,
 ) -> Result<Spec, String> {
-    let context = context(desk, task, worktree, adapter)?;
+    let mut context = context(desk, task, worktree, adapter)?;
+    context.session.clone_from(&chat.session);
+    context.resumes = chat.resumes();
     let text = prompt_text(desk, adapter, &context)?;
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
@@ -66,12 +70,19 @@ pub(super) fn spec(
         args: args.to_vec(),
         cwd: worktree.path.clone(),
         env,
-        stdin: Stdin::Null,
+        stdin: stdin(adapter, &context),
         timeout: Duration::from_millis(desk.run.job.timeout_ms),
         output_max: OUTPUT_KEPT,
         grace: GRACE,
         session: Session::NewSession,
     })
+}
+
+fn stdin(adapter: &Adapter, context: &RunContext) -> Stdin {
+    match adapter.cli.as_ref().map(|cli| cli.headless.prompt) {
+        Some(PromptBy::Stdin) => Stdin::File(context.prompt_file.clone().into()),
+        Some(PromptBy::Argument) | None => Stdin::Null,
+    }
 }
 
 /// Whether this run goes on where the same attempt asked.
@@ -117,6 +128,8 @@ fn context(
         port: u16::try_from(block).unwrap_or(u16::MAX - 20),
         model: adapter.model.clone(),
         sprint: utf8(&sprint)?,
+        session: None,
+        resumes: false,
         own_home: utf8(&place.layout.state.join("home").join(&adapter.name))?,
     })
 }

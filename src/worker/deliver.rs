@@ -21,6 +21,10 @@ const TRIES: u32 = 5;
 pub(super) fn deliver(place: &Place, client: &Client, filed: &Filed) -> Result<(), StoreError> {
     reports::write(&place.layout.run(&filed.run), filed)?;
     tracing::info!(run = %filed.run, "the report is durable");
+    if let Some(spent) = &filed.spent {
+        let (run, token) = (filed.run.clone(), filed.token.clone());
+        append(client, Event::RunSpent { run, token, spent: spent.clone() });
+    }
     let event = Event::RunReported {
         run: filed.run.clone(),
         token: filed.token.clone(),
@@ -32,6 +36,11 @@ pub(super) fn deliver(place: &Place, client: &Client, filed: &Filed) -> Result<(
 
 /// Appends a fact and rings. A fact that cannot be appended is found in the run's directory.
 pub(super) fn tell(place: &Place, client: &Client, event: Event) {
+    append(client, event);
+    ring(place);
+}
+
+fn append(client: &Client, event: Event) {
     let body = InboxBody::Fact(event);
     for left in (0..TRIES).rev() {
         match client.append(&body, clock::wall_ms()) {
@@ -46,7 +55,6 @@ pub(super) fn tell(place: &Place, client: &Client, event: Event) {
             }
         }
     }
-    ring(place);
 }
 
 /// Appends a remark and rings; false if it could not be appended. It is tried once: no work waits

@@ -1,5 +1,6 @@
 //! A worker's life: lock, register, wait, take a run, report, wait.
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::time::{Duration, SystemTime};
@@ -16,6 +17,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{RunId, WorkerName};
 use crate::domain::pipeline::{Role, StageKind};
 use crate::domain::report::{Filed, Report};
+use crate::domain::spent::Spent;
 use crate::domain::state::{Run, RunStatus};
 use crate::domain::worker::ProcRef;
 use crate::git::Repo;
@@ -76,6 +78,8 @@ pub(super) struct Desk<'a> {
     pub(super) run: &'a Run,
     pub(super) config: &'a Config,
     pub(super) session: &'a Session,
+    /// What the run's model used, once it is known.
+    pub(super) spent: &'a RefCell<Option<Spent>>,
 }
 
 /// Runs a worker until it is told to end. `role` only decides what an idle pane shows.
@@ -199,34 +203,41 @@ fn take(place: &Place, interrupts: &Interrupts, screen: &mut Screen, run: &Run) 
     }
     screen.record(&place.layout.transcript(&run.id)).map_err(system("write the transcript"))?;
     screen.headline(&title(run));
-    let report = if run.status == RunStatus::Revoked {
-        Report::Interrupted { reason: "the task went elsewhere".to_owned() }
+    let (report, spent) = if run.status == RunStatus::Revoked {
+        (Report::Interrupted { reason: "the task went elsewhere".to_owned() }, None)
     } else {
         perform(place, interrupts, screen, run)
     };
     screen.say(&outcome(&report));
-    let filed = Filed { run: run.id.clone(), token: run.token.clone(), report };
+    let filed = Filed { run: run.id.clone(), token: run.token.clone(), report, spent };
     let delivered = deliver::deliver(place, interrupts.client(), &filed);
     screen.stop_recording();
     Ok(delivered?)
 }
 
-fn perform(place: &Place, interrupts: &Interrupts, screen: &mut Screen, run: &Run) -> Report {
+fn perform(
+    place: &Place,
+    interrupts: &Interrupts,
+    screen: &mut Screen,
+    run: &Run,
+) -> (Report, Option<Spent>) {
     let frozen = match frozen(place, interrupts.client(), run) {
         Ok(frozen) => frozen,
-        Err(reason) => return Report::Errored { reason },
+        Err(reason) => return (Report::Errored { reason }, None),
     };
-    let desk = Desk { place, interrupts, run, config: &frozen.0, session: &frozen.1 };
+    let spent = RefCell::new(None);
+    let desk = Desk { place, interrupts, run, config: &frozen.0, session: &frozen.1, spent: &spent };
     let report = match run.job.kind {
         StageKind::Work => super::work::run(&desk, screen),
         StageKind::Check | StageKind::Wait => check::run(&desk, screen),
         StageKind::Land => land::run(&desk, screen),
     };
-    match interrupts.run_ends(&run.id) {
+    let report = match interrupts.run_ends(&run.id) {
         // A result that is there is worth more than the wish to end.
         Some(why) if !is_result(&report) => Report::Interrupted { reason: interrupted(why).to_owned() },
         Some(_) | None => report,
-    }
+    };
+    (report, spent.take())
 }
 
 fn is_result(report: &Report) -> bool {
@@ -238,7 +249,10 @@ fn is_result(report: &Report) -> bool {
         | Report::Blocked { .. }
         | Report::Survived { .. } => true,
         // Under a signal, tools fail for that reason.
-        Report::Failed { .. } | Report::Errored { .. } | Report::Interrupted { .. } => false,
+        Report::Failed { .. }
+        | Report::Errored { .. }
+        | Report::Unserved { .. }
+        | Report::Interrupted { .. } => false,
     }
 }
 
@@ -276,6 +290,7 @@ fn outcome(report: &Report) -> String {
         Report::NothingToDo { reason } => format!("nothing to do: {reason}"),
         Report::Blocked { question } => format!("asks: {question}"),
         Report::Errored { reason } => format!("could not run: {reason}"),
+        Report::Unserved { reason, .. } => format!("not served: {reason}"),
         Report::Survived { processes } => format!("would not end: {}", processes.join(", ")),
         Report::Interrupted { reason } => format!("interrupted: {reason}"),
     }

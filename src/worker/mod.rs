@@ -8,6 +8,7 @@
 mod agent;
 mod brief;
 mod check;
+mod conversation;
 mod deliver;
 mod interrupt;
 mod land;

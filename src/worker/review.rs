@@ -3,15 +3,14 @@
 //! It changes nothing: what it leaves in the worktree is no part of the candidate, and a review
 //! that tried to is an error that the operator sees.
 
-use std::time::Duration;
-
-use super::agent::{Limits, drive};
+use super::agent::drive;
 use super::brief;
 use super::check::Checked;
+use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
 use super::trees::identity;
-use super::work::end_what_is_left;
+use super::work::{end_what_is_left, unserved_report};
 use crate::agents::claim::{self, ClaimedFinding};
 use crate::agents::outcome::{CheckOutcome, decide_check};
 use crate::domain::gate::Verdict;
@@ -29,17 +28,17 @@ pub(super) fn review(desk: &Desk<'_>, screen: &mut Screen, checked: Checked) -> 
     };
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let worktree = worktree(desk, &pool, &checked)?;
-    let spec = brief::spec(desk, &task, &worktree, &adapter)?;
+    let chat = Talk::begin(desk, &adapter, &worktree);
+    let spec = brief::spec(desk, &task, &worktree, &adapter, &chat)?;
     screen.say(&format!("{} reviews {}", adapter.name, checked.candidate.commit.short()));
-    let limits = Limits { timeout: Duration::from_millis(desk.run.job.timeout_ms), stall: adapter.stall };
-    let (ending, said) = drive(desk, screen, &spec, limits);
+    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
     unchanged(&worktree, &checked)?;
-    Ok(apply(desk, checked, decide_check(&ending, &said, &claims.claims)))
+    Ok(apply(desk, &adapter.name, checked, decide_check(&ending, &said, &claims.claims)))
 }
 
 fn worktree(desk: &Desk<'_>, pool: &Pool, checked: &Checked) -> Result<Worktree, String> {
@@ -59,7 +58,7 @@ fn unchanged(worktree: &Worktree, checked: &Checked) -> Result<(), String> {
     Err(format!("the agent of this stage changed what it was to judge ({})", changed.join(", ")))
 }
 
-fn apply(desk: &Desk<'_>, checked: Checked, outcome: CheckOutcome) -> Report {
+fn apply(desk: &Desk<'_>, agent: &str, checked: Checked, outcome: CheckOutcome) -> Report {
     match outcome {
         CheckOutcome::Pass { message } => {
             Checked { summary: joined(&checked.summary, &message), ..checked }.report()
@@ -72,6 +71,7 @@ fn apply(desk: &Desk<'_>, checked: Checked, outcome: CheckOutcome) -> Report {
             Checked { verdict: Verdict::Fail, feedback, summary: message, ..checked }.report()
         }
         CheckOutcome::Error { reason } => Report::Errored { reason },
+        CheckOutcome::Unserved(unserved) => unserved_report(agent, unserved),
         CheckOutcome::Blocked { question } => Report::Blocked { question },
         CheckOutcome::Interrupted => Report::Interrupted { reason: "the worker was told to end".to_owned() },
     }

@@ -11,9 +11,13 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::stream::Filter;
+use crate::config::cli_agent::ShowAs;
 
 /// A transcript that is longer is set aside once; then the older half goes.
 const TRANSCRIPT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Lines of what a tool gave, or of a thought, that are shown.
+const STREAM_LINES_MAX: usize = 12;
 
 /// The pane and the transcript.
 #[derive(Debug)]
@@ -70,6 +74,26 @@ impl Screen {
     pub(super) fn headline(&mut self, text: &str) {
         let line = format!("\n\x1b[1;36m▌ {text}\x1b[0m\n");
         self.put(line.as_bytes());
+    }
+
+    /// A piece of a model's stream.
+    pub(super) fn show_stream(&mut self, kind: ShowAs, text: &str) {
+        let (colour, sign) = match kind {
+            ShowAs::Text => ("", ""),
+            ShowAs::Thought => ("\x1b[2;3m", "  "),
+            ShowAs::Tool => ("\x1b[36m", "▸ "),
+            ShowAs::Result => ("\x1b[2m", "  "),
+            ShowAs::Note => ("\x1b[2m", "· "),
+            ShowAs::Retry => ("\x1b[33m", "↻ "),
+        };
+        let lines: Vec<&str> = text.lines().collect();
+        let most = if kind == ShowAs::Text { lines.len() } else { STREAM_LINES_MAX };
+        for line in lines.iter().take(most) {
+            self.put(format!("{colour}{sign}{line}\x1b[0m\n").as_bytes());
+        }
+        if lines.len() > most {
+            self.put(format!("\x1b[2m  … {} more lines\x1b[0m\n", lines.len() - most).as_bytes());
+        }
     }
 
     fn put(&mut self, bytes: &[u8]) {

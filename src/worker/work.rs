@@ -5,13 +5,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::agent::{Limits, drive};
+use super::agent::drive;
 use super::brief;
+use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
 use super::trees::{identity, recipe, set_up};
 use crate::agents::claim;
-use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, decide};
+use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, Unserved, decide};
 use crate::config::{Adapter, Retry};
 use crate::domain::ids::{CommitSha, TaskId};
 use crate::domain::pipeline::Proof;
@@ -48,15 +49,15 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
         .map_err(|error| chain(&error))?;
     let begun = Begun::at(&worktree)?;
-    let spec = brief::spec(desk, task, &worktree, &adapter)?;
+    let chat = Talk::begin(desk, &adapter, &worktree);
+    let spec = brief::spec(desk, task, &worktree, &adapter, &chat)?;
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
-    let timeout = Duration::from_millis(desk.run.job.timeout_ms);
-    let (ending, said) = drive(desk, screen, &spec, Limits { timeout, stall: adapter.stall });
+    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
     let facts = facts(desk, &pool, &worktree, &begun)?;
-    judge(desk, screen, &worktree, task, &facts, &ending, &said)
+    judge(desk, screen, &worktree, task, &adapter.name, &facts, (&ending, &said))
 }
 
 /// The task's worktree on the attempt's branch. A run that continues after an answer finds it as
@@ -141,9 +142,9 @@ fn judge(
     screen: &mut Screen,
     worktree: &Worktree,
     task: &TaskId,
+    agent: &str,
     facts: &GitFacts,
-    ending: &ProgramEnding,
-    said: &Said,
+    (ending, said): (&ProgramEnding, &Said),
 ) -> Result<Report, String> {
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
@@ -173,12 +174,18 @@ fn judge(
                 }
                 RunOutcome::Blocked { question } => Report::Blocked { question },
                 RunOutcome::Unjudged { reason } => Report::Errored { reason },
+                RunOutcome::Unserved(unserved) => unserved_report(agent, unserved),
                 RunOutcome::Interrupted | RunOutcome::Done { .. } => {
                     Report::Interrupted { reason: "the worker was told to end".to_owned() }
                 }
             })
         }
     }
+}
+
+/// The adapter's name goes with it: everybody who works with it waits.
+pub(super) fn unserved_report(agent: &str, unserved: Unserved) -> Report {
+    Report::Unserved { agent: agent.to_owned(), reason: unserved.reason, lasting: unserved.lasting }
 }
 
 /// An attempt that ends for another reason says it too; what is left out is saved either way.

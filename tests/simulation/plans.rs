@@ -65,6 +65,9 @@ fn stage(name: &str, kind: StageKind, role: Role) -> Stage {
     }
 }
 
+/// The developers' agent.
+pub const AGENT: &str = "model";
+
 pub fn default_policy() -> Policy {
     let mut stages = vec![
         stage("InProgress", StageKind::Work, Role::Developer),
@@ -80,6 +83,7 @@ pub fn default_policy() -> Policy {
     Policy {
         pipeline: Pipeline { stages },
         roles: roles.collect(),
+        agents: [(Role::Developer, AGENT.to_owned())].into(),
         max_in_flight: 6,
         gate_base: true,
         must_land: vec![GateName::parse("unit").unwrap()],

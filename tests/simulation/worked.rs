@@ -14,7 +14,7 @@ use sprint::domain::state::{FeatureStatus, Mode, Run};
 use sprint::domain::task::{Input, Status, StatusKind, Task, WaitKind, transition};
 use sprint::domain::worker::Life;
 
-use crate::plans::{chain, default_policy, feature, feature_id, item, sha, task_id, wide};
+use crate::plans::{AGENT, chain, default_policy, feature, feature_id, item, sha, task_id, wide};
 use crate::world::{Checkout, Choices, World, checked, record};
 
 fn quiet(items: &[PlanItem]) -> World {
@@ -691,6 +691,51 @@ fn permanent_workers_are_there_while_the_person_is_waited_for_after_a_restart_to
     world.kill(&name("manager"), false);
     while world.turn() {}
     assert_eq!(living(&world), permanent);
+}
+
+fn unserved(lasting: bool) -> Report {
+    Report::Unserved { agent: AGENT.to_owned(), reason: "429".to_owned(), lasting }
+}
+
+#[test]
+fn a_limit_holds_everybody_with_that_agent_spends_no_attempt_and_ends_by_itself() {
+    let mut world = quiet(&wide(2));
+    let developing = |world: &World| -> Vec<Run> {
+        world.state.runs.values().filter(|run| run.job.kind == StageKind::Work).cloned().collect()
+    };
+    until(&mut world, "T001", StageKind::Work);
+    world.register(&name("developer-2"));
+    assert_eq!(developing(&world).len(), 2);
+    for run in developing(&world) {
+        world.report(&run, unserved(false));
+    }
+    let hold = world.state.sprint.holds[AGENT].clone();
+    assert_eq!(hold.tries, 1, "the same limit counts once");
+    assert_eq!(developing(&world), []);
+    assert!(hold.until_ms.is_some() && world.state.next_due() <= hold.until_ms);
+    let again = until(&mut world, "T001", StageKind::Work);
+    assert_eq!(again.job.attempt, 1);
+    world.report(&again, unserved(false));
+    assert_eq!(world.state.sprint.holds[AGENT].tries, 2, "the next one waits longer");
+    while world.turn() && !world.shut_down {}
+    assert_eq!(world.landed.len(), 2);
+    assert!(world.state.sprint.holds.is_empty(), "whoever is served has no hold");
+    assert!(world.state.tasks.values().all(|task| task.attempt == 1));
+}
+
+#[test]
+fn an_account_that_is_refused_waits_for_the_person() {
+    let mut world = quiet(&chain(1));
+    let run = until(&mut world, "T001", StageKind::Work);
+    world.report(&run, unserved(true));
+    while world.turn() {}
+    assert!(!world.shut_down, "it stays for the person");
+    assert_eq!(world.state.features[&feature_id("001-one")].status, FeatureStatus::Resting);
+    assert_eq!(world.state.sprint.holds[AGENT].until_ms, None);
+    assert_eq!(world.request(Request::Resume { branch: None }).0, 0);
+    while world.turn() && !world.shut_down {}
+    assert_eq!(world.landed.len(), 1);
+    assert_eq!(task(&world, "T001").attempt, 1);
 }
 
 #[test]

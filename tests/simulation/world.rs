@@ -16,7 +16,7 @@ use sprint::domain::task::{Status, TaskKey, WaitKind};
 use sprint::domain::worker::{Life, ProcRef};
 
 use crate::laws;
-use crate::plans::sha;
+use crate::plans::{AGENT, sha};
 
 /// The numbers that decide; zeros when they are used up.
 #[derive(Debug, Clone, Default)]
@@ -258,7 +258,7 @@ impl World {
             return good;
         }
         let text = "chance".to_owned();
-        match self.choices.below(36) {
+        match self.choices.below(40) {
             0 => Report::Failed { reason: text, feedback: None },
             1 => Report::Errored { reason: text },
             2 => Report::Blocked { question: text },
@@ -280,6 +280,8 @@ impl World {
                 }
                 other => other,
             },
+            12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false },
+            13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true },
             _ => good,
         }
     }

@@ -208,7 +208,7 @@ fn check_agents(config: &Config, env: &Environment, checked: &Checked) -> Result
             return Err(CliError::config(format!("the role {role} makes changes and has no agent"))
                 .hint(format!("name one in sprint.toml: [roles.{role}] agent = \"…\"")));
         };
-        if adapter.kind == AdapterKind::Command {
+        if adapter.kind != AdapterKind::Scripted {
             let program = adapter.command.first().map_or("", String::as_str);
             program::find(program, &top, &path).map_err(|error| {
                 CliError::environment(error.to_string())

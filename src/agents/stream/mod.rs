@@ -1,0 +1,362 @@
+//! What a model's program prints without its screen: read by the rules of its adapter into what a
+//! person sees, what it used, and how it ended. An incremental parser over bytes, pure; it keeps
+//! one bounded line (or document) and a few words, however much is printed.
+
+mod rules;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use rules::{BadRule, Rules};
+
+use self::rules::ShowRule;
+use super::protocol::plain;
+use crate::config::StreamKind;
+use crate::config::cli_agent::{ShowAs, Trouble, UsageMode};
+
+/// Bytes of one event; of a longer one only its length is known.
+pub const EVENT_BYTES_MAX: usize = 4 << 20;
+/// Characters of a failure's text that are kept.
+const TEXT_CHARS_MAX: usize = 500;
+
+/// Something for a person to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// What it is.
+    pub kind: ShowAs,
+    /// Without escape sequences; may have several lines.
+    pub text: String,
+}
+
+/// Tokens and money.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens that went in.
+    pub input: u64,
+    /// Tokens that came out.
+    pub output: u64,
+    /// Tokens that came from a cache; none where the program does not tell.
+    pub cached: Option<u64>,
+    /// US dollars; none where the program does not tell.
+    pub cost: Option<f64>,
+}
+
+/// How it went wrong, in the program's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind.
+    pub class: Trouble,
+    /// In its words.
+    pub text: String,
+}
+
+impl Failure {
+    /// For people: what happened, in the program's words, and what to do.
+    pub fn reason(&self) -> String {
+        let text = if self.text.is_empty() { "the program gives no reason" } else { &self.text };
+        match self.class {
+            Trouble::Auth => {
+                format!("the model's service refuses the account: {text}; sign in, then: sprint resume")
+            }
+            Trouble::Billing => format!("the account has no credit: {text}; see to it, then: sprint resume"),
+            Trouble::RateLimit => format!("the model's service has a limit, tried again later: {text}"),
+            Trouble::Overloaded => format!("the model's service cannot serve now, tried again later: {text}"),
+            Trouble::Context => format!("the conversation is too long for the model: {text}"),
+            Trouble::Budget => format!("the limit on money or tokens is reached: {text}"),
+            Trouble::Turns => format!("the limit on turns is reached: {text}"),
+            Trouble::Refused => format!("the model refuses: {text}"),
+            Trouble::Denied => format!("the agent was denied what it needs: {text}"),
+            Trouble::Stalled => format!("the connection to the model's service broke: {text}"),
+            Trouble::Other => format!("the agent's program tells a failure: {text}"),
+        }
+    }
+}
+
+/// What the stream told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// The conversation's name.
+    pub session: Option<String>,
+    /// Whether the event of a good end came; always where the adapter knows none.
+    pub done: bool,
+    /// What failed after that, or without it.
+    pub failure: Option<Failure>,
+    /// What was used; none where the program told nothing.
+    pub usage: Option<Usage>,
+    /// Whether `usage` is the whole conversation's, its earlier runs included.
+    pub cumulative: bool,
+}
+
+/// The parser of one run's standard output and standard error.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    rules: Rules,
+    line: Line,
+    errors: Line,
+    told: Told,
+}
+
+/// A line, or a document, that has not ended.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    bytes: Vec<u8>,
+    cut: usize,
+}
+
+impl Reader {
+    /// For one run.
+    pub fn new(rules: Rules) -> Self {
+        let told = Told {
+            done: rules.done.is_empty(),
+            cumulative: rules.usage.mode == UsageMode::Cumulative,
+            ..Told::default()
+        };
+        Self { rules, line: Line::default(), errors: Line::default(), told }
+    }
+
+    /// Takes what was read of standard output, and returns what there is to see.
+    pub fn out(&mut self, bytes: &[u8]) -> Vec<Shown> {
+        if self.rules.stream == StreamKind::Json {
+            self.line.keep(bytes);
+            return Vec::new();
+        }
+        let lines = self.line.split(bytes);
+        lines.iter().flat_map(|line| self.line(line)).collect()
+    }
+
+    /// Takes what was read of standard error: text, whatever standard output is.
+    pub fn err(&mut self, bytes: &[u8]) -> Vec<Shown> {
+        let lines = self.errors.split(bytes);
+        lines.iter().flat_map(|line| self.text(line)).collect()
+    }
+
+    /// Both streams have ended.
+    pub fn end(&mut self) -> Vec<Shown> {
+        let mut shown = Vec::new();
+        let rest = std::mem::take(&mut self.line);
+        match self.rules.stream {
+            StreamKind::Json => shown.extend(self.document(&rest)),
+            StreamKind::Jsonl | StreamKind::Text if !rest.bytes.is_empty() => shown.extend(self.line(&rest)),
+            StreamKind::Jsonl | StreamKind::Text => {}
+        }
+        let rest = std::mem::take(&mut self.errors);
+        if !rest.bytes.is_empty() {
+            shown.extend(self.text(&rest));
+        }
+        shown
+    }
+
+    /// What is known now.
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
+    fn line(&mut self, line: &Line) -> Vec<Shown> {
+        if self.rules.stream == StreamKind::Text {
+            return self.text(line);
+        }
+        match serde_json::from_slice::<Value>(&line.bytes) {
+            Ok(event @ Value::Object(_)) => self.event(&event),
+            // Programs mix remarks into their streams.
+            Ok(_) | Err(_) => self.text(line),
+        }
+    }
+
+    /// Of a document whatever stands before its first brace is a remark.
+    fn document(&mut self, document: &Line) -> Vec<Shown> {
+        let begin = document.bytes.iter().position(|byte| matches!(byte, b'{' | b'['));
+        let mut values = begin.into_iter().flat_map(|at| {
+            serde_json::Deserializer::from_slice(&document.bytes[at..]).into_iter::<Value>().take(1)
+        });
+        match values.next() {
+            Some(Ok(Value::Array(events))) => events.iter().flat_map(|event| self.event(event)).collect(),
+            Some(Ok(event)) => self.event(&event),
+            Some(Err(_)) | None => self.text(document),
+        }
+    }
+
+    fn event(&mut self, event: &Value) -> Vec<Shown> {
+        let (when, at) = &self.rules.session;
+        if when.holds(event) {
+            self.told.session =
+                Some(at.text(event)).filter(|name| !name.is_empty()).or(self.told.session.take());
+        }
+        self.used(event);
+        if self.rules.done.holds(event) {
+            self.told.done = true;
+            self.told.failure = None;
+        }
+        let failed = self.rules.fail.iter().find(|rule| rule.when.holds(event));
+        if let Some(rule) = failed {
+            let text = rule.text.text(event);
+            self.told.failure = Some(self.failure(rule.class, &text));
+        }
+        self.rules.show.iter().flat_map(|rule| show(rule, event)).collect()
+    }
+
+    fn text(&mut self, line: &Line) -> Vec<Shown> {
+        let text = line.text();
+        let matches = |pattern: &Option<regex::Regex>| pattern.as_ref().is_some_and(|p| p.is_match(&text));
+        if let Some(rule) = self.rules.fail.iter().find(|rule| matches(&rule.pattern)) {
+            self.told.failure = Some(self.failure(rule.class, &text));
+        }
+        if let Some(found) = self.rules.usage.pattern.as_ref().and_then(|pattern| pattern.captures(&text)) {
+            let number = |name: &str| found.name(name).and_then(|group| amount(group.as_str()));
+            let tokens = |name: &str| number(name).map(whole);
+            let (input, output) = (tokens("input"), tokens("output"));
+            self.add(input, output, tokens("cached"), number("cost"));
+        }
+        if text.trim().is_empty() { Vec::new() } else { vec![Shown { kind: self.plain_kind(), text }] }
+    }
+
+    /// Text that is not an event: the model's own words only where all output is text.
+    fn plain_kind(&self) -> ShowAs {
+        if self.rules.stream == StreamKind::Text { ShowAs::Text } else { ShowAs::Note }
+    }
+
+    fn failure(&self, class: Trouble, text: &str) -> Failure {
+        let text: String = plain(text.replace('\n', " ").as_bytes()).chars().take(TEXT_CHARS_MAX).collect();
+        Failure { class: self.rules.classify(class, &text), text: text.trim().to_owned() }
+    }
+
+    fn used(&mut self, event: &Value) {
+        let rule = &self.rules.usage;
+        if !rule.when.holds(event) {
+            return;
+        }
+        let (input, output) = (rule.input.count(event), rule.output.count(event));
+        let (cached, cost) = (rule.cached.count(event), rule.cost.money(event));
+        self.add(input, output, cached, cost);
+    }
+
+    fn add(&mut self, input: Option<u64>, output: Option<u64>, cached: Option<u64>, cost: Option<f64>) {
+        let (None, None, None, None) = (input, output, cached, cost) else {
+            let new = Usage { input: input.unwrap_or(0), output: output.unwrap_or(0), cached, cost };
+            let before = self.told.usage.unwrap_or_default();
+            self.told.usage = Some(match self.rules.usage.mode {
+                UsageMode::Last => new,
+                UsageMode::Sum => before.plus(&new),
+                // One that goes backwards is a mistake of the program's.
+                UsageMode::Cumulative => before.at_least(&new),
+            });
+            return;
+        };
+    }
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cached: both(self.cached, other.cached, u64::saturating_add),
+            cost: both(self.cost, other.cost, |a, b| a + b),
+        }
+    }
+
+    /// What has been used since `earlier`, where both are of the same conversation.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            input: self.input.saturating_sub(earlier.input),
+            output: self.output.saturating_sub(earlier.output),
+            cached: self.cached.map(|now| now.saturating_sub(earlier.cached.unwrap_or(0))),
+            cost: self.cost.map(|now| (now - earlier.cost.unwrap_or(0.0)).max(0.0)),
+        }
+    }
+
+    fn at_least(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+            cached: both(self.cached, other.cached, u64::max),
+            cost: both(self.cost, other.cost, f64::max),
+        }
+    }
+}
+
+fn both<T: Copy>(a: Option<T>, b: Option<T>, join: impl Fn(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(join(a, b)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// `700`, `2.1k`, `1,234`.
+fn amount(text: &str) -> Option<f64> {
+    let text = text.replace(',', "");
+    let (digits, times) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits.to_owned(), 1e3),
+        None => (
+            text.strip_suffix(['m', 'M']).unwrap_or(&text).to_owned(),
+            if text.ends_with(['m', 'M']) { 1e6 } else { 1.0 },
+        ),
+    };
+    digits
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite() && *number >= 0.0)
+        .map(|number| number * times)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative")]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
+}
+
+fn show(rule: &ShowRule, event: &Value) -> Vec<Shown> {
+    if !rule.when.holds(event) {
+        return Vec::new();
+    }
+    let one = |value: &Value| {
+        let text = rule.text.text(value);
+        let lines: Vec<String> = text.lines().map(|line| plain(line.as_bytes())).collect();
+        let text = lines.join("\n");
+        (!text.trim().is_empty()).then_some(Shown { kind: rule.kind, text })
+    };
+    match rule.each.find(event) {
+        Some(Value::Array(list)) => {
+            list.iter().filter(|item| rule.item.is_empty() || rule.item.holds(item)).filter_map(one).collect()
+        }
+        Some(_) => Vec::new(),
+        None => one(event).into_iter().collect(),
+    }
+}
+
+impl Line {
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = EVENT_BYTES_MAX.saturating_sub(self.bytes.len());
+        let kept = bytes.len().min(room);
+        self.bytes.extend_from_slice(&bytes[..kept]);
+        self.cut += bytes.len() - kept;
+    }
+
+    /// The lines that end in `bytes`.
+    fn split(&mut self, bytes: &[u8]) -> Vec<Self> {
+        let mut lines = Vec::new();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match part.strip_suffix(b"\n") {
+                Some(text) => {
+                    self.keep(text);
+                    lines.push(std::mem::take(self));
+                }
+                None => self.keep(part),
+            }
+        }
+        lines
+    }
+
+    fn text(&self) -> String {
+        if self.cut > 0 {
+            return format!("(a line of {} bytes)", self.bytes.len() + self.cut);
+        }
+        plain(self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes))
+    }
+}
+
+#[cfg(test)]
+mod recorded_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! An adapter's keys about output, read once: selectors parsed, patterns compiled.
+
+use regex::Regex;
+
+use crate::config::cli_agent::{FailKeys, Show, ShowAs, Trouble, UsageKeys, UsageMode};
+use crate::config::selector::{BadSelector, Path, When};
+use crate::config::{CliKeys, StreamKind};
+
+/// A key of an adapter that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRule {
+    /// A selector.
+    #[error(transparent)]
+    Selector(#[from] BadSelector),
+    /// A regular expression.
+    #[error("`{pattern}` is no regular expression: {reason}")]
+    Pattern {
+        /// As written.
+        pattern: String,
+        /// Why, in a line.
+        reason: String,
+    },
+}
+
+/// Everything by which output is read.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub(super) stream: StreamKind,
+    pub(super) session: (When, Path),
+    pub(super) show: Vec<ShowRule>,
+    pub(super) done: When,
+    pub(super) fail: Vec<FailRule>,
+    pub(super) class: Vec<(Regex, Trouble)>,
+    pub(super) usage: UsageRule,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ShowRule {
+    pub(super) when: When,
+    pub(super) each: Path,
+    pub(super) item: When,
+    pub(super) text: Path,
+    pub(super) kind: ShowAs,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct FailRule {
+    pub(super) when: When,
+    pub(super) pattern: Option<Regex>,
+    pub(super) text: Path,
+    pub(super) class: Trouble,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct UsageRule {
+    pub(super) when: When,
+    pub(super) pattern: Option<Regex>,
+    pub(super) mode: UsageMode,
+    pub(super) input: Path,
+    pub(super) output: Path,
+    pub(super) cached: Path,
+    pub(super) cost: Path,
+}
+
+impl Rules {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// [`BadRule`]: the first that cannot be used.
+    pub fn new(keys: &CliKeys) -> Result<Self, BadRule> {
+        Ok(Self {
+            stream: keys.headless.stream,
+            session: (When::parse(&keys.session.when)?, Path::parse(&keys.session.at)?),
+            show: keys.show.iter().map(ShowRule::new).collect::<Result<_, _>>()?,
+            done: When::parse(&keys.done.when)?,
+            fail: keys.fail.iter().map(FailRule::new).collect::<Result<_, _>>()?,
+            class: keys
+                .class
+                .iter()
+                .map(|row| Ok((compile(&row.pattern)?, row.class)))
+                .collect::<Result<_, BadRule>>()?,
+            usage: UsageRule::new(&keys.usage)?,
+        })
+    }
+
+    /// What kind of failure a text tells.
+    pub(super) fn classify(&self, known: Trouble, text: &str) -> Trouble {
+        if known != Trouble::Other {
+            return known;
+        }
+        self.class.iter().find(|(pattern, _)| pattern.is_match(text)).map_or(known, |(_, class)| *class)
+    }
+}
+
+impl ShowRule {
+    fn new(keys: &Show) -> Result<Self, BadRule> {
+        Ok(Self {
+            when: When::parse(&keys.when)?,
+            each: Path::parse(&keys.each)?,
+            item: When::parse(&keys.item)?,
+            text: Path::parse(&keys.text)?,
+            kind: keys.kind,
+        })
+    }
+}
+
+impl FailRule {
+    fn new(keys: &FailKeys) -> Result<Self, BadRule> {
+        let (when, text) = (When::parse(&keys.when)?, Path::parse(&keys.text)?);
+        Ok(Self { when, pattern: optional(&keys.pattern)?, text, class: keys.class })
+    }
+}
+
+impl UsageRule {
+    fn new(keys: &UsageKeys) -> Result<Self, BadRule> {
+        Ok(Self {
+            when: When::parse(&keys.when)?,
+            pattern: optional(&keys.pattern)?,
+            mode: keys.mode,
+            input: Path::parse(&keys.input)?,
+            output: Path::parse(&keys.output)?,
+            cached: Path::parse(&keys.cached)?,
+            cost: Path::parse(&keys.cost)?,
+        })
+    }
+}
+
+fn optional(pattern: &str) -> Result<Option<Regex>, BadRule> {
+    if pattern.is_empty() { Ok(None) } else { compile(pattern).map(Some) }
+}
+
+fn compile(pattern: &str) -> Result<Regex, BadRule> {
+    Regex::new(pattern).map_err(|error| BadRule::Pattern {
+        pattern: pattern.to_owned(),
+        reason: error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+    })
+}

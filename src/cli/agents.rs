@@ -1,0 +1,325 @@
+//! `sprint agents`: the adapters, which program each would run, and whether that can work. Nothing
+//! here costs a token: a version is asked for, and a sign-in is read off variables and files.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use regex::Regex;
+use serde::Serialize;
+
+use super::args::{AgentsCommand, AgentsListArgs, AgentsShowArgs};
+use super::context::Context;
+use super::environment::Environment;
+use super::out::Out;
+use super::text::{Cell, Table, Tone, plain};
+use crate::agents::program;
+use crate::config::cli_agent::{LoginKeys, VersionKeys};
+use crate::config::{AdapterKind, AgentConfig, Config, Role, nearest};
+use crate::error::{CliError, exit};
+use crate::process::run::{Session, Spec, Stdin, run as run_child};
+
+/// A program that takes longer to tell its version does not tell it.
+const VERSION_MAX: Duration = Duration::from_secs(20);
+const VERSION_BYTES_MAX: usize = 16 * 1024;
+
+/// An adapter and its program, as `--json` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AgentRow {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `command`, `cli` or `scripted`.
+    pub kind: AdapterKind,
+    /// The program, as configured; empty for a script.
+    pub program: String,
+    /// Where it was found.
+    pub path: Option<PathBuf>,
+    /// What it says its version is; only of `check`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The versions that the adapter was tried with.
+    pub tested: Vec<String>,
+    /// Whether there are signs of a sign-in; none where there is nothing to look at. Only of `check`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_in: Option<bool>,
+    /// The roles that use it.
+    pub used_by: Vec<Role>,
+    /// What to do first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// No repository, a configuration that is wrong, or an unknown name.
+pub fn run(command: &AgentsCommand, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let context = Context::find(env)?;
+    let config = context.config(env)?;
+    let look = Look { env, top: &context.repo.top, config: &config };
+    match command {
+        AgentsCommand::List(args) => Ok(list(&look, args, out)),
+        AgentsCommand::Show(args) => show(&look, args, out),
+        AgentsCommand::Check(args) => check(&look, args, out),
+    }
+}
+
+struct Look<'a> {
+    env: &'a Environment,
+    top: &'a Path,
+    config: &'a Config,
+}
+
+impl Look<'_> {
+    fn agent(&self, name: &str) -> Result<&AgentConfig, CliError> {
+        self.config.agent.get(name).ok_or_else(|| {
+            let near = nearest(name, self.config.agent.keys().map(String::as_str));
+            let error = CliError::usage(format!("there is no agent `{}`", plain(name, 100)));
+            match near {
+                Some(near) => error.hint(format!("the nearest is `{near}`; all of them: sprint agents list")),
+                None => error.hint("all of them: sprint agents list"),
+            }
+        })
+    }
+
+    fn row(&self, name: &str, agent: &AgentConfig) -> AgentRow {
+        let program = agent.command.first().cloned().unwrap_or_default();
+        let path = self.find(&program).ok().flatten();
+        let used_by = Role::ALL.into_iter().filter(|role| self.config.role(*role).agent == name).collect();
+        let kind = agent.kind.unwrap_or(AdapterKind::Command);
+        let tested = agent.version.tested.clone();
+        let (name, problems) = (name.to_owned(), Vec::new());
+        AgentRow { name, kind, program, path, version: None, tested, signed_in: None, used_by, problems }
+    }
+
+    /// Where a program is; none for one that lies in the worktree, or where there is none.
+    fn find(&self, program: &str) -> Result<Option<PathBuf>, String> {
+        if program.is_empty() {
+            return Ok(None);
+        }
+        let top = Utf8PathBuf::from_path_buf(self.top.to_owned())
+            .map_err(|path| format!("the path `{}` is not UTF-8", path.display()))?;
+        let path = self.env.get("PATH").unwrap_or_default();
+        program::find(program, &top, path).map_err(|error| error.to_string())
+    }
+
+    fn examined(&self, name: &str, agent: &AgentConfig) -> AgentRow {
+        let mut row = self.row(name, agent);
+        if let Err(problem) = self.find(&row.program) {
+            let install =
+                if agent.install.is_empty() { "install it, or correct `command`" } else { &agent.install };
+            row.problems.push(format!("{problem}: {install}"));
+            return row;
+        }
+        if let Some(path) = &row.path {
+            row.version = version(path, &agent.version, self.env, self.top);
+        }
+        if let (Some(version), false) = (&row.version, row.tested.is_empty())
+            && !row.tested.contains(version)
+        {
+            let tested = row.tested.join(", ");
+            row.problems.push(format!(
+                "version {version}; tested up to version {tested}: it may print what sprint does not know"
+            ));
+        }
+        row.signed_in = signed_in(&agent.login, self.env);
+        if row.signed_in == Some(false) {
+            row.problems.push(format!("no sign of a sign-in; {}", agent.login.hint));
+        }
+        row
+    }
+}
+
+fn list(look: &Look<'_>, args: &AgentsListArgs, out: &mut Out<'_>) -> u8 {
+    let rows: Vec<AgentRow> = programs(look.config).map(|(name, agent)| look.row(name, agent)).collect();
+    if args.json {
+        out.json(&rows);
+    } else {
+        table(&rows, out);
+    }
+    exit::DONE
+}
+
+/// All but what is there to be extended only.
+fn programs(config: &Config) -> impl Iterator<Item = (&String, &AgentConfig)> {
+    config
+        .agent
+        .iter()
+        .filter(|(_, agent)| agent.kind == Some(AdapterKind::Scripted) || !agent.command.is_empty())
+}
+
+fn table(rows: &[AgentRow], out: &mut Out<'_>) {
+    let mut table = Table::new(&["AGENT", "KIND", "PROGRAM", "VERSION", "USED BY"]);
+    for row in rows {
+        let (place, tone) = match (&row.path, row.kind) {
+            (Some(path), _) => (path.display().to_string(), Tone::Normal),
+            (None, AdapterKind::Scripted) => ("a script, not a model".to_owned(), Tone::Dim),
+            (None, AdapterKind::Command | AdapterKind::Cli) => {
+                (format!("`{}` is not there", row.program), Tone::Dim)
+            }
+        };
+        let used_by = row.used_by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        table.row(vec![
+            Cell::new(&row.name),
+            Cell::new(kind_word(row.kind)),
+            Cell::new(&place).tone(tone),
+            Cell::new(row.version.as_deref().unwrap_or("")),
+            Cell::new(&used_by),
+        ]);
+    }
+    for line in table.lines(out.colour, out.columns) {
+        out.line(line);
+    }
+}
+
+fn kind_word(kind: AdapterKind) -> &'static str {
+    match kind {
+        AdapterKind::Command => "command",
+        AdapterKind::Cli => "cli",
+        AdapterKind::Scripted => "scripted",
+    }
+}
+
+fn show(look: &Look<'_>, args: &AgentsShowArgs, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let agent = look.agent(&args.name)?;
+    if args.print_command {
+        let words = agent.command.iter().chain(&agent.args).chain(&agent.headless.args);
+        out.line(words.map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+        return Ok(exit::DONE);
+    }
+    if args.json {
+        out.json(agent);
+        return Ok(exit::DONE);
+    }
+    let named = BTreeMap::from([("agent", BTreeMap::from([(&args.name, agent)]))]);
+    let text = toml::to_string_pretty(&named)
+        .map_err(|error| CliError::internal(format!("an adapter cannot be written as TOML: {error}")))?;
+    text.lines().for_each(|line| out.line(plain(line, 2_000)));
+    Ok(exit::DONE)
+}
+
+/// As one would type it.
+fn quoted(word: &str) -> String {
+    let plain_word =
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,{}".contains(c));
+    if plain_word { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+fn check(look: &Look<'_>, args: &super::args::AgentsCheckArgs, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let rows: Vec<AgentRow> = match &args.name {
+        Some(name) => vec![look.examined(name, look.agent(name)?)],
+        None => programs(look.config)
+            .filter(|(name, _)| Role::ALL.iter().any(|role| look.config.role(*role).agent == **name))
+            .map(|(name, agent)| look.examined(name, agent))
+            .collect(),
+    };
+    if args.json {
+        out.json(&rows);
+    } else {
+        table(&rows, out);
+        for (row, problem) in
+            rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)))
+        {
+            out.line(format!("{}: {}", row.name, plain(problem, 500)));
+        }
+    }
+    // What is not there cannot run; everything else is the person's to judge.
+    let missing = rows
+        .iter()
+        .any(|row| row.kind != AdapterKind::Scripted && row.path.is_none() && !row.problems.is_empty());
+    Ok(if missing { exit::ENVIRONMENT } else { exit::DONE })
+}
+
+/// What the program says that its version is.
+fn version(program: &Path, keys: &VersionKeys, env: &Environment, cwd: &Path) -> Option<String> {
+    if keys.args.is_empty() {
+        return None;
+    }
+    let spec = Spec {
+        program: program.as_os_str().to_owned(),
+        args: keys.args.iter().map(OsString::from).collect(),
+        cwd: cwd.to_owned(),
+        env: env.variables.clone(),
+        stdin: Stdin::Null,
+        timeout: VERSION_MAX,
+        output_max: VERSION_BYTES_MAX,
+        grace: Duration::from_secs(1),
+        session: Session::NewSession,
+    };
+    let outcome = run_child(&spec, &mut |_, _| {}, &|| false).ok()?;
+    let text = [outcome.stdout, outcome.stderr].concat();
+    version_in(&String::from_utf8_lossy(&text), &keys.pattern)
+}
+
+fn version_in(text: &str, pattern: &str) -> Option<String> {
+    let found = Regex::new(pattern).ok()?.captures(text)?;
+    found.get(1).or_else(|| found.get(0)).map(|group| plain(group.as_str(), 60))
+}
+
+/// Whether one of the signs is there; none where the adapter knows no sign.
+fn signed_in(keys: &LoginKeys, env: &Environment) -> Option<bool> {
+    if keys.env.is_empty() && keys.files.is_empty() {
+        return None;
+    }
+    let set = keys.env.iter().any(|name| env.get(name).is_some());
+    Some(set || keys.files.iter().filter_map(|file| place(file, env)).any(|file| file.is_file()))
+}
+
+/// A path of an adapter file: `~/x` below the home directory, `$NAME/x` below what NAME says.
+fn place(file: &str, env: &Environment) -> Option<PathBuf> {
+    let (first, rest) = file.split_once('/')?;
+    let base = match first.strip_prefix('$') {
+        Some(name) => env.path(name)?,
+        None if first == "~" => env.path("HOME")?,
+        None => PathBuf::from("/").join(first),
+    };
+    Some(base.join(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment {
+            cwd: "/".into(),
+            variables: pairs.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            stdin_is_terminal: false,
+            stdout_is_terminal: false,
+            columns: None,
+        }
+    }
+
+    #[test]
+    fn versions_are_found_in_what_programs_print() {
+        let pattern = r"(\d+\.\d+\.\d+)";
+        assert_eq!(version_in("codex-cli 0.169.0\n", pattern).as_deref(), Some("0.169.0"));
+        assert_eq!(version_in("no version", pattern), None);
+    }
+
+    #[test]
+    fn signs_of_a_sign_in_are_variables_or_files() {
+        let home = tempfile::tempdir().unwrap();
+        let home_text = home.path().to_str().unwrap();
+        let keys = LoginKeys {
+            env: vec!["A_KEY".to_owned()],
+            files: vec!["$OWN_HOME/auth.json".to_owned(), "~/.x/auth.json".to_owned()],
+            hint: String::new(),
+        };
+        assert_eq!(signed_in(&LoginKeys::default(), &environment(&[])), None);
+        assert_eq!(signed_in(&keys, &environment(&[("HOME", home_text)])), Some(false));
+        assert_eq!(signed_in(&keys, &environment(&[("A_KEY", "x")])), Some(true));
+        assert_eq!(signed_in(&keys, &environment(&[("A_KEY", "")])), Some(false), "empty is not set");
+        std::fs::create_dir(home.path().join(".x")).unwrap();
+        std::fs::write(home.path().join(".x/auth.json"), "{}").unwrap();
+        assert_eq!(signed_in(&keys, &environment(&[("HOME", home_text)])), Some(true));
+    }
+
+    #[test]
+    fn a_command_is_shown_as_one_would_type_it() {
+        let words = ["codex", "{prompt}", "a b", "", "it's"].map(quoted);
+        assert_eq!(words.join(" "), r"codex {prompt} 'a b' '' 'it'\''s'");
+    }
+}

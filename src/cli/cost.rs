@@ -1,0 +1,167 @@
+//! `sprint cost`: what the models' programs say that they have used, by task, role, agent and day.
+//! A price that a program does not tell is unknown, and stays so in every sum that it is part of.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::args::JsonArgs;
+use super::context::{Context, store_error};
+use super::environment::Environment;
+use super::out::Out;
+use super::text::{Cell, Table, rfc3339};
+use crate::error::{CliError, exit};
+use crate::store::SpentRun;
+
+/// What some runs used together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Sum {
+    /// How many told something.
+    pub runs: u64,
+    /// Tokens in.
+    pub tokens_in: u64,
+    /// Tokens out.
+    pub tokens_out: u64,
+    /// Tokens from a cache, of those runs that tell it.
+    pub tokens_cached: u64,
+    /// Millionths of a US dollar, of those runs that tell it.
+    pub cost_micro_usd: u64,
+    /// How many did not tell what they cost.
+    pub cost_unknown: u64,
+}
+
+/// `sprint cost --json`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CostJson {
+    /// Everything.
+    pub total: Sum,
+    /// By feature.
+    pub features: BTreeMap<String, Sum>,
+    /// By feature and task: `001-thing/T001`.
+    pub tasks: BTreeMap<String, Sum>,
+    /// By role.
+    pub roles: BTreeMap<String, Sum>,
+    /// By adapter.
+    pub agents: BTreeMap<String, Sum>,
+    /// By day, in UTC.
+    pub days: BTreeMap<String, Sum>,
+    /// Every run.
+    pub runs: Vec<SpentRun>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// No repository, or a store that cannot be read.
+pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let context = Context::find(env)?;
+    let runs = match context.reader()? {
+        Some(client) => client.spent().map_err(store_error)?,
+        None => Vec::new(),
+    };
+    let cost = CostJson::of(runs);
+    if args.json {
+        out.json(&cost);
+    } else {
+        show(&cost, out);
+    }
+    Ok(exit::DONE)
+}
+
+impl CostJson {
+    fn of(runs: Vec<SpentRun>) -> Self {
+        let mut cost = Self::default();
+        for run in &runs {
+            let task = run.task.as_deref().unwrap_or("base");
+            let day: String = rfc3339(run.wall_ms).chars().take(10).collect();
+            cost.total.add(run);
+            cost.features.entry(run.feature.clone()).or_default().add(run);
+            cost.tasks.entry(format!("{}/{task}", run.feature)).or_default().add(run);
+            cost.roles.entry(run.role.clone()).or_default().add(run);
+            cost.agents.entry(run.agent.clone()).or_default().add(run);
+            cost.days.entry(day).or_default().add(run);
+        }
+        cost.runs = runs;
+        cost
+    }
+}
+
+impl Sum {
+    fn add(&mut self, run: &SpentRun) {
+        self.runs += 1;
+        self.tokens_in = self.tokens_in.saturating_add(run.input);
+        self.tokens_out = self.tokens_out.saturating_add(run.output);
+        self.tokens_cached = self.tokens_cached.saturating_add(run.cached.unwrap_or(0));
+        self.cost_micro_usd = self.cost_micro_usd.saturating_add(run.cost_micro_usd.unwrap_or(0));
+        self.cost_unknown += u64::from(run.cost_micro_usd.is_none());
+    }
+
+    /// `$0.0123`, `unknown`, or both where some runs tell it.
+    pub fn price(&self) -> String {
+        let known =
+            format!("${}.{:04}", self.cost_micro_usd / 1_000_000, self.cost_micro_usd % 1_000_000 / 100);
+        match self.cost_unknown {
+            0 => known,
+            all if all == self.runs => "unknown".to_owned(),
+            some => format!("{known} and {some} unknown"),
+        }
+    }
+}
+
+fn show(cost: &CostJson, out: &mut Out<'_>) {
+    if cost.runs.is_empty() {
+        return out.line("no model has told of any use here");
+    }
+    let mut table = Table::new(&["WHAT", "RUNS", "TOKENS IN", "CACHED", "TOKENS OUT", "COST"]);
+    row(&mut table, "all", &cost.total);
+    for sums in [&cost.features, &cost.tasks, &cost.roles, &cost.agents, &cost.days] {
+        for (name, sum) in sums {
+            row(&mut table, name, sum);
+        }
+    }
+    for line in table.lines(out.colour, out.columns) {
+        out.line(line);
+    }
+}
+
+fn row(table: &mut Table, name: &str, sum: &Sum) {
+    let numbers = [sum.runs, sum.tokens_in, sum.tokens_cached, sum.tokens_out];
+    let cells = std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string()));
+    table.row(cells.chain([sum.price()]).map(|text| Cell::new(&text)).collect());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(task: &str, cost: Option<u64>) -> SpentRun {
+        SpentRun {
+            run: format!("run-{task}"),
+            wall_ms: 1_767_225_600_000,
+            feature: "001-thing".to_owned(),
+            task: Some(task.to_owned()),
+            stage: Some("InProgress".to_owned()),
+            role: "developer".to_owned(),
+            attempt: 1,
+            agent: "codex".to_owned(),
+            model: String::new(),
+            input: 1000,
+            output: 30,
+            cached: cost,
+            cost_micro_usd: cost,
+        }
+    }
+
+    #[test]
+    fn what_is_not_told_stays_unknown() {
+        let cost =
+            CostJson::of(vec![run("T001", Some(1_230_000)), run("T002", None), run("T001", Some(5_600))]);
+        let price = |name: &str| cost.tasks[name].price();
+        assert_eq!(price("001-thing/T001"), "$1.2356");
+        assert_eq!(price("001-thing/T002"), "unknown");
+        assert_eq!(cost.total.price(), "$1.2356 and 1 unknown");
+        assert_eq!((cost.total.runs, cost.total.tokens_in, cost.total.tokens_out), (3, 3000, 90));
+        assert_eq!(cost.days.keys().collect::<Vec<_>>(), ["2026-01-01"]);
+        assert_eq!(cost.roles["developer"].runs, 3);
+    }
+}

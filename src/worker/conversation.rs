@@ -1,0 +1,170 @@
+//! A task's conversation with a model's program, over the runs of a stage: its name, and what it
+//! has used so far. A file of the worker's own in the state directory: without it the next run
+//! begins another conversation, and nothing is lost but words.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::life::Desk;
+use super::screen::Screen;
+use crate::agents::outcome::ProgramEnding;
+use crate::agents::stream::{Failure, Reader, Told, Usage};
+use crate::config::Adapter;
+use crate::config::cli_agent::Trouble;
+use crate::domain::spent::Spent;
+use crate::domain::state::Job;
+use crate::git::worktree::Worktree;
+
+/// What is known of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Conversation {
+    /// The adapter that it is held with; another one cannot go on with it.
+    agent: String,
+    /// Where: programs look a conversation up by their working directory.
+    worktree: PathBuf,
+    /// Its name, as the program knows it.
+    session: String,
+    /// Used by all its runs, where the program counts so.
+    #[serde(default)]
+    used: Option<Usage>,
+}
+
+/// A run's part of it.
+#[derive(Debug)]
+pub(super) struct Talk {
+    /// The name: of the conversation that goes on, or one that sprint has given.
+    pub(super) session: Option<String>,
+    before: Option<Conversation>,
+    path: Option<PathBuf>,
+    worktree: PathBuf,
+}
+
+impl Talk {
+    /// Goes on with the task's conversation where there is one that this adapter can resume.
+    pub(super) fn begin(desk: &Desk<'_>, adapter: &Adapter, worktree: &Worktree) -> Self {
+        let worktree = worktree.path.clone();
+        let Some(cli) = &adapter.cli else {
+            return Self { session: None, before: None, path: None, worktree };
+        };
+        let path = path(&desk.place.layout.state, &desk.run.job);
+        let known = path.as_deref().filter(|_| !cli.headless.resume.is_empty()).and_then(read);
+        let before = known.filter(|known| known.agent == adapter.name && known.worktree == worktree);
+        let named = || cli.session.assign.then(|| uuid::Uuid::new_v4().to_string());
+        let session = before.as_ref().map(|before| before.session.clone()).or_else(named);
+        Self { session, before, path, worktree }
+    }
+
+    /// Whether it began in an earlier run.
+    pub(super) fn resumes(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// The program has ended: keeps what is to be known of the conversation, says what was used,
+    /// and returns how it failed by its own account.
+    pub(super) fn end(
+        self,
+        desk: &Desk<'_>,
+        adapter: &Adapter,
+        screen: &mut Screen,
+        reader: &Reader,
+        ending: &ProgramEnding,
+    ) -> Option<Failure> {
+        let told = reader.told();
+        let (usage, now) = self.after(adapter, told);
+        if let Some(usage) = usage {
+            screen.say(&used(&usage));
+            desk.spent.replace(Some(spent(adapter, &usage)));
+        }
+        if let Some(path) = &self.path {
+            let unknown = self.resumes() && told.session.is_none() && !told.done;
+            let kept = match now.filter(|_| !unknown) {
+                Some(conversation) => write(path, &conversation),
+                // The program does not know it any more, or has none.
+                None => forget(path),
+            };
+            if let Err(error) = kept {
+                tracing::warn!(path = %path.display(), %error, "the conversation cannot be kept; another begins next time");
+            }
+        }
+        told.failure.clone().or_else(|| unfinished(told, ending))
+    }
+
+    /// What this run used, and the conversation as it is now.
+    fn after(&self, adapter: &Adapter, told: &Told) -> (Option<Usage>, Option<Conversation>) {
+        let session = told.session.clone().or_else(|| self.session.clone());
+        // Another conversation began than the one that was to go on.
+        let same = self.before.as_ref().filter(|before| Some(&before.session) == session.as_ref());
+        let earlier = same.and_then(|before| before.used);
+        let usage = match (told.usage, earlier) {
+            (Some(now), Some(earlier)) if told.cumulative => Some(now.since(&earlier)),
+            (now, _) => now,
+        };
+        let used = if told.cumulative { told.usage.or(earlier) } else { None };
+        let (agent, worktree) = (adapter.name.clone(), self.worktree.clone());
+        (usage, session.map(|session| Conversation { agent, worktree, session, used }))
+    }
+}
+
+/// A good end has an event of its own; exit 0 without it is none.
+fn unfinished(told: &Told, ending: &ProgramEnding) -> Option<Failure> {
+    let broke_off = !told.done && matches!(ending, ProgramEnding::Exited(0));
+    broke_off.then(|| Failure {
+        class: Trouble::Other,
+        text: "it ended with exit code 0 in the middle of its turn".to_owned(),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative")]
+fn spent(adapter: &Adapter, usage: &Usage) -> Spent {
+    Spent {
+        agent: adapter.name.clone(),
+        model: adapter.model.clone(),
+        input: usage.input,
+        output: usage.output,
+        cached: usage.cached,
+        cost_micro_usd: usage.cost.map(|cost| (cost * 1e6).round() as u64),
+    }
+}
+
+fn used(usage: &Usage) -> String {
+    let cached = usage.cached.map_or_else(String::new, |cached| format!(" ({cached} cached)"));
+    let cost = usage.cost.map_or_else(|| "cost unknown".to_owned(), |cost| format!("${cost:.4}"));
+    format!("used {} tokens in{cached}, {} out, {cost}", usage.input, usage.output)
+}
+
+/// Where it lies: ids only, so that nothing of a title becomes a path.
+fn path(state: &Path, job: &Job) -> Option<PathBuf> {
+    let name = format!("{}-{}.json", job.task.as_ref()?, job.stage.as_ref()?);
+    Some(state.join("sessions").join(job.feature.as_str()).join(name))
+}
+
+fn read(path: &Path) -> Option<Conversation> {
+    let text = fs::read(path).ok()?;
+    match serde_json::from_slice(&text) {
+        Ok(known) => Some(known),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "a conversation cannot be read; another begins");
+            None
+        }
+    }
+}
+
+/// Whole or not at all.
+fn write(path: &Path, conversation: &Conversation) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let part = path.with_extension("part");
+    fs::write(&part, serde_json::to_vec(conversation)?)?;
+    fs::rename(part, path)
+}
+
+fn forget(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
