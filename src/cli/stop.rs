@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::args::StopArgs;
-use super::context::{Context, store_error};
+use super::context::{Context, died_supervisor, store_error};
 use super::environment::Environment;
 use super::out::{Out, reader_is_gone};
 use super::picture::proc_id;
@@ -72,7 +72,10 @@ pub fn run(args: StopArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, C
 
 /// Whether workers go on though their supervisor is gone: it was killed, or its disk was full.
 fn outlives_its_supervisor(context: &Context) -> Result<bool, CliError> {
-    let Some(client) = context.reader()? else { return Ok(false) };
+    let (Some(client), Some(layout)) = (context.reader()?, context.layout()) else { return Ok(false) };
+    if !died_supervisor(&context.repo, layout) {
+        return Ok(false);
+    }
     let state = client.overview().map_err(store_error)?.state;
     Ok(state.workers.values().filter_map(|worker| worker.life.proc()).any(|proc| proc_id(proc).alive()))
 }

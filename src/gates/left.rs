@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::error::chain;
 use crate::process::tree::{KILL_WAIT, end_children};
 
 /// From SIGTERM to SIGKILL.
@@ -21,6 +20,6 @@ pub fn end_left() -> Result<(), String> {
             }
             Ok(())
         }
-        Err(error) => Err(format!("what the gate left running cannot be ended: {}", chain(&error))),
+        Err(error) => Err(format!("what the gate left running cannot be ended: {error}")),
     }
 }
