@@ -78,6 +78,7 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::Slot => run.slot.to_string(),
         Placeholder::Port => run.port.to_string(),
         Placeholder::RunId => run.run.to_string(),
+        Placeholder::RunDir => run.run_dir.to_string(),
         Placeholder::Sprint => run.sprint.to_string(),
         Placeholder::Session => run.session.clone().unwrap_or_default(),
         // As a whole argument it is replaced before; elsewhere the model's name alone.
