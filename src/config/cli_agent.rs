@@ -201,6 +201,8 @@ pub struct UsageKeys {
     pub when: String,
     /// Or which lines of text, with the groups `input`, `output`, `cached`, `cost`.
     pub pattern: String,
+    /// A list in the event with what each of its elements used; empty: the event itself.
+    pub each: String,
     /// What several of them mean.
     pub mode: UsageMode,
     /// Where tokens are that went in, those from a cache included where the program counts so.

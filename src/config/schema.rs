@@ -195,6 +195,7 @@ const CLASS: &[Field] = &[field("pattern", Kind::Text(values::regex)), field("is
 const USAGE: &[Field] = &[
     field("when", SELECTOR),
     field("pattern", Kind::Text(values::regex)),
+    field("each", Kind::Text(values::event_path)),
     field("mode", Kind::OneOf(&["last", "sum", "cumulative"])),
     field("input", Kind::Text(values::event_path)),
     field("output", Kind::Text(values::event_path)),

@@ -117,7 +117,7 @@ impl Path {
 
     /// What is there as text; empty where nothing is.
     pub fn text(&self, event: &Value) -> String {
-        self.find(event).map(text_of).unwrap_or_default()
+        self.find(event).filter(|found| !found.is_null()).map(text_of).unwrap_or_default()
     }
 
     /// What is there as a whole number; none for what is negative or no number.

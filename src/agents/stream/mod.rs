@@ -243,9 +243,20 @@ impl Reader {
         if !rule.when.holds(event) {
             return;
         }
-        let (input, output) = (rule.input.count(event), rule.output.count(event));
-        let (cached, cost) = (rule.cached.count(event), rule.cost.money(event));
-        self.add(input, output, cached, cost);
+        let of = |value: &Value| {
+            (
+                (rule.input.count(value), rule.output.count(value)),
+                (rule.cached.count(value), rule.cost.money(value)),
+            )
+        };
+        let all: Vec<_> = match rule.each.find(event) {
+            Some(Value::Array(list)) => list.iter().map(of).collect(),
+            Some(_) => Vec::new(),
+            None => vec![of(event)],
+        };
+        for ((input, output), (cached, cost)) in all {
+            self.add(input, output, cached, cost);
+        }
     }
 
     fn add(&mut self, input: Option<u64>, output: Option<u64>, cached: Option<u64>, cost: Option<f64>) {

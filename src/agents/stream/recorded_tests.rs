@@ -1,1 +1,100 @@
+//! What the real programs printed, read by the rules of their adapters. Recorded against a stand-in
+//! for their providers, with other paths; of mini's files prompts and traces are left out. Those of
+//! Claude Code are written by hand.
 
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+use crate::config::{Layer, Role, load};
+
+fn rules(agent: &str) -> Rules {
+    let text = format!("[roles.developer]\nagent = {agent:?}");
+    let config = load(&[Layer::toml("sprint.toml", &text)]).unwrap();
+    let adapter = config.agent(Role::Developer).unwrap().unwrap();
+    Rules::new(&adapter.cli.unwrap()).unwrap()
+}
+
+/// Standard error first: it is what the streams are that comes late.
+fn read(agent: &str, case: &str) -> (Vec<Shown>, Told) {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/agents/testdata/streams").join(agent);
+    let bytes = |kind: &str| fs::read(directory.join(format!("{case}.{kind}"))).ok();
+    let (out, err, result) = (bytes("out"), bytes("err"), bytes("json"));
+    assert!(out.is_some() || err.is_some() || result.is_some(), "{agent} {case}");
+    let mut reader = Reader::new(rules(agent));
+    let mut shown = reader.err(&err.unwrap_or_default());
+    shown.extend(reader.out(&out.unwrap_or_default()));
+    shown.extend(reader.end());
+    shown.extend(result.iter().flat_map(|bytes| reader.result(bytes)));
+    (shown, reader.told().clone())
+}
+
+/// One line: the end, the failure, the weak one, the usage, whether there is a session.
+fn line(agent: &str, case: &str) -> String {
+    let (_, told) = read(agent, case);
+    let class = |failure: &Option<Failure>| {
+        failure.as_ref().map_or_else(|| "-".to_owned(), |failure| format!("{:?}", failure.class))
+    };
+    let cost = |usage: &Usage| usage.cost.map_or_else(|| "?".to_owned(), |cost| format!("{cost:.4}"));
+    let usage = told.usage.map_or_else(
+        || "-".to_owned(),
+        |usage| format!("{}+{:?}/{} ${}", usage.input, usage.cached, usage.output, cost(&usage)),
+    );
+    let done = if told.done { "done" } else { "broke off" };
+    let session = if told.session.is_some() { "session" } else { "-" };
+    format!(
+        "{agent} {case}: {done}, {}, weak {}, {usage}, {session}",
+        class(&told.failure),
+        class(&told.weak)
+    )
+}
+
+#[test]
+fn every_recording_is_read_right() {
+    let cases = [
+        ("opencode", ["success", "401", "denied", "rate-limit"].as_slice()),
+        ("gemini", &["success", "question", "401", "denied"]),
+        ("qwen", &["success", "401", "context", "denied"]),
+        ("aider", &["success", "401", "billing", "overloaded"]),
+        ("mini-swe-agent", &["success", "401", "gave-up"]),
+        ("claude", &["success", "401", "billing", "context", "turns", "budget", "denied"]),
+    ];
+    let lines = cases.iter().flat_map(|(agent, cases)| cases.iter().map(|case| line(agent, case)));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn what_it_says_of_a_failure_is_in_plain_words() {
+    let reason = |agent: &str, case: &str| {
+        let told = read(agent, case).1;
+        format!("{agent} {case}: {}", told.failure.or(told.weak).unwrap().reason())
+    };
+    let all = [
+        ("opencode", "401"),
+        ("opencode", "denied"),
+        ("opencode", "rate-limit"),
+        ("gemini", "401"),
+        ("gemini", "denied"),
+        ("qwen", "401"),
+        ("qwen", "denied"),
+        ("aider", "401"),
+        ("aider", "overloaded"),
+        ("mini-swe-agent", "401"),
+        ("mini-swe-agent", "gave-up"),
+        ("claude", "turns"),
+        ("claude", "denied"),
+    ];
+    insta::assert_snapshot!(all.map(|(agent, case)| reason(agent, case)).join("\n"));
+}
+
+#[test]
+fn a_question_in_pieces_stands_on_a_line_of_its_own() {
+    let said = |agent: &str, case: &str| -> Vec<String> {
+        let shown = read(agent, case).0.into_iter().filter(|shown| shown.kind == ShowAs::Text);
+        shown.flat_map(|shown| shown.text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    };
+    assert_eq!(said("gemini", "question"), ["I need a number.", "BLOCKED: which number?"]);
+    assert_eq!(said("opencode", "success"), ["I write it.", "TASK_COMPLETE"]);
+    assert_eq!(said("qwen", "success"), ["I write it.", "TASK_COMPLETE"]);
+    assert_eq!(said("mini-swe-agent", "success"), ["I write it."]);
+}

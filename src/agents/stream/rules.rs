@@ -58,6 +58,7 @@ pub(super) struct FailRule {
 pub(super) struct UsageRule {
     pub(super) when: When,
     pub(super) pattern: Option<Regex>,
+    pub(super) each: Path,
     pub(super) mode: UsageMode,
     pub(super) input: Path,
     pub(super) output: Path,
@@ -121,6 +122,7 @@ impl UsageRule {
         Ok(Self {
             when: When::parse(&keys.when)?,
             pattern: optional(&keys.pattern)?,
+            each: Path::parse(&keys.each)?,
             mode: keys.mode,
             input: Path::parse(&keys.input)?,
             output: Path::parse(&keys.output)?,
