@@ -13,19 +13,29 @@ mod standin;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use standin::Standin;
 use standin::scenario::{Scenario, bash, fault, fault_times, http, say, write};
 
 use crate::common::{World, task_row};
 
-/// The directory with the programs, or nothing, and why.
-fn programs() -> Option<PathBuf> {
-    let directory = std::env::var_os("SPRINT_TEST_AGENTS").filter(|value| !value.is_empty());
-    if directory.is_none() {
-        eprintln!("skipped: SPRINT_TEST_AGENTS names no directory with codex and pi");
+/// The directory with the program, or nothing, and why.
+fn programs(agent: &str) -> Option<PathBuf> {
+    let Some(directory) = std::env::var_os("SPRINT_TEST_AGENTS").filter(|value| !value.is_empty()) else {
+        eprintln!("skipped: SPRINT_TEST_AGENTS names no directory with {agent}");
+        return None;
+    };
+    let directory = PathBuf::from(directory);
+    let program = match agent {
+        "aider" => "aider-venv/bin/aider".to_owned(),
+        "mini-swe-agent" => "mini-swe-agent-venv/bin/mini".to_owned(),
+        name => format!("node_modules/.bin/{name}"),
+    };
+    let there = directory.join(&program).exists();
+    if !there {
+        eprintln!("skipped: there is no {program} in {}", directory.display());
     }
-    directory.map(PathBuf::from)
+    there.then_some(directory)
 }
 
 /// Homes of programs, outside of the temporary directory: codex' sandbox does not work in there.
@@ -42,7 +52,7 @@ impl Homes {
         path
     }
 
-    /// Sends the world's codex and pi to the stand-in.
+    /// Sends the world's programs to the stand-in.
     fn furnish(&self, world: &mut World, programs: &Path, standin: &Standin) {
         let codex = format!(
             "model = \"standin\"\nmodel_provider = \"standin\"\ncheck_for_update_on_startup = false\n\
@@ -57,20 +67,71 @@ impl Homes {
         }}});
         std::fs::write(self.at("pi").join("models.json"), pi.to_string()).unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::iter::once(programs.join("node_modules/.bin")).chain(std::env::split_paths(&path));
+        let own = ["node_modules/.bin", "aider-venv/bin", "mini-swe-agent-venv/bin"];
+        let own = own.map(|directory| programs.join(directory));
+        let path = own.into_iter().chain(std::env::split_paths(&path));
         world.env("PATH", std::env::join_paths(path).unwrap());
         world.env("CODEX_HOME", self.at("codex"));
         world.env("PI_CODING_AGENT_DIR", self.at("pi"));
         world.env("PI_OFFLINE", "1");
         world.env("STANDIN_KEY", "no-secret");
+        self.furnish_by_environment(world, standin);
+    }
+
+    /// Those that take a provider's address from variables, and settings from the home directory.
+    fn furnish_by_environment(&self, world: &mut World, standin: &Standin) {
+        let home = self.at("home");
+        let settings = |directory: &str, settings: &Value| {
+            std::fs::write(self.at(&format!("home/{directory}")).join("settings.json"), settings.to_string())
+                .unwrap();
+        };
+        settings(
+            ".gemini",
+            &json!({"security": {"auth": {"selectedType": "gemini-api-key"}},
+                    "general": {"disableAutoUpdate": true}, "privacy": {"usageStatisticsEnabled": false}}),
+        );
+        settings(
+            ".qwen",
+            &json!({"security": {"auth": {"selectedType": "openai"}},
+                    "general": {"disableAutoUpdate": true}, "privacy": {"usageStatisticsEnabled": false}}),
+        );
+        let opencode = json!({"autoupdate": false, "share": "disabled", "provider": {"standin": {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": format!("{}/v1", standin.url()), "apiKey": "{env:STANDIN_KEY}"},
+            "models": {"standin": {"limit": {"context": 128_000, "output": 8000}}},
+        }}});
+        std::fs::write(home.join("opencode.json"), opencode.to_string()).unwrap();
+        world.env("HOME", &home);
+        world.env("XDG_DATA_HOME", self.at("home/.data"));
+        world.env("XDG_CACHE_HOME", self.at("home/.cache"));
+        world.env("OPENCODE_CONFIG", home.join("opencode.json"));
+        world.env("OPENCODE_DISABLE_MODELS_FETCH", "1");
+        world.env("GOOGLE_GEMINI_BASE_URL", standin.url());
+        world.env("GEMINI_API_KEY", "no-secret");
+        world.env("GEMINI_CLI_TRUST_WORKSPACE", "true");
+        world.env("OPENAI_BASE_URL", format!("{}/v1", standin.url()));
+        world.env("OPENAI_API_BASE", format!("{}/v1", standin.url()));
+        world.env("OPENAI_API_KEY", "no-secret");
+        world.env("OPENAI_MODEL", "standin");
+        world.env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        world.env("MSWEA_COST_TRACKING", "ignore_errors");
     }
 }
 
 const TASKS: &str = "## Phase 1: Work\n\n- [ ] T001 write one.txt\n- [ ] T002 write two.txt\n\
                      - [ ] T003 write three.txt\n- [ ] T004 write four.txt\n";
 
-/// What the model does with each task: later prompts of the same task come first.
-fn scenario() -> Scenario {
+/// What the model does with each task, in the way in which the program lets it.
+fn scenario(agent: &str) -> Scenario {
+    match agent {
+        "aider" => by_texts(),
+        "mini-swe-agent" => by_commands(),
+        _ => by_tools(),
+    }
+}
+
+/// Later prompts of the same task come first.
+fn by_tools() -> Scenario {
     Scenario::default()
         .rule("attempt 2 of 3", [write("three.txt", "green\n"), say("It is green now.")])
         .rule("forty-two", [write("two.txt", "42\n"), say("Written.")])
@@ -83,6 +144,41 @@ fn scenario() -> Scenario {
         )
 }
 
+/// Files are blocks in the answer.
+fn by_texts() -> Scenario {
+    let file = |path: &str, text: &str| say(&format!("Here it is.\n\n{path}\n```\n{text}\n```\n"));
+    Scenario::default()
+        .rule("attempt 2 of 3", [file("three.txt", "green")])
+        .rule("forty-two", [file("two.txt", "42")])
+        .rule("T004", [say("I may not write here.")])
+        .rule("T003", [file("three.txt", "red")])
+        .rule("T002", [say("I need a number.\nBLOCKED: which number?")])
+        .rule("T001", [file("one.txt", "1")])
+        .without_tools()
+}
+
+/// An answer without a command is a mistake there, and the end is a command too.
+fn by_commands() -> Scenario {
+    let end = || bash("echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT");
+    Scenario::default()
+        .rule("attempt 2 of 3", [write("three.txt", "green\n"), end()])
+        .rule("forty-two", [write("two.txt", "42\n"), end()])
+        .rule("T004", [say("I may not write here."), end()])
+        .rule("T003", [write("three.txt", "red\n"), end()])
+        .rule("T002", [say("I need a number.\nBLOCKED: which number?"), end()])
+        .rule("T001", [say("I write it."), write("one.txt", "1\n"), bash("cat one.txt"), end()])
+}
+
+fn model(agent: &str) -> &'static str {
+    match agent {
+        "pi" | "opencode" => "standin/standin",
+        "aider" | "mini-swe-agent" => "openai/standin",
+        // It routes requests for its other names by asking another model first.
+        "gemini" => "gemini-2.5-flash",
+        _ => "standin",
+    }
+}
+
 fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> World {
     let mut world = World::new();
     world.feature("001-demo", TASKS);
@@ -90,7 +186,11 @@ fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> Worl
     world.unset("agent.mine.kind");
     world.unset("agent.mine.command");
     world.set("roles.developer.agent", &format!("{agent:?}"));
-    world.set("roles.developer.model", if agent == "pi" { "\"standin/standin\"" } else { "\"standin\"" });
+    world.set("roles.developer.model", &format!("{:?}", model(agent)));
+    if ["gemini", "qwen"].contains(&agent) {
+        // Without its screen it runs no command that the person has not allowed.
+        world.set(&format!("agent.{agent}.args"), "[\"--allowed-tools\", \"run_shell_command(cat)\"]");
+    }
     world.set("agents.max_developers", "1");
     homes.furnish(&mut world, programs, standin);
     world.configure();
@@ -99,8 +199,8 @@ fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> Worl
 }
 
 fn a_feature_with(agent: &str) {
-    let Some(programs) = programs() else { return };
-    let (homes, standin) = (Homes::new(), Standin::start(scenario()));
+    let Some(programs) = programs(agent) else { return };
+    let (homes, standin) = (Homes::new(), Standin::start(scenario(agent)));
     let world = world(agent, &programs, &homes, &standin);
     world.start().expect(1);
     let status = world.status();
@@ -137,9 +237,35 @@ fn pi_builds_the_feature() {
     a_feature_with("pi");
 }
 
+#[test]
+fn opencode_builds_the_feature() {
+    a_feature_with("opencode");
+}
+
+#[test]
+fn gemini_builds_the_feature() {
+    a_feature_with("gemini");
+}
+
+#[test]
+fn qwen_builds_the_feature() {
+    a_feature_with("qwen");
+}
+
+#[test]
+fn aider_builds_the_feature() {
+    a_feature_with("aider");
+}
+
+#[test]
+fn mini_swe_agent_builds_the_feature() {
+    a_feature_with("mini-swe-agent");
+}
+
 fn refused(agent: &str, status: u16, reason: &str) {
-    let Some(programs) = programs() else { return };
+    let Some(programs) = programs(agent) else { return };
     let scenario = Scenario::default().rule("T001", [fault(http(status))]);
+    let scenario = if agent == "aider" { scenario.without_tools() } else { scenario };
     let (homes, standin) = (Homes::new(), Standin::start(scenario));
     let world = world(agent, &programs, &homes, &standin);
     world.detach();
@@ -158,7 +284,7 @@ fn refused(agent: &str, status: u16, reason: &str) {
 
 #[test]
 fn a_limit_is_waited_for_and_spends_no_attempt() {
-    let Some(programs) = programs() else { return };
+    let Some(programs) = programs("codex") else { return };
     // Codex itself tries twice in this configuration.
     let steps = [fault_times(http(429), 2), write("one.txt", "1\n"), say("Done.")];
     let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
@@ -175,7 +301,36 @@ fn a_limit_is_waited_for_and_spends_no_attempt() {
 }
 
 #[test]
-fn a_refused_key_is_told_and_spends_no_attempt() {
+fn a_refused_key_of_codex_is_told_and_spends_no_attempt() {
     refused("codex", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_pi_is_told_and_spends_no_attempt() {
     refused("pi", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_opencode_is_told_and_spends_no_attempt() {
+    refused("opencode", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_gemini_is_told_and_spends_no_attempt() {
+    refused("gemini", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_qwen_is_told_and_spends_no_attempt() {
+    refused("qwen", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_aider_is_told_and_spends_no_attempt() {
+    refused("aider", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_mini_swe_agent_is_told_and_spends_no_attempt() {
+    refused("mini-swe-agent", 401, "refuses the account");
 }

@@ -37,6 +37,8 @@ pub struct Said {
     pub complete: bool,
     /// What a model's program told of a failure, whatever its exit code.
     pub failure: Option<Failure>,
+    /// What it told of a failure that counts only where nothing was changed.
+    pub weak: Option<Failure>,
     /// The last line that it printed on either stream; may be empty. Never a claim: it is shown
     /// with the reason of a failure for which the program gave no other.
     pub last_words: String,
@@ -150,11 +152,13 @@ pub fn decide(
         (Claimed::Failure(_) | Claimed::Skip, Standing::Gone) => unjudged("its worktree"),
         (Claimed::Failure(reason), Standing::There) => RunOutcome::Failed { reason },
         (Claimed::Skip, Standing::There) => RunOutcome::Skipped,
-        (Claimed::Success(message), Standing::There | Standing::Gone) => prove(message, git, needed),
+        (Claimed::Success(message), Standing::There | Standing::Gone) => {
+            prove(message, said.weak.as_ref(), git, needed)
+        }
     }
 }
 
-fn prove(message: String, git: &GitFacts, needed: Needed) -> RunOutcome {
+fn prove(message: String, weak: Option<&Failure>, git: &GitFacts, needed: Needed) -> RunOutcome {
     let failed = |reason: &str| RunOutcome::Failed { reason: reason.to_owned() };
     if git.head.is_none() {
         return failed("claimed success, but its worktree is gone");
@@ -164,12 +168,13 @@ fn prove(message: String, git: &GitFacts, needed: Needed) -> RunOutcome {
         return failed(why);
     }
     if needed == Needed::Change && !git.new_commit && !git.diff {
+        let why = weak.map_or_else(String::new, |weak| format!("; {}", weak.reason()));
         return match &git.astray_of {
             Some(began) => failed(&format!(
                 "claimed success, but its commits do not contain the commit that the attempt began with ({})",
                 began.short()
             )),
-            None => failed("claimed success, but there is no commit"),
+            None => failed(&format!("claimed success, but there is no commit{why}")),
         };
     }
     RunOutcome::Done { message, commit_diff: git.diff }

@@ -77,6 +77,7 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::Slot => run.slot.to_string(),
         Placeholder::Port => run.port.to_string(),
         Placeholder::RunId => run.run.to_string(),
+        Placeholder::RunDir => run.run_dir.to_string(),
         Placeholder::Sprint => run.sprint.to_string(),
         Placeholder::Session => run.session.clone().unwrap_or_default(),
         // Arguments that name the model are put in before; elsewhere it is its name alone.

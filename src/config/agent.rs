@@ -152,7 +152,7 @@ pub struct Adapter {
 }
 
 /// The adapters that are to come. Naming one is fine until an agent is needed.
-pub(super) const UNBUILT: [&str; 6] = ["claude", "opencode", "gemini", "qwen", "aider", "mini-swe-agent"];
+pub(super) const UNBUILT: [&str; 0] = [];
 
 /// The agent of a role that only runs its gates.
 pub const NO_AGENT: &str = "none";

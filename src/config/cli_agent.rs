@@ -18,6 +18,12 @@ pub struct Headless {
     pub prompt: PromptBy,
     /// What it prints on standard output.
     pub stream: StreamKind,
+    /// Whether text on standard output is never the model's own words: a program that repeats its
+    /// prompt there would ask what the prompt only quotes.
+    pub remarks: bool,
+    /// A file in the run's directory (`{run.dir}`) that its arguments tell it to write: one JSON
+    /// document, read as one more event when the program has ended. Empty: none.
+    pub result: String,
 }
 
 /// How a program is given its prompt.
@@ -70,6 +76,10 @@ pub struct Show {
     pub item: String,
     /// Where the text is, in the element or else in the event.
     pub text: String,
+    /// Whether it is a piece of a longer text, as the model says it: such pieces are put together
+    /// until an event comes that brings none.
+    #[serde(default)]
+    pub pieces: bool,
     /// What it is.
     #[serde(rename = "as")]
     pub kind: ShowAs,
@@ -99,6 +109,8 @@ pub enum ShowAs {
 pub struct DoneKeys {
     /// Which; what failed before it does not count any more. Empty: the exit code alone tells.
     pub when: String,
+    /// Or which lines of text.
+    pub pattern: String,
 }
 
 /// A failure that the program tells in its output, whatever its exit code.
@@ -107,12 +119,15 @@ pub struct DoneKeys {
 pub struct FailKeys {
     /// Which events.
     pub when: String,
-    /// Or which lines of text, on either stream.
+    /// Or which lines of text, on either stream; with a group `text`, that is the text.
     pub pattern: String,
     /// Where the event has the text.
     pub text: String,
     /// What kind of failure; `other`: what the text tells, by `class`.
     pub class: Trouble,
+    /// Whether it counts only where the run changed nothing: the model was refused something, and
+    /// may have found another way. A good end does not take it back.
+    pub weak: bool,
 }
 
 /// Kinds of failures of a model's program.
@@ -193,6 +208,8 @@ pub struct UsageKeys {
     pub when: String,
     /// Or which lines of text, with the groups `input`, `output`, `cached`, `cost`.
     pub pattern: String,
+    /// A list in the event with what each of its elements used; empty: the event itself.
+    pub each: String,
     /// What several of them mean.
     pub mode: UsageMode,
     /// Where tokens are that went in, those from a cache included where the program counts so.

@@ -34,6 +34,8 @@ pub enum Placeholder {
     Port,
     /// The id of the run.
     RunId,
+    /// The run's own directory, outside of the worktree: for what a program leaves behind.
+    RunDir,
     /// The program `sprint` itself.
     Sprint,
     /// The name of the conversation; of the kind `cli`.
@@ -43,7 +45,7 @@ pub enum Placeholder {
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 17] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 18] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -58,6 +60,7 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 17] = [
     ("slot", Placeholder::Slot),
     ("port", Placeholder::Port),
     ("run.id", Placeholder::RunId),
+    ("run.dir", Placeholder::RunDir),
     ("sprint", Placeholder::Sprint),
     ("session", Placeholder::Session),
     ("model.args", Placeholder::ModelArgs),

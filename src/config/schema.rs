@@ -149,7 +149,7 @@ const AGENT: &[Field] = &[
     field("headless", Kind::Table(HEADLESS)),
     field("session", Kind::Table(SESSION)),
     field("show", Kind::Tables(SHOW)),
-    field("done", Kind::Table(&[field("when", SELECTOR)])),
+    field("done", Kind::Table(DONE)),
     field("fail", Kind::Tables(FAIL)),
     field("class", Kind::Tables(CLASS)),
     field("usage", Kind::Table(USAGE)),
@@ -164,6 +164,8 @@ const HEADLESS: &[Field] = &[
     field("model", Kind::Texts(values::template)),
     field("prompt", Kind::OneOf(&["argument", "stdin"])),
     field("stream", Kind::OneOf(&["jsonl", "json", "text"])),
+    field("remarks", Kind::Bool),
+    field("result", Kind::Text(values::relative_path_or_none)),
 ];
 
 const SESSION: &[Field] =
@@ -174,14 +176,18 @@ const SHOW: &[Field] = &[
     field("each", Kind::Text(values::event_path)),
     field("item", SELECTOR),
     field("text", Kind::Text(values::event_path)),
+    field("pieces", Kind::Bool),
     field("as", Kind::OneOf(&["text", "thought", "tool", "result", "note", "retry"])),
 ];
+
+const DONE: &[Field] = &[field("when", SELECTOR), field("pattern", Kind::Text(values::regex))];
 
 const FAIL: &[Field] = &[
     field("when", SELECTOR),
     field("pattern", Kind::Text(values::regex)),
     field("text", Kind::Text(values::event_path)),
     field("class", Kind::OneOf(TROUBLES)),
+    field("weak", Kind::Bool),
 ];
 
 const CLASS: &[Field] = &[field("pattern", Kind::Text(values::regex)), field("is", Kind::OneOf(TROUBLES))];
@@ -189,6 +195,7 @@ const CLASS: &[Field] = &[field("pattern", Kind::Text(values::regex)), field("is
 const USAGE: &[Field] = &[
     field("when", SELECTOR),
     field("pattern", Kind::Text(values::regex)),
+    field("each", Kind::Text(values::event_path)),
     field("mode", Kind::OneOf(&["last", "sum", "cumulative"])),
     field("input", Kind::Text(values::event_path)),
     field("output", Kind::Text(values::event_path)),

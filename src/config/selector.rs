@@ -1,6 +1,6 @@
 //! Which events of a stream are meant, and where in them something is: the little language of
-//! adapter files. `type=item.completed item.type!=error` are conditions that must all hold, a path
-//! alone holds where something is there that is not empty. In a path a number is a place in a
+//! adapter files. `type=item.completed item.type!=error` are conditions that must all hold, `^=` asks
+//! how a text begins, a path alone holds where something is there that is not empty. In a path a number is a place in a
 //! list, and `-1` its last one. Pure.
 
 use serde_json::Value;
@@ -19,6 +19,7 @@ struct Condition {
 enum Holds {
     Is(String),
     IsNot(String),
+    Begins(String),
     IsThere,
 }
 
@@ -28,7 +29,9 @@ pub struct Path(Vec<String>);
 
 /// Why a text of an adapter file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{word}` is no condition; write `path=value`, `path!=value` or a path alone, such as `type=result`")]
+#[error(
+    "`{word}` is no condition; write `path=value`, `path!=value`, `path^=value` or a path alone, such as `type=result`"
+)]
 pub struct BadSelector {
     /// The part that is wrong.
     pub word: String,
@@ -43,6 +46,8 @@ impl When {
         let conditions = text.split_whitespace().map(|word| {
             let (path, holds) = if let Some((path, value)) = word.split_once("!=") {
                 (path, Holds::IsNot(value.to_owned()))
+            } else if let Some((path, value)) = word.split_once("^=") {
+                (path, Holds::Begins(value.to_owned()))
             } else if let Some((path, value)) = word.split_once('=') {
                 (path, Holds::Is(value.to_owned()))
             } else {
@@ -72,6 +77,7 @@ impl Condition {
         match &self.holds {
             Holds::Is(value) => found.is_some_and(|found| text_of(found) == *value),
             Holds::IsNot(value) => found.is_none_or(|found| text_of(found) != *value),
+            Holds::Begins(value) => found.is_some_and(|found| text_of(found).starts_with(value)),
             Holds::IsThere => found.is_some_and(|found| !is_empty(found)),
         }
     }
@@ -111,7 +117,7 @@ impl Path {
 
     /// What is there as text; empty where nothing is.
     pub fn text(&self, event: &Value) -> String {
-        self.find(event).map(text_of).unwrap_or_default()
+        self.find(event).filter(|found| !found.is_null()).map(text_of).unwrap_or_default()
     }
 
     /// What is there as a whole number; none for what is negative or no number.

@@ -4,6 +4,7 @@
 //! the pane, and silence alone ends nobody: *hung* means no output, no CPU in the tree and no
 //! change in the worktree.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,6 +36,8 @@ const DRAIN: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(5);
 /// A gap of this length between two looks means that the worker itself was stopped.
 const OWN_STOP: Duration = Duration::from_mins(1);
+/// Bytes of the file that a program writes about its run; of a longer one nothing is known.
+const RESULT_BYTES_MAX: u64 = 64 << 20;
 /// Files that are looked at for a change before a program counts as hung.
 const FILES_MAX: usize = 20_000;
 
@@ -83,10 +86,15 @@ pub(super) fn drive(
     let ending = drive.follow();
     // What it said last: once the report is in, the run is over and takes no remark.
     drive.has_claimed();
+    if let Some(name) = adapter.cli.as_ref().map(|cli| &cli.headless.result).filter(|name| !name.is_empty()) {
+        drive.result(&desk.place.layout.run(&desk.run.id).join(name));
+    }
+    let weak = drive.reader.as_ref().and_then(|reader| reader.told().weak.clone());
     let failure =
         drive.reader.take().and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
     let said = Said {
         failure,
+        weak,
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
         last_words: drive.last_words.line(),
@@ -248,6 +256,27 @@ impl Drive<'_> {
         }
         if let Some(word) = self.protocol.finish() {
             tracing::debug!(?word, "the last line had no end");
+        }
+    }
+
+    /// The file that the program wrote for whoever started it; none where it did not come so far.
+    fn result(&mut self, file: &Path) {
+        let bytes = match std::fs::File::open(file) {
+            Ok(file) => {
+                let mut bytes = Vec::new();
+                file.take(RESULT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
+            }
+            Err(error) => Err(error),
+        };
+        match (bytes, self.reader.as_mut()) {
+            (Ok(bytes), Some(reader)) => {
+                let shown = reader.result(&bytes);
+                self.show(&shown);
+            }
+            (Err(error), _) => {
+                tracing::warn!(path = %file.display(), %error, "a program's result cannot be read");
+            }
+            (Ok(_), None) => {}
         }
     }
 

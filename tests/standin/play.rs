@@ -39,10 +39,6 @@ impl Met {
 /// The answer to the conversation.
 pub(super) fn next(scenario: &Scenario, conversation: &Conversation, met: &mut Met) -> Next {
     let by_default = || Next::Answer(Answer { text: Some(scenario.default.clone()), ..Answer::default() });
-    // Titles and summaries quote the user, and nothing can be done in them.
-    if conversation.tools.is_empty() {
-        return by_default();
-    }
     let Some(place) = place(scenario, conversation) else { return by_default() };
     let mut done = place.done;
     let mut said = Vec::new();
@@ -96,7 +92,9 @@ fn place<'a>(scenario: &'a Scenario, conversation: &'a Conversation) -> Option<P
             Turn::Result => done += 1,
             Turn::Call => {}
             Turn::User(message) => {
-                let mut rules = scenario.rules.iter().enumerate();
+                // Titles and summaries quote the user too, and nothing can be done in them.
+                let fits = |rule: &Rule| rule.without_tools == conversation.tools.is_empty();
+                let mut rules = scenario.rules.iter().enumerate().filter(|(_, rule)| fits(rule));
                 if let Some((index, rule)) = rules.find(|(_, rule)| message.contains(&rule.when)) {
                     return Some(Place { index, rule, message, done });
                 }

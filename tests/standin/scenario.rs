@@ -37,6 +37,9 @@ pub(crate) struct Rule {
     pub when: String,
     /// In order; when they are over, the last text is repeated.
     pub steps: Vec<Step>,
+    /// For requests that declare no tool: some programs work by texts alone.
+    #[serde(default)]
+    pub without_tools: bool,
 }
 
 /// One thing that the model does. A text directly before an action is said in the same answer as
@@ -139,7 +142,14 @@ impl Default for Scenario {
 impl Scenario {
     /// Adds a rule.
     pub(crate) fn rule(mut self, when: &str, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.rules.push(Rule { when: when.to_owned(), steps: steps.into_iter().collect() });
+        let steps = steps.into_iter().collect();
+        self.rules.push(Rule { when: when.to_owned(), steps, without_tools: false });
+        self
+    }
+
+    /// The same for programs that work by texts alone, and declare no tool.
+    pub(crate) fn without_tools(mut self) -> Self {
+        self.rules.iter_mut().for_each(|rule| rule.without_tools = true);
         self
     }
 }

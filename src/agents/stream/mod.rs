@@ -2,14 +2,18 @@
 //! person sees, what it used, and how it ended. An incremental parser over bytes, pure; it keeps
 //! one bounded line (or document) and a few words, however much is printed.
 
+mod pieces;
 mod rules;
+mod usage;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use rules::{BadRule, Rules};
+pub use usage::Usage;
 
+use self::pieces::Pieces;
 use self::rules::ShowRule;
+use self::usage::{amount, whole};
 use super::protocol::plain;
 use crate::config::StreamKind;
 use crate::config::cli_agent::{ShowAs, Trouble, UsageMode};
@@ -26,19 +30,6 @@ pub struct Shown {
     pub kind: ShowAs,
     /// Without escape sequences; may have several lines.
     pub text: String,
-}
-
-/// Tokens and money.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Tokens that went in.
-    pub input: u64,
-    /// Tokens that came out.
-    pub output: u64,
-    /// Tokens that came from a cache; none where the program does not tell.
-    pub cached: Option<u64>,
-    /// US dollars; none where the program does not tell.
-    pub cost: Option<f64>,
 }
 
 /// How it went wrong, in the program's own words.
@@ -81,6 +72,8 @@ pub struct Told {
     pub done: bool,
     /// What failed after that, or without it.
     pub failure: Option<Failure>,
+    /// What failed, and counts only where nothing was changed.
+    pub weak: Option<Failure>,
     /// What was used; none where the program told nothing.
     pub usage: Option<Usage>,
     /// Whether `usage` is the whole conversation's, its earlier runs included.
@@ -93,6 +86,7 @@ pub struct Reader {
     rules: Rules,
     line: Line,
     errors: Line,
+    pieces: Pieces,
     told: Told,
 }
 
@@ -107,11 +101,11 @@ impl Reader {
     /// For one run.
     pub fn new(rules: Rules) -> Self {
         let told = Told {
-            done: rules.done.is_empty(),
+            done: rules.done.0.is_empty() && rules.done.1.is_none(),
             cumulative: rules.usage.mode == UsageMode::Cumulative,
             ..Told::default()
         };
-        Self { rules, line: Line::default(), errors: Line::default(), told }
+        Self { rules, line: Line::default(), errors: Line::default(), pieces: Pieces::default(), told }
     }
 
     /// Takes what was read of standard output, and returns what there is to see.
@@ -143,7 +137,17 @@ impl Reader {
         if !rest.bytes.is_empty() {
             shown.extend(self.text(&rest));
         }
+        shown.extend(self.pieces.end());
         shown
+    }
+
+    /// The file that the program wrote beside its output: one more event.
+    pub fn result(&mut self, bytes: &[u8]) -> Vec<Shown> {
+        match serde_json::from_slice::<Value>(bytes) {
+            Ok(event) => self.event(&event),
+            // A file that was cut tells nothing, so that a good end in it is none either.
+            Err(_) => Vec::new(),
+        }
     }
 
     /// What is known now.
@@ -182,23 +186,40 @@ impl Reader {
                 Some(at.text(event)).filter(|name| !name.is_empty()).or(self.told.session.take());
         }
         self.used(event);
-        if self.rules.done.holds(event) {
+        if self.rules.done.0.holds(event) {
             self.told.done = true;
             self.told.failure = None;
         }
         let failed = self.rules.fail.iter().find(|rule| rule.when.holds(event));
         if let Some(rule) = failed {
-            let text = rule.text.text(event);
-            self.told.failure = Some(self.failure(rule.class, &text));
+            let (failure, weak) = (self.failure(rule.class, &rule.text.text(event)), rule.weak);
+            self.failed(failure, weak);
         }
-        self.rules.show.iter().flat_map(|rule| show(rule, event)).collect()
+        let pieces = self.rules.show.iter().filter(|rule| rule.pieces).flat_map(|rule| show(rule, event));
+        let pieces: Vec<Shown> = pieces.collect();
+        let mut all = if pieces.is_empty() { self.pieces.end() } else { self.pieces.add(pieces) };
+        all.extend(self.rules.show.iter().filter(|rule| !rule.pieces).flat_map(|rule| show(rule, event)));
+        all
+    }
+
+    fn failed(&mut self, failure: Failure, weak: bool) {
+        let kept = if weak { &mut self.told.weak } else { &mut self.told.failure };
+        *kept = Some(failure);
     }
 
     fn text(&mut self, line: &Line) -> Vec<Shown> {
         let text = line.text();
         let matches = |pattern: &Option<regex::Regex>| pattern.as_ref().is_some_and(|p| p.is_match(&text));
-        if let Some(rule) = self.rules.fail.iter().find(|rule| matches(&rule.pattern)) {
-            self.told.failure = Some(self.failure(rule.class, &text));
+        if matches(&self.rules.done.1) {
+            self.told.done = true;
+            self.told.failure = None;
+        }
+        let found =
+            self.rules.fail.iter().find_map(|rule| Some((rule, rule.pattern.as_ref()?.captures(&text)?)));
+        if let Some((rule, found)) = found {
+            let words = found.name("text").map_or(text.as_str(), |group| group.as_str());
+            let (failure, weak) = (self.failure(rule.class, words), rule.weak);
+            self.failed(failure, weak);
         }
         if let Some(found) = self.rules.usage.pattern.as_ref().and_then(|pattern| pattern.captures(&text)) {
             let number = |name: &str| found.name(name).and_then(|group| amount(group.as_str()));
@@ -211,7 +232,7 @@ impl Reader {
 
     /// Text that is not an event: the model's own words only where all output is text.
     fn plain_kind(&self) -> ShowAs {
-        if self.rules.stream == StreamKind::Text { ShowAs::Text } else { ShowAs::Note }
+        if self.rules.stream == StreamKind::Text && !self.rules.remarks { ShowAs::Text } else { ShowAs::Note }
     }
 
     fn failure(&self, class: Trouble, text: &str) -> Failure {
@@ -224,9 +245,20 @@ impl Reader {
         if !rule.when.holds(event) {
             return;
         }
-        let (input, output) = (rule.input.count(event), rule.output.count(event));
-        let (cached, cost) = (rule.cached.count(event), rule.cost.money(event));
-        self.add(input, output, cached, cost);
+        let of = |value: &Value| {
+            (
+                (rule.input.count(value), rule.output.count(value)),
+                (rule.cached.count(value), rule.cost.money(value)),
+            )
+        };
+        let all: Vec<_> = match rule.each.find(event) {
+            Some(Value::Array(list)) => list.iter().map(of).collect(),
+            Some(_) => Vec::new(),
+            None => vec![of(event)],
+        };
+        for ((input, output), (cached, cost)) in all {
+            self.add(input, output, cached, cost);
+        }
     }
 
     fn add(&mut self, input: Option<u64>, output: Option<u64>, cached: Option<u64>, cost: Option<f64>) {
@@ -244,77 +276,18 @@ impl Reader {
     }
 }
 
-impl Usage {
-    /// Both together.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        Self {
-            input: self.input.saturating_add(other.input),
-            output: self.output.saturating_add(other.output),
-            cached: both(self.cached, other.cached, u64::saturating_add),
-            cost: both(self.cost, other.cost, |a, b| a + b),
-        }
-    }
-
-    /// What has been used since `earlier`, where both are of the same conversation.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            input: self.input.saturating_sub(earlier.input),
-            output: self.output.saturating_sub(earlier.output),
-            cached: self.cached.map(|now| now.saturating_sub(earlier.cached.unwrap_or(0))),
-            cost: self.cost.map(|now| (now - earlier.cost.unwrap_or(0.0)).max(0.0)),
-        }
-    }
-
-    fn at_least(&self, other: &Self) -> Self {
-        Self {
-            input: self.input.max(other.input),
-            output: self.output.max(other.output),
-            cached: both(self.cached, other.cached, u64::max),
-            cost: both(self.cost, other.cost, f64::max),
-        }
-    }
-}
-
-fn both<T: Copy>(a: Option<T>, b: Option<T>, join: impl Fn(T, T) -> T) -> Option<T> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(join(a, b)),
-        (one, other) => one.or(other),
-    }
-}
-
-/// `700`, `2.1k`, `1,234`.
-fn amount(text: &str) -> Option<f64> {
-    let text = text.replace(',', "");
-    let (digits, times) = match text.strip_suffix(['k', 'K']) {
-        Some(digits) => (digits.to_owned(), 1e3),
-        None => (
-            text.strip_suffix(['m', 'M']).unwrap_or(&text).to_owned(),
-            if text.ends_with(['m', 'M']) { 1e6 } else { 1.0 },
-        ),
-    };
-    digits
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite() && *number >= 0.0)
-        .map(|number| number * times)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative")]
-fn whole(number: f64) -> u64 {
-    number.round() as u64
-}
-
 fn show(rule: &ShowRule, event: &Value) -> Vec<Shown> {
     if !rule.when.holds(event) {
         return Vec::new();
     }
     let one = |value: &Value| {
         let text = rule.text.text(value);
-        let lines: Vec<String> = text.lines().map(|line| plain(line.as_bytes())).collect();
+        let lines: Vec<String> = text.split('\n').map(|line| plain(line.as_bytes())).collect();
         let text = lines.join("\n");
-        (!text.trim().is_empty()).then_some(Shown { kind: rule.kind, text })
+        // Between two pieces of a text a space, or the end of a line, is a part of it.
+        let empty = if rule.pieces { text.is_empty() } else { text.trim().is_empty() };
+        let text = if rule.pieces { text } else { text.trim_end_matches('\n').to_owned() };
+        (!empty).then_some(Shown { kind: rule.kind, text })
     };
     match rule.each.find(event) {
         Some(Value::Array(list)) => {
@@ -356,6 +329,8 @@ impl Line {
     }
 }
 
+#[cfg(test)]
+mod jsonl_tests;
 #[cfg(test)]
 mod recorded_tests;
 #[cfg(test)]

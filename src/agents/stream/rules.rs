@@ -28,7 +28,8 @@ pub struct Rules {
     pub(super) stream: StreamKind,
     pub(super) session: (When, Path),
     pub(super) show: Vec<ShowRule>,
-    pub(super) done: When,
+    pub(super) remarks: bool,
+    pub(super) done: (When, Option<Regex>),
     pub(super) fail: Vec<FailRule>,
     pub(super) class: Vec<(Regex, Trouble)>,
     pub(super) usage: UsageRule,
@@ -40,6 +41,7 @@ pub(super) struct ShowRule {
     pub(super) each: Path,
     pub(super) item: When,
     pub(super) text: Path,
+    pub(super) pieces: bool,
     pub(super) kind: ShowAs,
 }
 
@@ -49,12 +51,14 @@ pub(super) struct FailRule {
     pub(super) pattern: Option<Regex>,
     pub(super) text: Path,
     pub(super) class: Trouble,
+    pub(super) weak: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct UsageRule {
     pub(super) when: When,
     pub(super) pattern: Option<Regex>,
+    pub(super) each: Path,
     pub(super) mode: UsageMode,
     pub(super) input: Path,
     pub(super) output: Path,
@@ -72,7 +76,8 @@ impl Rules {
             stream: keys.headless.stream,
             session: (When::parse(&keys.session.when)?, Path::parse(&keys.session.at)?),
             show: keys.show.iter().map(ShowRule::new).collect::<Result<_, _>>()?,
-            done: When::parse(&keys.done.when)?,
+            remarks: keys.headless.remarks,
+            done: (When::parse(&keys.done.when)?, optional(&keys.done.pattern)?),
             fail: keys.fail.iter().map(FailRule::new).collect::<Result<_, _>>()?,
             class: keys
                 .class
@@ -99,6 +104,7 @@ impl ShowRule {
             each: Path::parse(&keys.each)?,
             item: When::parse(&keys.item)?,
             text: Path::parse(&keys.text)?,
+            pieces: keys.pieces,
             kind: keys.kind,
         })
     }
@@ -107,7 +113,7 @@ impl ShowRule {
 impl FailRule {
     fn new(keys: &FailKeys) -> Result<Self, BadRule> {
         let (when, text) = (When::parse(&keys.when)?, Path::parse(&keys.text)?);
-        Ok(Self { when, pattern: optional(&keys.pattern)?, text, class: keys.class })
+        Ok(Self { when, pattern: optional(&keys.pattern)?, text, class: keys.class, weak: keys.weak })
     }
 }
 
@@ -116,6 +122,7 @@ impl UsageRule {
         Ok(Self {
             when: When::parse(&keys.when)?,
             pattern: optional(&keys.pattern)?,
+            each: Path::parse(&keys.each)?,
             mode: keys.mode,
             input: Path::parse(&keys.input)?,
             output: Path::parse(&keys.output)?,
