@@ -197,6 +197,10 @@ fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> Worl
     }
     world.set("agents.max_developers", "1");
     homes.furnish(&mut world, programs, standin);
+    if agent == "gemini" {
+        // It leaves a report of each failure there.
+        world.env("TMPDIR", homes.at("tmp"));
+    }
     world.configure();
     world.commit("base");
     world
