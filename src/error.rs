@@ -223,9 +223,10 @@ mod tests {
 
     #[test]
     fn an_agent_that_is_not_there_says_what_to_configure() {
-        let error = config("").unwrap().agent(Role::Developer).unwrap_err();
+        let error =
+            config("[roles.developer]\nagent = \"command\"").unwrap().agent(Role::Developer).unwrap_err();
         insta::assert_snapshot!(shown(error), @r#"
-        error: the agent `claude` of the role `developer` is not built yet
+        error: the agent `command` of the role `developer` has no `command`
         hint: write `[agent.mine]` with `kind = "command"` and `command = ["./my-agent.sh", "{task.id}"]` into `sprint.toml`, and `agent = "mine"` under `[roles.developer]`; or try `--agent scripted`
         [exit 3]
         "#);

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use standin::Standin;
-use standin::scenario::{Scenario, bash, fault, fault_times, http, say, write};
+use standin::scenario::{Scenario, Step, bash, fault, fault_times, http, say, write};
 
 use crate::common::{World, task_row};
 
@@ -126,6 +126,13 @@ fn scenario(agent: &str) -> Scenario {
     match agent {
         "aider" => by_texts(),
         "mini-swe-agent" => by_commands(),
+        "qwen" => {
+            // It does not overwrite a file that it has not read.
+            let again = [bash("rm three.txt"), write("three.txt", "green\n"), say("It is green now.")];
+            let mut scenario = Scenario::default().rule("attempt 2 of 3", again);
+            scenario.rules.extend(by_tools().rules);
+            scenario
+        }
         _ => by_tools(),
     }
 }
@@ -189,10 +196,17 @@ fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> Worl
     world.set("roles.developer.model", &format!("{:?}", model(agent)));
     if ["gemini", "qwen"].contains(&agent) {
         // Without its screen it runs no command that the person has not allowed.
-        world.set(&format!("agent.{agent}.args"), "[\"--allowed-tools\", \"run_shell_command(cat)\"]");
+        world.set(
+            &format!("agent.{agent}.args"),
+            "[\"--allowed-tools\", \"run_shell_command(cat),run_shell_command(rm)\"]",
+        );
     }
     world.set("agents.max_developers", "1");
     homes.furnish(&mut world, programs, standin);
+    if agent == "gemini" {
+        // It leaves a report of each failure there.
+        world.env("TMPDIR", homes.at("tmp"));
+    }
     world.configure();
     world.commit("base");
     world
@@ -333,4 +347,36 @@ fn a_refused_key_of_aider_is_told_and_spends_no_attempt() {
 #[test]
 fn a_refused_key_of_mini_swe_agent_is_told_and_spends_no_attempt() {
     refused("mini-swe-agent", 401, "refuses the account");
+}
+
+/// What the model is refused it does not do, and the program ends with exit 0 all the same.
+fn denied(agent: &str, step: Step, reason: &str) {
+    let Some(programs) = programs(agent) else { return };
+    let scenario = Scenario::default().rule("T001", [step, say("I did it.")]);
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    let world = world(agent, &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.commit("one task");
+    world.start().expect(1);
+    let status = world.status();
+    let task = task_row(&status, "T001");
+    assert_eq!(task["state"], "Parked", "{status:#}");
+    let told = task["reason"].as_str().unwrap();
+    assert!(told.contains("was denied what it needs") && told.contains(reason), "{told}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn what_opencode_rejects_by_itself_is_told() {
+    denied("opencode", write("/nowhere/a.txt", "a\n"), "external_directory");
+}
+
+#[test]
+fn what_gemini_refuses_is_told() {
+    denied("gemini", bash("touch one.txt"), "claimed success, but there is no commit");
+}
+
+#[test]
+fn what_qwen_refuses_is_told() {
+    denied("qwen", bash("touch one.txt"), "claimed success, but there is no commit");
 }

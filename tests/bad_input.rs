@@ -216,7 +216,7 @@ fn agents() {
     case("[\"./agent.sh\", \"{tsk.id}\"]", |_| ());
     let mut world = World::new();
     world.feature("001-demo", "- [ ] T001 write a.txt\n");
-    world.unset("roles.developer.agent");
+    world.set("roles.developer.agent", "\"command\"");
     world.unset("agent.mine.kind");
     world.unset("agent.mine.command");
     world.configure();

@@ -151,23 +151,12 @@ pub struct Adapter {
     pub cli: Option<Box<CliKeys>>,
 }
 
-/// The adapters that are to come. Naming one is fine until an agent is needed.
-pub(super) const UNBUILT: [&str; 0] = [];
-
 /// The agent of a role that only runs its gates.
 pub const NO_AGENT: &str = "none";
 
 /// Why a role has no agent to use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AgentError {
-    /// One that is still to come.
-    #[error("the agent `{name}` of the role `{role}` is not built yet")]
-    NotBuilt {
-        /// The adapter.
-        name: String,
-        /// The role.
-        role: Role,
-    },
     /// One that is not there at all: only in a frozen configuration that was edited.
     #[error("the agent `{name}` of the role `{role}` is not configured")]
     Unknown {
@@ -195,10 +184,7 @@ pub enum AgentError {
 impl AgentError {
     /// What the person can do about it.
     pub fn hint(&self) -> String {
-        let (Self::NotBuilt { role, .. }
-        | Self::Unknown { role, .. }
-        | Self::NoCommand { role, .. }
-        | Self::NobodyWorks { role }) = self;
+        let (Self::Unknown { role, .. } | Self::NoCommand { role, .. } | Self::NobodyWorks { role }) = self;
         format!(
             "write `[agent.mine]` with `kind = \"command\"` and `command = [\"./my-agent.sh\", \"{{task.id}}\"]` \
              into `sprint.toml`, and `agent = \"mine\"` under `[roles.{role}]`; or try `--agent scripted`"
@@ -214,11 +200,7 @@ pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, Ag
         return if works { Err(AgentError::NobodyWorks { role }) } else { Ok(None) };
     }
     let Some(agent) = config.agent.get(&name) else {
-        return Err(if UNBUILT.contains(&name.as_str()) {
-            AgentError::NotBuilt { name, role }
-        } else {
-            AgentError::Unknown { name, role }
-        });
+        return Err(AgentError::Unknown { name, role });
     };
     let Some(kind) = agent.kind else {
         return Err(AgentError::Unknown { name, role });

@@ -295,7 +295,7 @@ impl Config {
     /// The adapter of a role; `Ok(None)` for `none`: gates only.
     ///
     /// # Errors
-    /// The adapter is not built yet, or lacks its command: to be asked at `start`, so that
+    /// The adapter lacks its command: to be asked at `start`, so that
     /// `status` works without.
     pub fn agent(&self, role: Role) -> Result<Option<Adapter>, AgentError> {
         super::agent::resolve(self, role)

@@ -284,5 +284,8 @@ fn agents_in_use_are_those_of_the_roles() {
         config.agents_in_use().unwrap().iter().map(|(role, _)| role.as_str()).collect();
     roles.sort_unstable();
     assert_eq!(roles, ["developer", "reviewer"]);
-    assert!(load(&[]).unwrap().agents_in_use().is_err());
+    assert!(
+        file("[roles.developer]\nagent = \"command\"").unwrap().agents_in_use().is_err(),
+        "it has no command"
+    );
 }

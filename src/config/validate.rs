@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::agent::{self, NO_AGENT};
+use super::agent::NO_AGENT;
 use super::pipeline::{RESERVED_NAMES, TARGET_WORDS};
 use super::presets;
 use super::problem::{Problem, nearest_hint, shown};
@@ -129,7 +129,7 @@ impl<'a> Validator<'a, '_> {
         let agents = self.table("agent");
         for (role, settings) in self.table("roles") {
             if let (Some(node), Some(name)) = (settings.at(&["agent"]), text_at(settings, "agent")) {
-                let known = agents.keys().map(String::as_str).chain(agent::UNBUILT).chain([NO_AGENT]);
+                let known = agents.keys().map(String::as_str).chain([NO_AGENT]);
                 if values::name(name).is_ok() && !known.clone().any(|known| known == name) {
                     let hint = nearest_hint(name, "one", known);
                     self.report(
@@ -196,12 +196,8 @@ impl<'a> Validator<'a, '_> {
         };
         let key = format!("agent.{name}.extends");
         if !agents.contains_key(base) {
-            let message = if agent::UNBUILT.contains(&base) {
-                format!("the adapter `{base}` is not built yet; `command` and `scripted` are")
-            } else {
-                let hint = nearest_hint(base, "one", agents.keys().map(String::as_str));
-                format!("there is no adapter `{}`{hint}", shown(base))
-            };
+            let hint = nearest_hint(base, "one", agents.keys().map(String::as_str));
+            let message = format!("there is no adapter `{}`{hint}", shown(base));
             self.report(place, &key, message);
             return false;
         }

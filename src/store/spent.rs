@@ -3,7 +3,11 @@
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
+use super::open::user_version;
 use super::{Client, StoreError};
+
+/// The version of the schema that has the table.
+const SPENT_SINCE: i64 = 2;
 
 /// What one run used; none is what its program did not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,10 @@ impl Client {
     /// # Errors
     /// What SQLite says.
     pub fn spent(&self) -> Result<Vec<SpentRun>, StoreError> {
+        // A database that an older sprint wrote has no such table before the next start.
+        if user_version(&self.connection)? < SPENT_SINCE {
+            return Ok(Vec::new());
+        }
         let mut query = self.connection.prepare_cached(
             "SELECT run, wall_ms, feature, task, stage, role, attempt, agent, model, input, output, cached, cost
              FROM spent ORDER BY wall_ms, run",

@@ -4,7 +4,6 @@
 //! the pane, and silence alone ends nobody: *hung* means no output, no CPU in the tree and no
 //! change in the worktree.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +11,7 @@ use camino::Utf8Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::conversation::Talk;
+use super::conversation::{self, Talk};
 use super::life::{Desk, beat};
 use super::remarks::Remarks;
 use super::screen::Screen;
@@ -36,8 +35,6 @@ const DRAIN: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(5);
 /// A gap of this length between two looks means that the worker itself was stopped.
 const OWN_STOP: Duration = Duration::from_mins(1);
-/// Bytes of the file that a program writes about its run; of a longer one nothing is known.
-const RESULT_BYTES_MAX: u64 = 64 << 20;
 /// Files that are looked at for a change before a program counts as hung.
 const FILES_MAX: usize = 20_000;
 
@@ -86,8 +83,9 @@ pub(super) fn drive(
     let ending = drive.follow();
     // What it said last: once the report is in, the run is over and takes no remark.
     drive.has_claimed();
-    if let Some(name) = adapter.cli.as_ref().map(|cli| &cli.headless.result).filter(|name| !name.is_empty()) {
-        drive.result(&desk.place.layout.run(&desk.run.id).join(name));
+    if let Some(reader) = drive.reader.as_mut() {
+        let shown = conversation::result(desk, adapter).map(|bytes| reader.result(&bytes));
+        drive.show(&shown.unwrap_or_default());
     }
     let weak = drive.reader.as_ref().and_then(|reader| reader.told().weak.clone());
     let failure =
@@ -256,27 +254,6 @@ impl Drive<'_> {
         }
         if let Some(word) = self.protocol.finish() {
             tracing::debug!(?word, "the last line had no end");
-        }
-    }
-
-    /// The file that the program wrote for whoever started it; none where it did not come so far.
-    fn result(&mut self, file: &Path) {
-        let bytes = match std::fs::File::open(file) {
-            Ok(file) => {
-                let mut bytes = Vec::new();
-                file.take(RESULT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
-            }
-            Err(error) => Err(error),
-        };
-        match (bytes, self.reader.as_mut()) {
-            (Ok(bytes), Some(reader)) => {
-                let shown = reader.result(&bytes);
-                self.show(&shown);
-            }
-            (Err(error), _) => {
-                tracing::warn!(path = %file.display(), %error, "a program's result cannot be read");
-            }
-            (Ok(_), None) => {}
         }
     }
 

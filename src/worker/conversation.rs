@@ -3,7 +3,7 @@
 //! begins another conversation, and nothing is lost but words.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,9 @@ use crate::config::cli_agent::Trouble;
 use crate::domain::spent::Spent;
 use crate::domain::state::Job;
 use crate::git::worktree::Worktree;
+
+/// Bytes of the file that a program writes about its run; of a longer one nothing is known.
+const RESULT_BYTES_MAX: u64 = 64 << 20;
 
 /// What is known of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +108,22 @@ impl Talk {
         let used = if told.cumulative { told.usage.or(earlier) } else { None };
         let (agent, worktree) = (adapter.name.clone(), self.worktree.clone());
         (usage, session.map(|session| Conversation { agent, worktree, session, used }))
+    }
+}
+
+/// The file that a program wrote about its run, where its adapter knows of one.
+pub(super) fn result(desk: &Desk<'_>, adapter: &Adapter) -> Option<Vec<u8>> {
+    let name = adapter.cli.as_ref().map(|cli| &cli.headless.result).filter(|name| !name.is_empty())?;
+    let path = desk.place.layout.run(&desk.run.id).join(name);
+    let mut bytes = Vec::new();
+    let file = fs::File::open(&path);
+    match file.and_then(|file| file.take(RESULT_BYTES_MAX).read_to_end(&mut bytes)) {
+        Ok(_) => Some(bytes),
+        Err(error) => {
+            // It did not come so far: without its good end the run is none that is done.
+            tracing::warn!(path = %path.display(), %error, "a program's result cannot be read");
+            None
+        }
     }
 }
 
