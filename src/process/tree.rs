@@ -35,8 +35,6 @@ const ENVIRON_MAX: u64 = 4 << 20;
 /// tells when it is through.
 const EXEC_LOOKS: u32 = 200;
 const EXEC_LOOK: Duration = Duration::from_millis(1);
-/// So many looks that find arguments and no environment: it has none.
-const EMPTY_LOOKS: u32 = 3;
 /// More than fifty numbers and a name of sixteen bytes can take.
 const STAT_BYTES_MAX: usize = 2048;
 /// Between two looks at a tree that does not change.
@@ -375,21 +373,23 @@ fn has_mark(pid: i32, run: &str) -> bool {
 
 /// False also of a process that has gone, or is another user's: it is none of ours.
 fn environment_has(pid: i32, wanted: impl Fn(&[u8]) -> bool) -> bool {
-    let mut empty = 0;
+    let mut unfound = None;
     for _ in 0..EXEC_LOOKS {
         let Ok(environ) = read_environ(pid) else { return false };
-        if !environ.is_empty() {
-            return environ.split(|&b| b == 0).any(wanted);
+        if environ.split(|&b| b == 0).any(&wanted) {
+            return true;
         }
-        if between_programs(pid) {
+        if environ.is_empty() && between_programs(pid) {
             std::thread::sleep(EXEC_LOOK);
+            unfound = None;
             continue;
         }
-        // It may have become another program between the two looks.
-        empty += 1;
-        if empty == EMPTY_LOOKS {
-            break;
+        // One that becomes another program in the middle of the look shows a part, or nothing:
+        // only what is seen twice is so.
+        if unfound == Some(environ.len()) {
+            return false;
         }
+        unfound = Some(environ.len());
     }
     false
 }

@@ -9,12 +9,23 @@ fn quick(scope: &Scope) -> Result<(), EndError> {
 }
 
 /// A shell that prints a line when it is ready; its own group.
-fn start(command: &mut Command) -> (Child, String) {
+fn start(command: &mut Command) -> Child {
+    started(command).0
+}
+
+fn started(command: &mut Command) -> (Child, String) {
     use std::io::BufRead as _;
     let mut child = command.stdout(Stdio::piped()).process_group(0).spawn().unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     (child, line.trim().to_owned())
+}
+
+/// As [`start`]; the line is the number of a process. A number alone comes back: on a busy machine
+/// within seconds.
+fn start_with(command: &mut Command) -> (Child, ProcId) {
+    let (child, pid) = started(command);
+    (child, ProcId::of(pid.parse().unwrap()).unwrap())
 }
 
 fn sh(script: &str) -> Command {
@@ -27,18 +38,14 @@ fn id(child: &Child) -> ProcId {
     ProcId::of(child.id().cast_signed()).unwrap()
 }
 
-fn alive(pid: &str) -> bool {
-    ProcId::of(pid.parse().unwrap()).is_ok_and(|id| id.alive())
-}
-
 #[test]
 fn descendants_of_other_sessions_and_the_deaf_are_ended() {
     let script = "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & wait";
-    let (mut child, grandchild) = start(&mut sh(script));
+    let (mut child, grandchild) = start_with(&mut sh(script));
     let scope = Scope { leaders: vec![id(&child)], ..Scope::default() };
     assert!(members(&scope).unwrap().len() >= 2);
     quick(&scope).unwrap();
-    assert!(!alive(&grandchild));
+    assert!(!grandchild.alive());
     child.wait().unwrap();
 }
 
@@ -46,12 +53,12 @@ fn descendants_of_other_sessions_and_the_deaf_are_ended() {
 fn an_orphan_of_another_session_is_found_by_its_mark_and_only_by_its_own() {
     let run = format!("run-{}-mark", std::process::id());
     let script = "setsid sh -c 'echo $$; exec sleep 300' & exec sleep 0.1";
-    let (mut child, orphan) = start(sh(script).env(RUN_MARK, &run));
+    let (mut child, orphan) = start_with(sh(script).env(RUN_MARK, &run));
     child.wait().unwrap();
     quick(&Scope { mark: Some(format!("{run}x")), ..Scope::default() }).unwrap();
-    assert!(alive(&orphan));
+    assert!(orphan.alive());
     quick(&Scope { mark: Some(run), ..Scope::default() }).unwrap();
-    assert!(!alive(&orphan));
+    assert!(!orphan.alive());
 }
 
 #[test]
@@ -81,11 +88,11 @@ fn an_orphan_is_found_by_its_directory_even_when_that_is_deleted() {
     fs::create_dir(&worktree).unwrap();
     fs::create_dir(&beside).unwrap();
     let script = "setsid sh -c 'echo $$; exec sleep 300'";
-    let (mut inside, pid) = start(sh(script).current_dir(&worktree));
-    let (mut outside, other) = start(sh(script).current_dir(&beside));
+    let (mut inside, pid) = start_with(sh(script).current_dir(&worktree));
+    let (mut outside, other) = start_with(sh(script).current_dir(&beside));
     fs::remove_dir(&worktree).unwrap();
     quick(&Scope { worktree: Some(worktree), ..Scope::default() }).unwrap();
-    assert!(!alive(&pid) && alive(&other));
+    assert!(!pid.alive() && other.alive());
     quick(&Scope { worktree: Some(beside), ..Scope::default() }).unwrap();
     inside.wait().unwrap();
     outside.wait().unwrap();
@@ -99,7 +106,7 @@ fn neither_we_nor_our_ancestors_nor_a_recycled_number_are_members() {
     let found = members(&scope).unwrap();
     assert!(found.iter().all(|m| m.id != own && m.id != parent));
 
-    let (mut child, _) = start(&mut sh("echo; exec sleep 300"));
+    let mut child = start(&mut sh("echo; exec sleep 300"));
     let recycled = ProcId { start_ticks: id(&child).start_ticks - 1, ..id(&child) };
     assert!(members(&Scope { leaders: vec![recycled], ..Scope::default() }).unwrap().is_empty());
     quick(&Scope { leaders: vec![id(&child)], ..Scope::default() }).unwrap();
@@ -110,7 +117,7 @@ fn neither_we_nor_our_ancestors_nor_a_recycled_number_are_members() {
 fn a_tree_that_forks_all_the_time_cannot_outrun_us() {
     let script = "trap '' TERM; echo; while :; do sleep 0.2 & setsid sleep 0.3 & sleep 0.003; done";
     let run = format!("run-{}-forks", std::process::id());
-    let (mut child, _) = start(sh(script).env(RUN_MARK, &run));
+    let mut child = start(sh(script).env(RUN_MARK, &run));
     let scope = Scope { leaders: vec![id(&child)], mark: Some(run), ..Scope::default() };
     quick(&scope).unwrap();
     assert!(members(&scope).unwrap().is_empty());
@@ -119,7 +126,7 @@ fn a_tree_that_forks_all_the_time_cannot_outrun_us() {
 
 #[test]
 fn those_that_are_still_there_at_the_deadline_are_survivors() {
-    let (mut child, _) = start(&mut sh("echo; exec sleep 300"));
+    let mut child = start(&mut sh("echo; exec sleep 300"));
     let scope = Scope { leaders: vec![id(&child)], ..Scope::default() };
     let error = end_tree(&scope, Duration::ZERO, Duration::ZERO).unwrap_err();
     assert!(matches!(&error, EndError::Survivors(found) if found[0].id == id(&child)), "{error}");
@@ -129,7 +136,7 @@ fn those_that_are_still_there_at_the_deadline_are_survivors() {
 
 #[test]
 fn usage_counts_the_whole_tree() {
-    let (mut child, _) = start(&mut sh("sleep 300 & sleep 300 & echo; wait"));
+    let mut child = start(&mut sh("sleep 300 & sleep 300 & echo; wait"));
     let usage = tree_usage(&[child.id().cast_signed(), -5]).unwrap();
     assert_eq!((usage[0].processes, usage[1].processes), (3, 0));
     assert!(usage[0].rss_bytes > 100_000);
