@@ -291,6 +291,7 @@ pub fn end_tree(scope: &Scope, grace: Duration, deadline: Duration) -> Result<()
 /// As [`end_tree`].
 pub fn end_children(grace: Duration, deadline: Duration) -> Result<bool, EndError> {
     let alive = |pid: &i32| ProcId::of(*pid).ok().filter(ProcId::alive);
+    let give_up_at = Instant::now() + grace + deadline;
     let mut any = false;
     // Ending one may bring its own children up to us.
     loop {
@@ -298,8 +299,12 @@ pub fn end_children(grace: Duration, deadline: Duration) -> Result<bool, EndErro
         if leaders.is_empty() {
             break;
         }
+        let scope = Scope { leaders, ..Scope::default() };
+        if any && Instant::now() >= give_up_at {
+            return Err(EndError::Survivors(members(&scope)?));
+        }
         any = true;
-        end_tree(&Scope { leaders, ..Scope::default() }, grace, deadline)?;
+        end_tree(&scope, grace, deadline)?;
     }
     subreaper::reap_orphans(&[])?;
     Ok(any)
