@@ -64,6 +64,9 @@ pub enum Command {
     /// Look at a feature's tasks.md
     #[command(subcommand, arg_required_else_help = true)]
     Tasks(TasksCommand),
+    /// Show what agents are told
+    #[command(subcommand, arg_required_else_help = true)]
+    Prompt(PromptCommand),
     /// List, show and check the adapters of agent programs
     #[command(subcommand, arg_required_else_help = true)]
     Agents(AgentsCommand),
@@ -343,6 +346,26 @@ pub struct GatesRunArgs {
     /// Run everything, whatever the cache knows
     #[arg(long)]
     pub no_cache: bool,
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sprint prompt …`.
+#[derive(Debug, Subcommand)]
+pub enum PromptCommand {
+    /// Show the prompt that a task's agent would be sent now, word for word
+    Show(PromptShowArgs),
+}
+
+/// `sprint prompt show`.
+#[derive(Debug, Args)]
+pub struct PromptShowArgs {
+    /// The task, such as T003
+    pub task: String,
+    /// The stage; default: the one that the task is in
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     /// Print JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,

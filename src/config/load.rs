@@ -228,6 +228,7 @@ fn build(merged: &Node) -> Config {
         gate: gates(merged),
         worktree: typed(section("worktree")),
         merge: typed(section("merge")),
+        prompts: std::collections::BTreeMap::new(),
     }
 }
 

@@ -17,6 +17,7 @@ mod pipeline;
 pub mod placeholder;
 pub mod presets;
 mod problem;
+mod prompts;
 mod schema;
 pub mod selector;
 pub mod size;
@@ -36,6 +37,7 @@ pub use model::{
 };
 pub use pipeline::{Proof, StageConfig, StageKind, Target};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN_MAX, Problem, nearest};
+pub use prompts::{OwnPrompt, PROMPTS_DIR};
 pub use sources::{FILE_BYTES_MAX, SourceError, Sources};
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub use crate::domain::pipeline::Role;
 use super::agent::{Adapter, AgentConfig, AgentError};
 use super::gate::GateConfig;
 use super::pipeline::StageConfig;
+use super::prompts::OwnPrompt;
 
 /// Everything that can be configured, complete: every key has its value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub struct Config {
     pub worktree: Worktree,
     /// `[merge]`
     pub merge: Merge,
+    /// Templates of the repository's own, by stage: put in when a feature starts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, OwnPrompt>,
 }
 
 /// `[general]`

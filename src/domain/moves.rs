@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::effect::Effect;
-use super::ids::{FeatureId, StageName};
+use super::ids::FeatureId;
 use super::pipeline::{Goto, Stage, StageKind};
 use super::policy::{DEATHS_MAX, RETRIES_MAX, error_backoff};
 use super::report::Feedback;
@@ -226,6 +226,13 @@ fn restart(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
     draft.say_task("task_retried", key, "is to be done again");
 }
 
+/// A new attempt: what the one before has made is what it may start from.
+pub(super) fn begin_attempt(task: &mut Task) {
+    task.resume_from = task.candidate.take().map(|candidate| candidate.commit);
+    clear_work(task);
+    task.attempt += 1;
+}
+
 fn clear_work(task: &mut Task) {
     task.head = None;
     task.candidate = None;
@@ -279,9 +286,7 @@ pub(super) fn enter(draft: &mut Draft<'_>, key: &TaskKey, stage: &Stage, reason:
     }
     match stage.kind {
         StageKind::Work => {
-            task.resume_from = task.candidate.take().map(|candidate| candidate.commit);
-            clear_work(task);
-            task.attempt += 1;
+            begin_attempt(task);
             task.stamp_s = stamp;
             set(draft, key, Status::Ready, reason);
         }
@@ -362,9 +367,4 @@ fn all_tasks(draft: &Draft<'_>, keep: impl Fn(&Task) -> bool) -> Vec<TaskKey> {
 /// The stage that a task begins in.
 pub(super) fn first_stage(draft: &Draft<'_>, key: &TaskKey) -> Option<Stage> {
     draft.feature(&key.feature)?.frozen.policy.pipeline.stages.first().cloned()
-}
-
-/// The stage of that name in the task's pipeline.
-pub(super) fn named_stage(draft: &Draft<'_>, key: &TaskKey, name: &StageName) -> Option<Stage> {
-    draft.feature(&key.feature)?.frozen.policy.pipeline.stage(name).cloned()
 }

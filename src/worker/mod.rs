@@ -13,12 +13,15 @@ mod deliver;
 mod interrupt;
 mod land;
 mod life;
+mod prompt;
 mod remarks;
 mod review;
 mod screen;
+mod select;
 mod stream;
 mod trees;
 mod work;
 
 pub use check::slots_directory;
 pub use life::{Place, WorkerError, work};
+pub use prompt::{Prompt, Scene};

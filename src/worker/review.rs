@@ -29,7 +29,7 @@ pub(super) fn review(desk: &Desk<'_>, screen: &mut Screen, checked: Checked) -> 
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let worktree = worktree(desk, &pool, &checked)?;
     let chat = Talk::begin(desk, &adapter, &worktree);
-    let spec = brief::spec(desk, &task, &worktree, &adapter, &chat)?;
+    let spec = brief::spec(desk, &task, &worktree, &adapter, &chat, Some(&checked.candidate))?;
     screen.say(&format!("{} reviews {}", adapter.name, checked.candidate.commit.short()));
     let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
