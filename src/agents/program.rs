@@ -69,11 +69,15 @@ pub fn command_line(
 
 /// The words of a model's program: its command, then those of a first or a later prompt.
 fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext) -> Vec<String> {
-    let Headless { args, resume, model, .. } = &cli.headless;
+    let Headless { args, resume, model, effort, .. } = &cli.headless;
     let mode = if run.resumes && !resume.is_empty() { resume } else { args };
     let model = if run.model.is_empty() { &[] } else { model.as_slice() };
-    let mode =
-        mode.iter().flat_map(|word| if word == "{model.args}" { model.to_vec() } else { vec![word.clone()] });
+    let effort = if run.effort.is_empty() { &[] } else { effort.as_slice() };
+    let mode = mode.iter().flat_map(|word| match word.as_str() {
+        "{model.args}" => model.to_vec(),
+        "{effort.args}" => effort.to_vec(),
+        _ => vec![word.clone()],
+    });
     adapter.command.iter().cloned().chain(mode).collect()
 }
 
@@ -139,6 +143,30 @@ mod tests {
             line(&adapter).unwrap(),
             "/opt/sprint/bin/sprint agent scripted --script /state/worktrees/1/specs/001-thing/script/T001.toml"
         );
+    }
+
+    #[test]
+    fn model_and_effort_are_told_where_they_are_asked_for() {
+        let (mut adapter, mut run) = (tests_of_environment::adapter(), tests_of_environment::context());
+        let text = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let headless = Headless {
+            args: text(&["-p", "{model.args}", "{effort.args}", "{prompt}"]),
+            model: text(&["--model", "{model}"]),
+            effort: text(&["-c", "effort={effort}"]),
+            ..Headless::default()
+        };
+        adapter.kind = AdapterKind::Cli;
+        adapter.command = text(&["sh"]);
+        adapter.cli = Some(Box::new(CliKeys { headless, ..CliKeys::default() }));
+        let line = |run: &RunContext| {
+            let line = command_line(&adapter, run, "p", Utf8Path::new("/checkout"), OsStr::new("/bin"));
+            line.unwrap().join(OsStr::new(" ")).into_string().unwrap()
+        };
+        assert_eq!(line(&run), "/bin/sh -p p");
+        run.effort = "high".to_owned();
+        assert_eq!(line(&run), "/bin/sh -p -c effort=high p");
+        run.model = "big".to_owned();
+        assert_eq!(line(&run), "/bin/sh -p --model big -c effort=high p");
     }
 
     #[test]

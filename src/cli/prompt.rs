@@ -32,6 +32,7 @@ struct PromptJson {
     attempt: u32,
     agent: String,
     model: String,
+    effort: String,
     template: String,
     text: String,
 }
@@ -121,6 +122,7 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
         dir,
         task: Some(id),
         title: line.title,
+        labels: line.labels,
         stage: Some(stage.name.clone()),
         kind: stage.kind,
         member: 0,
@@ -188,7 +190,7 @@ fn shown(context: &Context, subject: &Subject) -> Result<PromptJson, CliError> {
     let Subject { config, job, in_flight } = subject;
     let stage = job.stage.as_ref().and_then(|name| config.stage(name.as_str()));
     let stage = stage.ok_or_else(|| CliError::internal("a job has no stage"))?;
-    let adapter = agent(config, stage)?;
+    let adapter = agent(config, stage, &job.labels)?;
     let candidate = job.candidate.as_ref().filter(|_| stage.kind == StageKind::Check);
     let scene = Scene { repo: &context.repo, config, job, candidate, in_flight };
     let prompt = scene.prompt(adapter.commit).map_err(|error| {
@@ -202,13 +204,14 @@ fn shown(context: &Context, subject: &Subject) -> Result<PromptJson, CliError> {
         attempt: job.attempt,
         agent: adapter.name,
         model: adapter.model,
+        effort: adapter.effort,
         template: prompt.template,
         text: prompt.text,
     })
 }
 
-fn agent(config: &Config, stage: &StageConfig) -> Result<Adapter, CliError> {
-    let adapter = config.agent(stage.role).map_err(|error| {
+fn agent(config: &Config, stage: &StageConfig, labels: &[String]) -> Result<Adapter, CliError> {
+    let adapter = config.agent_for(stage.role, labels).map_err(|error| {
         let hint = error.hint();
         CliError::environment(error.to_string()).hint(hint)
     })?;

@@ -51,7 +51,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         run.job.kind == StageKind::Work && matches!(report, Report::Worked { .. } | Report::Failed { .. });
     let role = draft.worker(&run.worker).map(|worker| worker.role);
     let policy = draft.feature(&run.job.feature).map(|feature| &feature.frozen.policy);
-    let agent = role.zip(policy).and_then(|(role, policy)| policy.agents.get(&role)).cloned();
+    let agent = role.zip(policy).and_then(|(role, policy)| policy.agent_of(role, &run.job.labels)).cloned();
     if let Some(agent) = agent.filter(|_| worked) {
         served(draft, &agent);
     }
@@ -112,8 +112,13 @@ pub(super) fn forget_deadlines(draft: &mut Draft<'_>) {
     }
 }
 
-/// The hold on a role's agent, if it holds.
-pub(super) fn hold_of<'d>(draft: &'d Draft<'_>, feature: &FeatureId, role: Role) -> Option<&'d Hold> {
-    let agent = draft.feature(feature)?.frozen.policy.agents.get(&role)?;
+/// The hold on the agent of a role for a task with these labels, if it holds.
+pub(super) fn hold_of<'d>(
+    draft: &'d Draft<'_>,
+    feature: &FeatureId,
+    role: Role,
+    labels: &[String],
+) -> Option<&'d Hold> {
+    let agent = draft.feature(feature)?.frozen.policy.agent_of(role, labels)?;
     draft.sprint().holds.get(agent).filter(|hold| hold.holds())
 }

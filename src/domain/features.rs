@@ -82,7 +82,9 @@ fn queue(draft: &mut Draft<'_>, new: &NewFeature, round: u32) {
         let key = TaskKey { feature: new.id.clone(), id: task.id.clone() };
         let row = match draft.task(&key) {
             // What has landed or was left out in an earlier round stays so.
-            Some(known) if known.closed() => Task { order, title: task.title.clone(), ..known.clone() },
+            Some(known) if known.closed() => {
+                Task { order, title: task.title.clone(), labels: task.labels.clone(), ..known.clone() }
+            }
             Some(known) => Task {
                 attempt: known.attempt.max(task.attempt),
                 ..fresh(draft, &key, order, task, &new.base)
@@ -115,6 +117,7 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
     Task {
         key: key.clone(),
         title: task.title.clone(),
+        labels: task.labels.clone(),
         order,
         status,
         stage: None,

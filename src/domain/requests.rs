@@ -297,8 +297,7 @@ fn is_held(draft: &Draft<'_>, feature: &Feature) -> bool {
     feature
         .frozen
         .policy
-        .agents
-        .values()
+        .agents_in_use()
         .filter_map(|agent| holds.get(agent))
         .any(|hold| hold.until_ms.is_none())
 }

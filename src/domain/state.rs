@@ -157,6 +157,9 @@ pub struct Job {
     pub task: Option<TaskId>,
     /// The task's title.
     pub title: String,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The stage; `None` for the base.
     pub stage: Option<StageName>,
     /// What kind of stage; the base is a check.

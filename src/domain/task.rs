@@ -166,6 +166,9 @@ pub struct Task {
     pub key: TaskKey,
     /// One line for people; never executed, never a ref.
     pub title: String,
+    /// Its labels: another agent may work on such tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Its place in the plan.
     pub order: u32,
     /// Where it is.

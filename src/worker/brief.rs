@@ -33,7 +33,9 @@ pub(super) fn stage<'a>(desk: &Desk<'a>) -> Result<&'a StageConfig, String> {
 
 /// The agent of this stage's role; `None`: gates only.
 pub(super) fn adapter(desk: &Desk<'_>) -> Result<Option<Adapter>, String> {
-    desk.config.agent(stage(desk)?.role).map_err(|error| format!("{error}; {}", error.hint()))
+    desk.config
+        .agent_for(stage(desk)?.role, &desk.run.job.labels)
+        .map_err(|error| format!("{error}; {}", error.hint()))
 }
 
 /// The command of a run, ready to be started in its worktree. `candidate`: what a check stage judges.
@@ -122,6 +124,7 @@ fn context(
         slot: place.slot,
         port: u16::try_from(block).unwrap_or(u16::MAX - 20),
         model: adapter.model.clone(),
+        effort: adapter.effort.clone(),
         sprint: utf8(&sprint)?,
         session: None,
         resumes: false,

@@ -242,6 +242,7 @@ fn new_feature(id: &FeatureId, samples: &[Sample], developers: u32, base: &Commi
                 done: sample.done,
                 dropped: false,
                 attempt: 0,
+                labels: Vec::new(),
             })
             .collect(),
         policy,

@@ -102,3 +102,36 @@ fn an_untracked_template_counts_and_a_mistake_in_one_is_refused_before_anything_
     world.start().expect(0);
     assert_eq!(world.read("prompt"), "One T001 of 3\n");
 }
+
+#[test]
+fn a_label_in_a_tasks_line_gives_it_to_another_agent_with_a_model_of_its_own() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a\n- [ ] T002 [Hard] write b\n");
+    world.agent(
+        "echo mine $SPRINT_MODEL $SPRINT_EFFORT > $W/who.$1; echo a > $1.txt; git add -A; git commit -qm $1",
+    );
+    world.script(
+        "other.sh",
+        "echo other $2 $SPRINT_EFFORT > $W/who.$1; echo a > $1.txt; git add -A; git commit -qm $1",
+    );
+    world.set("agent.other.kind", "\"command\"");
+    world.set("agent.other.command", "[\"./other.sh\", \"{task.id}\", \"{model}\"]");
+    world.set("roles.developer.model", "\"small\"");
+    world.set("roles.developer.effort", "\"low\"");
+    world.set("label.hard.agent", "\"other\"");
+    world.set("label.hard.model", "\"big\"");
+    world.configure();
+    world.commit("base");
+    let shown = world.sprint(&["prompt", "show", "T002", "--json"]).expect(0).json();
+    assert_eq!((&shown["agent"], &shown["model"]), (&"other".into(), &"big".into()), "{shown}");
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1 T002:1");
+    assert_eq!(
+        (world.read("who.T001").trim(), world.read("who.T002").trim()),
+        ("mine small low", "other big")
+    );
+    world.set("agent.other.command", "[\"./nothing.sh\"]");
+    world.configure();
+    let refused = world.start();
+    assert!(refused.stderr.contains("./nothing.sh"), "{}", refused.shown());
+}

@@ -6,7 +6,7 @@ use sprint::domain::effect::Effect;
 use sprint::domain::event::{Event, ForeignBranch, Request};
 use sprint::domain::gate::Verdict;
 use sprint::domain::ids::{GateName, TaskId, WorkerName};
-use sprint::domain::pipeline::StageKind;
+use sprint::domain::pipeline::{Role, StageKind};
 use sprint::domain::plan::PlanItem;
 use sprint::domain::policy::Policy;
 use sprint::domain::report::{Candidate, GateRecord, Report};
@@ -721,6 +721,28 @@ fn a_limit_holds_everybody_with_that_agent_spends_no_attempt_and_ends_by_itself(
     assert_eq!(world.landed.len(), 2);
     assert!(world.state.sprint.holds.is_empty(), "whoever is served has no hold");
     assert!(world.state.tasks.values().all(|task| task.attempt == 1));
+}
+
+#[test]
+fn a_limit_leaves_those_alone_whose_label_names_another_agent() {
+    let mut policy = default_policy();
+    policy.label_agents.insert("other".to_owned(), [(Role::Developer, "second".to_owned())].into());
+    let mut world = World::new(Choices::default());
+    world.faults = false;
+    world.start(feature("001-one", &wide(3), policy));
+    let run = until(&mut world, "T001", StageKind::Work);
+    world.report(&run, unserved(false));
+    // The third has the label: see `plans::feature`.
+    let other = until(&mut world, "T003", StageKind::Work);
+    assert_eq!(other.job.labels, ["Other"]);
+    assert!(world.state.sprint.holds[AGENT].holds(), "the others wait");
+    world.report(
+        &other,
+        Report::Unserved { agent: "second".to_owned(), reason: "429".to_owned(), lasting: false },
+    );
+    assert_eq!(world.state.sprint.holds.len(), 2);
+    while world.turn() && !world.shut_down {}
+    assert_eq!((world.landed.len(), world.state.sprint.holds.len()), (3, 0));
 }
 
 #[test]

@@ -198,19 +198,15 @@ fn check_agents(config: &Config, env: &Environment, checked: &Checked) -> Result
     let needed: BTreeSet<Role> = config
         .pipeline
         .iter()
-        .filter(|stage| stage.kind == StageKind::Work || config.role(stage.role).agent != config::NO_AGENT)
+        .filter(|stage| matches!(stage.kind, StageKind::Work | StageKind::Check))
         .map(|stage| stage.role)
         .collect();
     for role in needed {
-        let adapter = config.agent(role).map_err(|error| {
+        let adapters = config.agents_of(role).map_err(|error| {
             let hint = error.hint();
             CliError::environment(format!("the {role} has no agent that can be used: {error}")).hint(hint)
         })?;
-        let Some(adapter) = adapter else {
-            return Err(CliError::config(format!("the role {role} makes changes and has no agent"))
-                .hint(format!("name one in sprint.toml: [roles.{role}] agent = \"…\"")));
-        };
-        if adapter.kind != AdapterKind::Scripted {
+        for adapter in adapters.iter().filter(|adapter| adapter.kind != AdapterKind::Scripted) {
             let program = adapter.command.first().map_or("", String::as_str);
             program::find(program, &top, &path).map_err(|error| {
                 CliError::environment(error.to_string())
@@ -317,6 +313,7 @@ fn new_tasks(checked: &Checked, directory: &FeatureDir, feature: &Feature) -> Re
             done: task.done && !task.dropped,
             dropped: task.dropped,
             attempt,
+            labels: task.labels.clone(),
         })
     };
     feature.tasks.tasks.iter().map(task).collect()
