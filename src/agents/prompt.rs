@@ -17,9 +17,12 @@ pub use input::{Document, FeatureText, GateCommand, PeerText, PromptInput, Story
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
 
 /// The templates that are built in, by name, and the parts that every template may include.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("develop.md", include_str!("../../config/prompts/develop.md")),
     ("review.md", include_str!("../../config/prompts/review.md")),
+    ("test.md", include_str!("../../config/prompts/test.md")),
+    ("document.md", include_str!("../../config/prompts/document.md")),
+    ("parts/change.md", include_str!("../../config/prompts/parts/change.md")),
     ("parts/task.md", include_str!("../../config/prompts/parts/task.md")),
     ("parts/answer.md", include_str!("../../config/prompts/parts/answer.md")),
     ("parts/gates.md", include_str!("../../config/prompts/parts/gates.md")),
@@ -70,6 +73,15 @@ pub fn render(template: Template<'_>, input: &PromptInput) -> Result<String, Pro
         prompt.push('\n');
     }
     Ok(prompt)
+}
+
+/// What an agent is told whose answer does not count, with the reason.
+pub fn again(reason: &str) -> String {
+    let reason = data(Value::from(reason), None);
+    format!(
+        "# Your answer does not count\n\n{reason}\n\nPut that right and answer again, as you were told before; \
+         if you cannot, ask a person, as you were told too.\n"
+    )
 }
 
 /// Tries a template before it is needed: with samples, and by the names that it uses, since a
@@ -243,7 +255,7 @@ mod tests {
     fn a_run_that_goes_on_with_an_answer() {
         let mut input = input();
         input.feedback = Some(Feedback::answer("InProgress", "Which port?", "8080"));
-        for name in ["develop", "review"] {
+        for name in ["develop", "review", "test", "document"] {
             let prompt = built_in(name, &input);
             assert!(prompt.contains("Which port?\n```") && prompt.contains("8080\n```"), "{prompt}");
         }
@@ -252,6 +264,26 @@ mod tests {
     #[test]
     fn a_reviewer() {
         insta::assert_snapshot!(built_in("review", &input()));
+    }
+
+    #[test]
+    fn who_adds_is_told_where() {
+        let mut input = input();
+        input.writes = vec!["tests/**".to_owned(), "**/test_*.py".to_owned()];
+        insta::assert_snapshot!(built_in("test", &input));
+        input.commit = Commits::Supervisor;
+        let prompt = built_in("document", &input);
+        assert!(prompt.contains("`tests/**, **/test_*.py`") && prompt.contains("Do not commit"), "{prompt}");
+    }
+
+    #[test]
+    fn no_line_of_a_prompt_is_an_answer() {
+        use crate::agents::protocol::Protocol;
+        for name in ["develop", "review", "test", "document"] {
+            let mut heard = Protocol::default();
+            heard.push(built_in(name, &input()).as_bytes());
+            assert!(heard.review().is_none() && heard.question().is_none() && !heard.is_complete(), "{name}");
+        }
     }
 
     #[test]

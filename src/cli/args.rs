@@ -495,10 +495,24 @@ pub enum VerdictWord {
 #[derive(Debug, Args, Clone)]
 pub struct VerdictArgs {
     /// Whether it may go on
-    pub verdict: VerdictWord,
+    #[arg(required_unless_present = "json")]
+    pub verdict: Option<VerdictWord>,
+    /// What was looked at: a file, an acceptance scenario, a command; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub evidence: Vec<String>,
+    /// What was found, and what to do about it; may be given several times
+    #[arg(long, value_name = "PATH:LINE:SEVERITY:TEXT", value_parser = parse_finding)]
+    pub finding: Vec<crate::agents::claim::ClaimedFinding>,
+    /// Read all of it from standard input: {"verdict", "message", "evidence", "findings"}
+    #[arg(long, conflicts_with_all = ["verdict", "evidence", "finding"])]
+    pub json: bool,
     /// Why
-    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    #[arg(allow_hyphen_values = true)]
     pub text: Vec<String>,
+}
+
+fn parse_finding(text: &str) -> Result<crate::agents::claim::ClaimedFinding, String> {
+    crate::agents::claim::ClaimedFinding::parse(text)
 }
 
 /// `sprint agent scripted`.

@@ -132,6 +132,7 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
         resume_from: None,
         candidate: None,
         gates: Vec::new(),
+        stands: false,
         feedback: None,
         answer: None,
         stamp_s: 0,

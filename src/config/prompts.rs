@@ -23,15 +23,10 @@ impl StageConfig {
     pub fn built_in_prompt(&self) -> Option<&'static str> {
         match (self.kind, self.role) {
             (StageKind::Work, _) => Some("develop"),
-            (
-                StageKind::Check,
-                Role::Manager
-                | Role::Developer
-                | Role::Reviewer
-                | Role::Tester
-                | Role::Librarian
-                | Role::Merger,
-            ) => Some("review"),
+            // Who may change nothing judges.
+            (StageKind::Check, _) if self.writes.is_empty() => Some("review"),
+            (StageKind::Check, Role::Librarian) => Some("document"),
+            (StageKind::Check, _) => Some("test"),
             (StageKind::Land | StageKind::Wait, _) => None,
         }
     }

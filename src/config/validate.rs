@@ -294,13 +294,20 @@ impl<'a> Validator<'a, '_> {
         }
         if let (Some(place), Some(kind)) = (node.at(&["proof"]), text_at(node, "kind"))
             && place.as_text() == Some("commit")
-            && kind != "work"
         {
-            self.report(
-                place,
-                "pipeline.stage.proof",
-                format!("`commit` can only be the proof of a `work` stage, and this is a `{kind}` stage"),
-            );
+            let writes = node.at(&["writes"]).is_some_and(|list| list.value != Value::List(Vec::new()));
+            let message = match kind {
+                "work" => return,
+                "check" if writes => return,
+                "check" => {
+                    "`commit` needs `writes`: the globs in which the agent of this stage may change files"
+                        .to_owned()
+                }
+                kind => format!(
+                    "`commit` can only be the proof of a `work` or `check` stage, and this is a `{kind}` stage"
+                ),
+            };
+            self.report(place, "pipeline.stage.proof", message);
         }
     }
 

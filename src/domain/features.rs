@@ -129,6 +129,8 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
         resume_from: None,
         candidate: None,
         gates: Vec::new(),
+        stands: Vec::new(),
+        remarks: Vec::new(),
         feedback: None,
         answer: None,
         queued: None,
@@ -192,6 +194,8 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         Report::Interrupted { .. }
         | Report::Unserved { .. }
         | Report::Survived { .. }
+        | Report::Added { .. }
+        | Report::Unjudged { .. }
         | Report::Worked { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
@@ -234,6 +238,8 @@ fn foreign_reported(draft: &mut Draft<'_>, id: &FeatureId, report: &Report) {
         Report::Interrupted { .. }
         | Report::Unserved { .. }
         | Report::Survived { .. }
+        | Report::Added { .. }
+        | Report::Unjudged { .. }
         | Report::Worked { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }

@@ -29,6 +29,7 @@ pub(super) fn feed(draft: &mut Draft<'_>, key: &TaskKey, input: Input, because: 
     let reason = because.reason.as_str();
     match transition(kind, input) {
         Move::Pass => pass(draft, key, reason),
+        Move::Recheck => recheck(draft, key, reason),
         Move::Fail => fail(draft, key, because),
         Move::Error => error(draft, key, because),
         Move::SkipStage => skip_stage(draft, key, reason),
@@ -118,6 +119,17 @@ fn pass(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
     let Some(stage) = stage_of(draft, key) else { return };
     draft.say_task("stage_passed", key, format!("passed {}{}", stage.name, after_colon(reason)));
     go(draft, key, &stage, &stage.on_pass.clone(), reason);
+}
+
+/// A new head: every gate of the attempt judges it, from the first stage on. What agents have said
+/// stands.
+fn recheck(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
+    let Some(stage) = stage_of(draft, key) else { return };
+    let Some(feature) = draft.feature(&key.feature) else { return };
+    let first = feature.frozen.policy.pipeline.first_check(&stage.name).unwrap_or(&stage).clone();
+    let text = format!("{} added to it{}; the gates run again", stage.name, after_colon(reason));
+    draft.say_task("stage_added", key, text);
+    enter(draft, key, &first, reason);
 }
 
 fn after_colon(reason: &str) -> String {
@@ -237,6 +249,8 @@ fn clear_work(task: &mut Task) {
     task.head = None;
     task.candidate = None;
     task.gates.clear();
+    task.stands.clear();
+    task.remarks.clear();
     task.queued = None;
 }
 

@@ -89,6 +89,7 @@ fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
         Input::Stop => format!("{id} cannot be stopped while it is {state}"),
         Input::Assigned
         | Input::Passed
+        | Input::Added
         | Input::Failed
         | Input::Errored
         | Input::NothingToDo

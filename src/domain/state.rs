@@ -178,6 +178,9 @@ pub struct Job {
     pub candidate: Option<Candidate>,
     /// The verdicts on it.
     pub gates: Vec<GateRecord>,
+    /// The stage's agent has spoken for this attempt already: its gates alone run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands: bool,
     /// From the attempt before.
     pub feedback: Option<Feedback>,
     /// The answer to the agent's question.

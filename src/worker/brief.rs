@@ -8,6 +8,7 @@ use super::conversation::Talk;
 use super::life::Desk;
 use super::prompt::{self, Scene, feedback, previous};
 use crate::agents::environment::RunContext;
+use crate::agents::prompt as agents_prompt;
 use crate::agents::{environment, program};
 use crate::config::{Adapter, PromptBy, StageConfig};
 use crate::domain::ids::TaskId;
@@ -38,22 +39,39 @@ pub(super) fn adapter(desk: &Desk<'_>) -> Result<Option<Adapter>, String> {
         .map_err(|error| format!("{error}; {}", error.hint()))
 }
 
-/// The command of a run, ready to be started in its worktree. `candidate`: what a check stage judges.
+/// What a run's prompt is about, beside the task.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Subject<'a> {
+    /// What a check stage judges.
+    pub(super) candidate: Option<&'a Candidate>,
+    /// Why the agent's answer of a moment ago does not count.
+    pub(super) again: Option<&'a str>,
+}
+
+/// The command of a run, ready to be started in its worktree.
 pub(super) fn spec(
     desk: &Desk<'_>,
     task: &TaskId,
     worktree: &Worktree,
     adapter: &Adapter,
     chat: &Talk,
-    candidate: Option<&Candidate>,
+    subject: &Subject<'_>,
 ) -> Result<Spec, String> {
     let mut context = context(desk, task, worktree, adapter)?;
-    if let Some(candidate) = candidate {
+    if let Some(candidate) = subject.candidate {
         context.base = candidate.base.clone();
     }
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = prompt_text(desk, adapter, candidate)?;
+    let text = match subject.again {
+        // It has heard the rest.
+        Some(reason) if chat.resumes() => agents_prompt::again(reason),
+        Some(reason) => {
+            let whole = prompt_text(desk, adapter, subject.candidate)?;
+            format!("{whole}\n{}", agents_prompt::again(reason))
+        }
+        None => prompt_text(desk, adapter, subject.candidate)?,
+    };
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
     let env = environment::environment(&desk.session.environment(), adapter, &context);

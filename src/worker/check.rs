@@ -104,6 +104,8 @@ pub(super) struct Checked {
     pub(super) candidate: Candidate,
     pub(super) gates: Vec<GateRecord>,
     pub(super) feedback: Option<Feedback>,
+    /// What a review found and does not send back.
+    pub(super) remarks: Vec<serde_json::Value>,
     pub(super) summary: String,
 }
 
@@ -115,6 +117,7 @@ impl Checked {
             candidate: Some(self.candidate),
             gates: self.gates,
             feedback: self.feedback,
+            remarks: self.remarks,
             summary: self.summary,
         }
     }
@@ -131,6 +134,7 @@ fn judge(desk: &Desk<'_>, screen: &mut Screen, candidate: &Candidate) -> Result<
         candidate: candidate.clone(),
         gates: records(&gates, &results, &candidate.tree),
         feedback: (verdict == Verdict::Fail).then(|| feedback(stage.as_str(), &results)),
+        remarks: Vec::new(),
         summary: summary(&results),
     };
     match verdict {
@@ -159,6 +163,7 @@ fn base(desk: &Desk<'_>, screen: &mut Screen) -> Report {
                 candidate: None,
                 gates: Vec::new(),
                 feedback: None,
+                remarks: Vec::new(),
                 summary: summary(&results),
             }
         }

@@ -5,6 +5,7 @@
 //!   gates their worktrees.
 //! - `screen` is the pane and the transcript, `deliver` brings a report to the supervisor.
 
+mod added;
 mod agent;
 mod brief;
 mod check;

@@ -11,7 +11,6 @@ use crate::agents::prompt::{
 };
 use crate::config::{Commits, Config, GateConfig, StageConfig};
 use crate::domain::ids::{CommitSha, TaskId};
-use crate::domain::pipeline::StageKind;
 use crate::domain::report::Candidate;
 use crate::domain::state::Job;
 use crate::domain::task::Task;
@@ -118,8 +117,7 @@ impl Scene<'_> {
             commit,
             base: self.base().to_string(),
             changed: self.changed()?,
-            // An agent of a check stage changes nothing yet.
-            writes: if stage.kind == StageKind::Work { stage.writes.clone() } else { Vec::new() },
+            writes: stage.writes.clone(),
         })
     }
 

@@ -50,7 +50,7 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
         .map_err(|error| chain(&error))?;
     let begun = Begun::at(&worktree)?;
     let chat = Talk::begin(desk, &adapter, &worktree);
-    let spec = brief::spec(desk, task, &worktree, &adapter, &chat, None)?;
+    let spec = brief::spec(desk, task, &worktree, &adapter, &chat, &brief::Subject::default())?;
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
     let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {

@@ -178,6 +178,7 @@ impl Sprint {
             gates: Vec::new(),
             feedback: None,
             summary: "all gates pass".into(),
+            remarks: Vec::new(),
         };
         self.report(task, pass);
     }
