@@ -26,6 +26,9 @@ mod prompts;
 #[path = "e2e/questions.rs"]
 mod questions;
 
+#[path = "e2e/roles.rs"]
+mod roles;
+
 use common::World;
 
 #[test]

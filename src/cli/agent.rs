@@ -95,6 +95,43 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_verdict_is_typed_in_any_order() {
+        use clap::Parser as _;
+        let typed = |line: &str| {
+            let words = line.split(' ').map(|word| word.replace('_', " "));
+            let cli = super::super::args::Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+            match cli.command {
+                super::super::args::Command::Agent(AgentCommand::Verdict(args)) => {
+                    verdict(&args).map_err(|error| error.to_string())
+                }
+                _ => Err("another command".to_owned()),
+            }
+        };
+        let wanted = typed(
+            "sprint agent verdict fail --evidence a.py --finding a.py:3:high:wrong_so --evidence b.py not yet",
+        );
+        let Ok(Claim::Verdict { verdict: AgentVerdict::Fail, message, evidence, findings }) = &wanted else {
+            panic!("{wanted:?}")
+        };
+        assert_eq!((message.as_str(), evidence.len(), findings[0].line), ("not yet", 2, 3));
+        let other = typed(
+            "sprint agent verdict fail not yet --evidence a.py --evidence b.py --finding a.py:3:high:wrong_so",
+        );
+        assert_eq!(other, wanted);
+        assert!(matches!(typed("sprint agent verdict pass"), Ok(Claim::Verdict { .. })));
+        assert!(
+            typed("sprint agent verdict pass -- -x").is_ok()
+                && typed("sprint agent verdict pass -x").is_err()
+        );
+        assert!(typed("sprint agent verdict").is_err() && typed("sprint agent verdict pass --json").is_err());
+        assert!(
+            typed("sprint agent verdict fail --finding nonsense")
+                .unwrap_err()
+                .contains("path:line:severity:text")
+        );
+    }
+
+    #[test]
     fn a_verdict_may_come_as_json() {
         let json = r#"{"verdict":"fail","message":"no","evidence":["a.py"],"findings":[{"path":"a.py","line":2,"severity":"low","message":"x"}]}"#;
         let Claim::Verdict { verdict, evidence, findings, .. } = verdict_of_json(json.as_bytes()).unwrap()

@@ -506,8 +506,7 @@ pub struct VerdictArgs {
     /// Read all of it from standard input: {"verdict", "message", "evidence", "findings"}
     #[arg(long, conflicts_with_all = ["verdict", "evidence", "finding"])]
     pub json: bool,
-    /// Why
-    #[arg(allow_hyphen_values = true)]
+    /// Why; what begins with a hyphen comes behind `--`
     pub text: Vec<String>,
 }
 

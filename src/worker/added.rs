@@ -49,21 +49,23 @@ pub(super) fn look(
         leftovers::commit_all(worktree, "what the agent left\n", &author).map_err(told)?;
         screen.say("sprint commits what the agent left");
     }
-    let head = leftovers::finish(worktree, &desk.run.id).map_err(told)?.head;
+    let head = worktree.head().map_err(told)?;
     let tasks = tasks_file(desk);
     let mut paths = diff::changed_paths(&desk.place.repo, &candidate.commit, &head).map_err(told)?;
     paths.retain(|path| *path != tasks);
     Ok(Left { head, paths, beside: seen.nested.reason() })
 }
 
-/// The task's new head, with what was added.
+/// The task's new head, with what was added; durable.
 pub(super) fn commit(
     desk: &Desk<'_>,
+    worktree: &Worktree,
     candidate: &Candidate,
     left: &Left,
     stage: &StageConfig,
 ) -> Result<CommitSha, String> {
     let job = &desk.run.job;
+    leftovers::finish(worktree, &desk.run.id).map_err(|error| chain(&error))?;
     let task = job.task.as_ref().map(ToString::to_string).unwrap_or_default();
     let addition = Addition {
         candidate,

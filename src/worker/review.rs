@@ -217,7 +217,7 @@ impl Asked<'_> {
             .report(),
             CheckOutcome::Added(review) => {
                 let left = left.ok_or("what was added is gone")?;
-                let head = added::commit(self.desk, &checked.candidate, &left, self.stage)?;
+                let head = added::commit(self.desk, self.worktree, &checked.candidate, &left, self.stage)?;
                 let summary = joined(&left.paths.join(", "), &review.message);
                 Report::Added { head, paths: left.paths, remarks: self.remarks(&review), summary }
             }
