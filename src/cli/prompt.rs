@@ -1,5 +1,7 @@
 //! `sprint prompt show`: what an agent would be told, word for word.
 
+use std::io::Read as _;
+
 use serde::Serialize;
 
 use super::args::{PromptCommand, PromptShowArgs};
@@ -10,17 +12,20 @@ use super::prompts;
 use super::request::find_task;
 use super::text::plain;
 use crate::config::{Adapter, Config, StageConfig};
-use crate::domain::ids::{FeatureId, StageName, TaskId};
+use crate::domain::ids::{FeatureId, RunId, StageName, TaskId};
 use crate::domain::job::preview;
 use crate::domain::pipeline::StageKind;
 use crate::domain::state::{Job, State};
-use crate::domain::task::Task;
+use crate::domain::task::{Status, Task};
 use crate::error::{CliError, exit};
 use crate::feature::TaskFile;
 use crate::git::contents;
 use crate::store::Client;
 use crate::supervisor::freeze;
 use crate::worker::Scene;
+
+/// Bytes of a prompt that was sent.
+const PROMPT_BYTES_MAX: u64 = 4 << 20;
 
 /// What is shown of a prompt beside its text.
 #[derive(Debug, Serialize)]
@@ -42,6 +47,8 @@ struct Subject {
     config: Config,
     job: Job,
     in_flight: Vec<Task>,
+    /// The run that has it now, in this stage.
+    run: Option<RunId>,
 }
 
 /// Runs `sprint prompt …`.
@@ -96,7 +103,11 @@ fn of_sprint(
     let job = rules.stage(&name).and_then(|at| preview(feature, task, at, &config.fingerprint()));
     let job = job.ok_or_else(|| CliError::internal("a stage of the configuration is not in the pipeline"))?;
     let in_flight = state.tasks_of(&task.key.feature).filter(|task| task.in_flight()).cloned().collect();
-    Ok(Subject { config, job, in_flight })
+    let run = match &task.status {
+        Status::Running { run } if task.stage.as_ref() == Some(&name) => Some(run.clone()),
+        _ => None,
+    };
+    Ok(Subject { config, job, in_flight, run })
 }
 
 /// A task of a feature that no sprint has begun: as it would be on the commit of now.
@@ -139,7 +150,7 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
         timeout_ms: 0,
         config: config.fingerprint(),
     };
-    Ok(Subject { config, job, in_flight: Vec::new() })
+    Ok(Subject { config, job, in_flight: Vec::new(), run: None })
 }
 
 type Found = (String, FeatureId, crate::feature::TaskLine);
@@ -188,7 +199,7 @@ fn chosen<'c>(
 }
 
 fn shown(context: &Context, subject: &Subject) -> Result<PromptJson, CliError> {
-    let Subject { config, job, in_flight } = subject;
+    let Subject { config, job, in_flight, run } = subject;
     let stage = job.stage.as_ref().and_then(|name| config.stage(name.as_str()));
     let stage = stage.ok_or_else(|| CliError::internal("a job has no stage"))?;
     let adapter = agent(config, stage, &job.labels)?;
@@ -207,8 +218,17 @@ fn shown(context: &Context, subject: &Subject) -> Result<PromptJson, CliError> {
         model: adapter.model,
         effort: adapter.effort,
         template: prompt.template,
-        text: prompt.text,
+        text: run.as_ref().and_then(|run| sent(context, run)).unwrap_or(prompt.text),
     })
+}
+
+/// What a run was told. It may know what only its worker knows: a check stage's candidate, before
+/// the stage is over.
+fn sent(context: &Context, run: &RunId) -> Option<String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(context.layout()?.run(run).join("prompt.md")).ok()?;
+    file.take(PROMPT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
 }
 
 fn agent(config: &Config, stage: &StageConfig, labels: &[String]) -> Result<Adapter, CliError> {

@@ -111,7 +111,7 @@ fn answer(draft: &mut Draft<'_>, id: i64, task: &TaskId, text: &str) {
     if let Some(row) = key.and_then(|key| draft.edit_task(&key)) {
         if let Status::Waiting { wait: WaitKind::Answer, text: question } = &row.status {
             let (question, answer, attempt) = (question.clone(), text.to_owned(), row.attempt);
-            row.answer = Some(Answered { question, answer, attempt, given: false });
+            row.answer = Some(Answered { question, answer, attempt, stage: row.stage.clone(), given: false });
         } else if let Some(before) = replace_answer(row, text) {
             let (key, text) = (row.key.clone(), format!("answered, instead of \"{before}\""));
             draft.say_task("task_answered", &key, text.clone());

@@ -221,6 +221,9 @@ pub struct Answered {
     pub answer: String,
     /// The attempt that asked: it goes on where it was; a later one only knows the answer.
     pub attempt: u32,
+    /// The stage that asked; none in rows of a version that knew only developers' questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
     /// Whether a run has it: until then the person may say something else.
     #[serde(default)]
     pub given: bool,

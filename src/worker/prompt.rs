@@ -11,6 +11,7 @@ use crate::agents::prompt::{
 };
 use crate::config::{Commits, Config, GateConfig, StageConfig};
 use crate::domain::ids::{CommitSha, TaskId};
+use crate::domain::pipeline::StageKind;
 use crate::domain::report::Candidate;
 use crate::domain::state::Job;
 use crate::domain::task::Task;
@@ -198,9 +199,14 @@ pub(super) fn previous(repo: &Repo, job: &Job, task: &TaskId) -> Option<String> 
     repo.reference(&branch::head_ref(&name)).ok().flatten().map(|_| name)
 }
 
-/// Whether the run goes on where the same attempt asked.
+/// Whether the run goes on where the same attempt asked, in the same stage: nobody is told another
+/// one's question as his own.
 pub(super) fn continues(job: &Job) -> bool {
-    job.answer.as_ref().is_some_and(|answered| answered.attempt == job.attempt)
+    job.answer.as_ref().is_some_and(|answered| {
+        let same =
+            answered.stage.as_ref().map_or(job.kind == StageKind::Work, |at| Some(at) == job.stage.as_ref());
+        same && answered.attempt == job.attempt
+    })
 }
 
 /// What the attempt before was told is wrong, or the answer to its question.

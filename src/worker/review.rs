@@ -191,9 +191,9 @@ impl Asked<'_> {
         if let Some(why) = &left.beside {
             return Ok(Some(why.clone()));
         }
-        let writes = globs(&self.stage.writes)?;
+        let own = Own::of(&self.stage.writes)?;
         let outside: Vec<&str> =
-            left.paths.iter().map(String::as_str).filter(|path| !writes.is_match(path)).collect();
+            left.paths.iter().map(String::as_str).filter(|path| !own.has(path)).collect();
         if outside.is_empty() {
             return Ok(None);
         }
@@ -265,12 +265,31 @@ impl Asked<'_> {
     }
 }
 
-fn globs(writes: &[String]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for glob in writes {
-        set.add(Glob::new(glob).map_err(|error| format!("`writes`: {error}"))?);
+/// What an agent may change.
+struct Own {
+    all: GlobSet,
+    /// Those that name a hidden place.
+    hidden: GlobSet,
+}
+
+impl Own {
+    fn of(writes: &[String]) -> Result<Self, String> {
+        let set = |globs: &mut dyn Iterator<Item = &String>| {
+            let mut set = GlobSetBuilder::new();
+            for glob in globs {
+                set.add(Glob::new(glob).map_err(|error| format!("`writes`: {error}"))?);
+            }
+            set.build().map_err(|error| format!("`writes`: {error}"))
+        };
+        let hidden = set(&mut writes.iter().filter(|glob| glob.starts_with('.')))?;
+        Ok(Self { all: set(&mut writes.iter())?, hidden })
     }
-    set.build().map_err(|error| format!("`writes`: {error}"))
+
+    /// A hidden place, such as `.sprint` with its prompts or `.specify` with the constitution, has to
+    /// be named: `**/*.md` does not mean it.
+    fn has(&self, path: &str) -> bool {
+        if path.starts_with('.') { self.hidden.is_match(path) } else { self.all.is_match(path) }
+    }
 }
 
 fn joined(gates: &str, review: &str) -> String {
@@ -288,4 +307,35 @@ fn sum(before: Option<Spent>, now: Option<Spent>) -> Option<Spent> {
         cost_micro_usd: both(before.cost_micro_usd, now.cost_micro_usd),
         ..now.clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_places_have_to_be_named() {
+        let own =
+            |globs: &[&str]| Own::of(&globs.iter().map(|&glob| glob.to_owned()).collect::<Vec<_>>()).unwrap();
+        let docs = own(&["docs/**", "**/*.md", "CHANGELOG*"]);
+        assert!(
+            docs.has("README.md") && docs.has("a/b.md") && docs.has("docs/x.txt") && docs.has("CHANGELOG")
+        );
+        assert!(!docs.has("src/a.py") && !docs.has(".sprint/prompts/review.md"));
+        assert!(!docs.has(".specify/memory/constitution.md"));
+        assert!(own(&[".github/**"]).has(".github/x.md"));
+    }
+
+    #[test]
+    fn both_rounds_are_paid_for() {
+        let spent = |input, cost| Spent { input, cost_micro_usd: cost, ..Spent::default() };
+        assert_eq!(sum(None, None), None);
+        assert_eq!(sum(Some(spent(1, None)), None), Some(spent(1, None)));
+        assert_eq!(sum(Some(spent(1, Some(5))), Some(spent(2, Some(6)))), Some(spent(3, Some(11))));
+        assert_eq!(
+            sum(Some(spent(1, None)), Some(spent(2, Some(6)))),
+            Some(spent(3, None)),
+            "never invented"
+        );
+    }
 }

@@ -53,10 +53,16 @@ fn what_is_shown_is_what_is_sent() {
     let second = world.read("prompt.T002");
     assert_eq!(shown(&world, "T002"), second);
     assert!(second.contains("- `T001` (`InProgress`): `write 'a.txt', as FR-002 says`: `a.txt`"), "{second}");
-    assert!(shown(&world, "T001").contains("- `T002` (`InProgress`)"));
+    assert_eq!(
+        shown(&world, "T001"),
+        world.read("prompt.T001"),
+        "what was sent, whatever has happened since"
+    );
     world.sprint(&["stop", "--now"]).expect(0);
     world.wait_until("its end", || world.supervisor().is_none());
-    assert!(shown(&world, "T001").contains("FR-002: files end with a line"), "without a supervisor too");
+    let stopped = shown(&world, "T001");
+    assert!(stopped.contains("FR-002: files end with a line"), "without a supervisor too");
+    assert!(stopped.contains("- `T002` (`InProgress`)"), "what would be sent now: {stopped}");
     world.touch("go");
     world.start().expect(0);
     let json = world.sprint(&["prompt", "show", "T001", "--json"]).expect(0).json();

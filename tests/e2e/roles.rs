@@ -311,3 +311,16 @@ fn scripts_play_every_role_by_stage() {
     world.start().expect(0);
     assert_eq!(world.landed_file("tests/a"), "a test");
 }
+
+#[test]
+fn a_question_is_told_to_nobody_but_who_asked() {
+    let mut world = world();
+    world.agent("[ -n \"$SPRINT_ANSWER\" ] || { echo BLOCKED: which port?; exit; }\necho a > a.txt; git add -A; git commit -qm a");
+    role(&mut world, "reviewer", "sprint agent verdict pass --evidence a.txt");
+    begin(&world);
+    world.start().expect(1);
+    world.sprint(&["answer", "T001", "8080"]).expect(0);
+    world.start().expect(0);
+    let prompt = world.read("reviewer.1.md");
+    assert!(prompt.contains("You review one finished task") && !prompt.contains("which port?"), "{prompt}");
+}
