@@ -28,6 +28,12 @@ fn developer() -> Vec<Role> {
 }
 
 impl Config {
+    /// Whether a role, or a label for it, names the adapter.
+    pub fn names_agent(&self, role: Role, agent: &str) -> bool {
+        let labelled = self.label.values().any(|label| label.agent == agent && label.roles.contains(&role));
+        self.role(role).agent == agent || labelled
+    }
+
     /// What the first of a task's labels says that says anything to the role. Labels are the same
     /// whatever their case.
     pub fn label_for(&self, role: Role, labels: &[String]) -> Option<&LabelConfig> {

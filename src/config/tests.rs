@@ -311,6 +311,7 @@ fn a_label_names_another_agent_for_the_roles_that_it_is_about() {
         |role| config.agents_of(role).unwrap().into_iter().map(|adapter| adapter.name).collect::<Vec<_>>();
     assert_eq!((names(Role::Reviewer), names(Role::Tester)), (vec!["b".to_owned()], Vec::<String>::new()));
     assert!(file("[roles.developer]\nagent = \"command\"").unwrap().agents_of(Role::Developer).is_err());
+    assert!(config.names_agent(Role::Reviewer, "b") && !config.names_agent(Role::Reviewer, "a"));
     let policy = crate::supervisor::freeze::policy(&config);
     let agent = |role, label: &str| policy.agent_of(role, &[label.to_owned()]).map(String::as_str);
     assert_eq!((agent(Role::Developer, "Docs"), agent(Role::Developer, "x")), (Some("b"), Some("a")));

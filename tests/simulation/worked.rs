@@ -794,6 +794,25 @@ fn what_a_tester_adds_is_gated_from_the_first_stage_and_what_was_said_stands() {
 }
 
 #[test]
+fn a_reviewer_that_is_served_again_ends_the_hold_on_its_agent() {
+    let mut policy = default_policy();
+    policy.agents.insert(Role::Reviewer, "second".to_owned());
+    let mut world = World::new(Choices::default());
+    world.faults = false;
+    world.start(feature("001-one", &chain(1), policy));
+    let run = until_stage(&mut world, "T001", "InReview");
+    world.report(
+        &run,
+        Report::Unserved { agent: "second".to_owned(), reason: "429".to_owned(), lasting: false },
+    );
+    let again = until_stage(&mut world, "T001", "InReview");
+    assert_eq!((world.state.sprint.holds["second"].tries, again.job.attempt), (1, 1));
+    let good = world.good_report(&again);
+    world.report(&again, good);
+    assert!(world.state.sprint.holds.is_empty());
+}
+
+#[test]
 fn a_stage_without_a_judgement_is_the_operators_at_once() {
     let mut world = quiet(&chain(1));
     let run = until_stage(&mut world, "T001", "InReview");
