@@ -21,8 +21,13 @@ mod features;
 mod gates;
 #[path = "e2e/lost.rs"]
 mod lost;
+#[path = "e2e/prompts.rs"]
+mod prompts;
 #[path = "e2e/questions.rs"]
 mod questions;
+
+#[path = "e2e/roles.rs"]
+mod roles;
 
 use common::World;
 

@@ -66,8 +66,8 @@ impl Picture<'_> {
     }
 
     /// Why nobody works with a role's agent now.
-    fn hold(&self, feature: &Feature, role: Role) -> Option<String> {
-        let agent = feature.frozen.policy.agents.get(&role)?;
+    fn hold(&self, feature: &Feature, role: Role, labels: &[String]) -> Option<String> {
+        let agent = feature.frozen.policy.agent_of(role, labels)?;
         let hold = self.state().sprint.holds.get(agent).filter(|hold| hold.holds())?;
         Some(self.hold_text(agent, hold))
     }
@@ -105,7 +105,7 @@ impl Picture<'_> {
         match &task.status {
             Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
             Status::Ready if self.held_by_disk(feature).is_some() => after_colon(NO_ROOM_ON_DISK, before),
-            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage.role)) {
+            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage.role, &task.labels)) {
                 Some(hold) => hold,
                 None => after_colon(&waits_for(feature, stage), before),
             },

@@ -42,10 +42,14 @@ pub enum Placeholder {
     Session,
     /// In the place of a whole argument: what names the model, or nothing; of the kind `cli`.
     ModelArgs,
+    /// How hard the model is to think; empty if nobody says.
+    Effort,
+    /// In the place of a whole argument: what names the effort, or nothing; of the kind `cli`.
+    EffortArgs,
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 18] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 20] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -64,6 +68,8 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 18] = [
     ("sprint", Placeholder::Sprint),
     ("session", Placeholder::Session),
     ("model.args", Placeholder::ModelArgs),
+    ("effort", Placeholder::Effort),
+    ("effort.args", Placeholder::EffortArgs),
 ];
 
 /// A part of an argument.

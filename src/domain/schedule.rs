@@ -242,7 +242,7 @@ fn come_to_rest(draft: &mut Draft<'_>, current: &FeatureId) -> bool {
 /// Whether work waits for an agent's service, and time alone will tell.
 fn is_held_for_now(draft: &Draft<'_>, current: &FeatureId) -> bool {
     let Some(feature) = draft.feature(current) else { return false };
-    let agents = feature.frozen.policy.agents.values();
+    let agents = feature.frozen.policy.agents_in_use();
     let waits =
         agents.filter_map(|agent| draft.sprint().holds.get(agent)).any(|hold| hold.until_ms > Some(0));
     waits && draft.tasks_of(current).any(|task| matches!(task.status, Status::ToDo | Status::Ready))

@@ -88,6 +88,7 @@ pub(super) fn drive(
         weak,
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
+        review: drive.protocol.review(),
         last_words: drive.last_words.line(),
     };
     Ok((ending, said))

@@ -467,6 +467,7 @@ impl Live<'_> {
             weak: self.reader.told().weak.clone(),
             question: self.protocol.question().map(str::to_owned),
             complete: self.protocol.is_complete(),
+            review: self.protocol.review(),
             last_words,
         };
         (ending, said)

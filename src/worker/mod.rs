@@ -7,6 +7,7 @@
 //!   `glass` is what it shows; `vital` are signs of life of both.
 //! - `screen` is the pane and the transcript, `deliver` brings a report to the supervisor.
 
+mod added;
 mod agent;
 mod brief;
 mod check;
@@ -19,9 +20,11 @@ mod land;
 mod life;
 mod pane;
 mod port;
+mod prompt;
 mod remarks;
 mod review;
 mod screen;
+mod select;
 mod stream;
 mod trees;
 mod vital;
@@ -29,3 +32,4 @@ mod work;
 
 pub use check::slots_directory;
 pub use life::{Place, WorkerError, work};
+pub use prompt::{Prompt, Scene};

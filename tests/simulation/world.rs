@@ -282,8 +282,17 @@ impl World {
             },
             12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false },
             13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true },
+            14 if job_adds(run) => self.added(text),
+            // It lies: it has spoken before, or nobody may add there.
+            15 if self.choices.chance(200) => self.added(text),
+            16 if self.choices.chance(200) => Report::Unjudged { reason: text },
             _ => good,
         }
+    }
+
+    fn added(&mut self, summary: String) -> Report {
+        let paths = vec!["tests/test_a.py".to_owned()];
+        Report::Added { head: self.commit(), paths, remarks: Vec::new(), summary }
     }
 
     pub fn report(&mut self, run: &Run, report: Report) {
@@ -619,8 +628,19 @@ impl World {
     }
 }
 
+fn job_adds(run: &Run) -> bool {
+    run.job.kind == StageKind::Check && run.job.task.is_some() && !run.job.stands
+}
+
 pub fn checked(verdict: Verdict, candidate: Option<Candidate>) -> Report {
-    Report::Checked { verdict, candidate, gates: Vec::new(), feedback: None, summary: String::new() }
+    Report::Checked {
+        verdict,
+        candidate,
+        gates: Vec::new(),
+        feedback: None,
+        remarks: Vec::new(),
+        summary: String::new(),
+    }
 }
 
 pub fn record(gate: &str, verdict: Verdict, tree: &CommitSha) -> GateRecord {
