@@ -70,6 +70,7 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim], duty:
     match (claimed(ending, said, claims), verdict) {
         (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
+        (Claimed::Unreached(reason), _) => CheckOutcome::Error { reason },
         (_, Some((AgentVerdict::Fail, review))) => sent_back(review, duty),
         // It was ended because of that very verdict.
         (Claimed::Failure(_), Some((AgentVerdict::Pass, review)))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cli_agent::{
     ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, SessionKeys, Show, UsageKeys, VersionKeys,
 };
+use super::interactive::{AgentMode, Dialog, HookKeys, Interactive, ScreenKeys, SignalKeys};
 use super::label::LabelConfig;
 use super::model::{Config, Role, RoleConfig};
 use super::pipeline::StageKind;
@@ -92,9 +93,39 @@ pub struct AgentConfig {
     /// The model of each role that has none of its own.
     #[serde(default, skip_serializing_if = "is_default")]
     pub models: BTreeMap<Role, String>,
+    /// Of the kind `cli`: with its own screen or without it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: AgentMode,
     /// Of the kind `cli`: how it runs without its screen.
     #[serde(default, skip_serializing_if = "is_default")]
     pub headless: Headless,
+    /// How it runs with its screen.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub interactive: Interactive,
+    /// How it calls `sprint hook`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hooks: HookKeys,
+    /// It waits for a prompt.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ready: SignalKeys,
+    /// It works.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub busy: SignalKeys,
+    /// It asks whether it may do something.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub blocked: SignalKeys,
+    /// It asks something else.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub question: SignalKeys,
+    /// It tries again by itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retrying: SignalKeys,
+    /// A turn has ended.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub idle: SignalKeys,
+    /// What only a person should answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dialogs: Vec<Dialog>,
     /// How its conversations are named.
     #[serde(default, skip_serializing_if = "is_default")]
     pub session: SessionKeys,
@@ -149,6 +180,9 @@ pub struct Adapter {
     pub stall: Duration,
     /// Whose home it sees.
     pub home: Home,
+    /// With its own screen or without it.
+    #[serde(default)]
+    pub mode: AgentMode,
     /// The model that is asked for; empty: the program's own.
     pub model: String,
     /// How hard it thinks; empty: the program's own.
@@ -232,6 +266,7 @@ pub(super) fn resolve(
             .and_then(|text| super::duration::parse(text).ok())
             .unwrap_or(config.timeouts.hung),
         home: agent.home,
+        mode: agent.mode,
         model: asked(label, settings, &name, |label| &label.model, |role| &role.model)
             .or_else(|| agent.models.get(&role).cloned())
             .unwrap_or_default(),
@@ -259,6 +294,17 @@ impl AgentConfig {
     pub fn cli_keys(&self) -> CliKeys {
         CliKeys {
             headless: self.headless.clone(),
+            interactive: self.interactive.clone(),
+            hooks: self.hooks.clone(),
+            screen: ScreenKeys {
+                ready: self.ready.clone(),
+                busy: self.busy.clone(),
+                blocked: self.blocked.clone(),
+                question: self.question.clone(),
+                retrying: self.retrying.clone(),
+                idle: self.idle.clone(),
+                dialogs: self.dialogs.clone(),
+            },
             session: self.session.clone(),
             show: self.show.clone(),
             done: self.done.clone(),

@@ -8,9 +8,10 @@ use super::conversation::Talk;
 use super::life::Desk;
 use super::prompt::{self, Scene, feedback, previous};
 use crate::agents::environment::RunContext;
+use crate::agents::program::Way;
 use crate::agents::prompt as agents_prompt;
-use crate::agents::{environment, program};
-use crate::config::{Adapter, PromptBy, StageConfig};
+use crate::agents::{environment, hooks, program};
+use crate::config::{Adapter, StageConfig};
 use crate::domain::ids::TaskId;
 use crate::domain::report::Candidate;
 use crate::error::chain;
@@ -48,15 +49,23 @@ pub(super) struct Subject<'a> {
     pub(super) again: Option<&'a str>,
 }
 
-/// The command of a run, ready to be started in its worktree.
-pub(super) fn spec(
+/// What a run's program is started with.
+pub(super) struct Order {
+    /// The command, ready to be started in the worktree.
+    pub(super) spec: Spec,
+    /// The prompt, where the program gets it at its own screen.
+    pub(super) typed: Option<String>,
+}
+
+/// The command of a run, and what goes with it.
+pub(super) fn order(
     desk: &Desk<'_>,
     task: &TaskId,
     worktree: &Worktree,
     adapter: &Adapter,
     chat: &Talk,
     subject: &Subject<'_>,
-) -> Result<Spec, String> {
+) -> Result<Order, String> {
     let mut context = context(desk, task, worktree, adapter)?;
     if let Some(candidate) = subject.candidate {
         context.base = candidate.base.clone();
@@ -78,27 +87,40 @@ pub(super) fn spec(
     let path =
         env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
     let checkout = utf8(&desk.session.checkout)?;
-    let line =
-        program::command_line(adapter, &context, &text, &checkout, &path).map_err(|error| chain(&error))?;
+    write_hooks(adapter, &context)?;
+    let way = program::way(adapter, &context, &text);
+    let line = program::command_line(adapter, &context, way.argument(&text, &context), &checkout, &path)
+        .map_err(|error| chain(&error))?;
     let (program, args) = line.split_first().ok_or("the agent has no command")?;
-    Ok(Spec {
+    let spec = Spec {
         program: program.clone(),
         args: args.to_vec(),
         cwd: worktree.path.clone(),
         env,
-        stdin: stdin(adapter, &context),
+        stdin: stdin(way, &context),
         timeout: Duration::from_millis(desk.run.job.timeout_ms),
         output_max: OUTPUT_KEPT,
         grace: GRACE,
         session: Session::NewSession,
-    })
+    };
+    Ok(Order { spec, typed: (way == Way::Typed).then_some(text) })
 }
 
-fn stdin(adapter: &Adapter, context: &RunContext) -> Stdin {
-    match adapter.cli.as_ref().map(|cli| cli.headless.prompt) {
-        Some(PromptBy::Stdin) => Stdin::File(context.prompt_file.clone().into()),
-        Some(PromptBy::Argument) | None => Stdin::Null,
+fn stdin(way: Way, context: &RunContext) -> Stdin {
+    match way {
+        Way::Stdin => Stdin::File(context.prompt_file.clone().into()),
+        Way::Argument | Way::File | Way::Typed => Stdin::Null,
     }
+}
+
+/// The file by which a program knows to call `sprint hook`: in the run's directory, never in the
+/// person's own configuration.
+fn write_hooks(adapter: &Adapter, context: &RunContext) -> Result<(), String> {
+    let Some(keys) = adapter.cli.as_ref().map(|cli| &cli.hooks).filter(|keys| !keys.file.is_empty()) else {
+        return Ok(());
+    };
+    let path = context.run_dir.join(&keys.file);
+    std::fs::write(&path, hooks::content(keys, &context.sprint)).map_err(|error| format!("`{path}`: {error}"))
 }
 
 /// Whether this run goes on where the same attempt asked.
@@ -146,6 +168,7 @@ fn context(
         sprint: utf8(&sprint)?,
         session: None,
         resumes: false,
+        bell: utf8(&place.layout.worker_bell(&place.worker))?,
         own_home: utf8(&place.layout.state.join("home").join(&adapter.name))?,
     })
 }
