@@ -204,11 +204,11 @@ mod tests {
     fn model_and_effort_are_told_where_they_are_asked_for() {
         let (mut adapter, mut run) = (tests_of_environment::adapter(), tests_of_environment::context());
         let text = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        let headless = Headless {
+        let headless = crate::config::cli_agent::Headless {
             args: text(&["-p", "{model.args}", "{effort.args}", "{prompt}"]),
             model: text(&["--model", "{model}"]),
             effort: text(&["-c", "effort={effort}"]),
-            ..Headless::default()
+            ..crate::config::cli_agent::Headless::default()
         };
         adapter.kind = AdapterKind::Cli;
         adapter.command = text(&["sh"]);

@@ -90,12 +90,12 @@ pub struct AgentConfig {
     /// Whose home it sees.
     #[serde(default)]
     pub home: Home,
-    /// Of the kind `cli`: with its own screen or without it.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub mode: AgentMode,
     /// The model of each role that has none of its own.
     #[serde(default, skip_serializing_if = "is_default")]
     pub models: BTreeMap<Role, String>,
+    /// Of the kind `cli`: with its own screen or without it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: AgentMode,
     /// Of the kind `cli`: how it runs without its screen.
     #[serde(default, skip_serializing_if = "is_default")]
     pub headless: Headless,

@@ -28,6 +28,13 @@ fn developer() -> Vec<Role> {
 }
 
 impl Config {
+    /// The developers' agent was named for this start: labels do not send their tasks to another one.
+    pub fn ignore_labels_of_developers(&mut self) {
+        for label in self.label.values_mut() {
+            label.roles.retain(|role| *role != Role::Developer);
+        }
+    }
+
     /// Whether a role, or a label for it, names the adapter.
     pub fn names_agent(&self, role: Role, agent: &str) -> bool {
         let labelled = self.label.values().any(|label| label.agent == agent && label.roles.contains(&role));

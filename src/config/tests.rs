@@ -332,6 +332,7 @@ fn a_role_that_says_nothing_takes_the_adapters_model() {
 fn labels_and_efforts_that_would_do_nothing_are_refused() {
     insta::assert_snapshot!(problems(
         "[roles.reviewer]\nagent = \"gemini\"\neffort = \"high\"\n[roles.tester]\nagent = \"codex\"\neffort = \"high\"\n\
-         [label.docs]\nagent = \"codx\"\nroles = [\"writer\"]\nmodl = \"x\"\n[label.\"a b\"]\nmodel = \"x\"\n"
+         [label.docs]\nagent = \"codx\"\nroles = [\"writer\"]\nmodl = \"x\"\n[label.\"a b\"]\nmodel = \"x\"\n\
+         [label.hard]\neffort = \"high\"\nroles = [\"developer\", \"reviewer\"]\n"
     ));
 }

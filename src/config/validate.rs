@@ -156,18 +156,32 @@ impl<'a> Validator<'a, '_> {
                 text_at(whole, "kind") != Some("cli") || whole.at(&["headless", "effort"]).is_some()
             })
         };
-        let roles = self.table("roles").iter().map(|(name, node)| ("roles", name, node));
-        let labels = self.table("label").iter().map(|(name, node)| ("label", name, node));
-        for (section, name, settings) in roles.chain(labels) {
-            let (Some(place), Some(agent)) = (settings.at(&["effort"]), text_at(settings, "agent")) else {
+        let of_role = |role: &str| self.root.at(&["roles", role, "agent"]).and_then(Node::as_text);
+        let roles = self.table("roles").iter().map(|(name, node)| {
+            (format!("roles.{name}"), node, text_at(node, "agent").into_iter().collect::<Vec<_>>())
+        });
+        let labels = self.table("label").iter().map(|(name, node)| {
+            let whose: Vec<&str> = match node.at(&["roles"]).map(|list| &list.value) {
+                Some(Value::List(items)) => items.iter().filter_map(Node::as_text).collect(),
+                _ => vec!["developer"],
+            };
+            let own = text_at(node, "agent").filter(|agent| !agent.is_empty());
+            let agents = match own {
+                Some(agent) => vec![agent],
+                None => whose.into_iter().filter_map(of_role).collect(),
+            };
+            (format!("label.{name}"), node, agents)
+        });
+        for (section, settings, agents) in roles.chain(labels).collect::<Vec<_>>() {
+            let Some(place) = settings.at(&["effort"]).filter(|place| place.as_text() != Some("")) else {
                 continue;
             };
-            if place.as_text() != Some("") && !told(agent) {
+            if let Some(agent) = agents.into_iter().find(|agent| !told(agent)) {
                 let message = format!(
                     "has no effect: the adapter `{}` has no `headless.effort`, with which its program could be told",
                     shown(agent)
                 );
-                self.report(place, &format!("{section}.{name}.effort"), message);
+                self.report(place, &format!("{section}.effort"), message);
             }
         }
     }

@@ -315,7 +315,8 @@ impl Live<'_> {
             return None;
         }
         self.reader.screen(&self.typist.port.glass.lines());
-        let told = self.claimed || self.protocol.question().is_some() || self.protocol.is_complete();
+        let said = self.protocol.question().is_some() || self.protocol.review().is_some();
+        let told = self.claimed || said || self.protocol.is_complete();
         if told || self.reader.told().failure.is_some() || self.reminded || (self.setting.changed)() {
             return Some(ProgramEnding::TurnEnded);
         }

@@ -25,7 +25,7 @@ use crate::domain::report::{Feedback, Report};
 use crate::domain::spent::Spent;
 use crate::error::chain;
 use crate::git::contents;
-use crate::git::leftovers::Author;
+use crate::git::leftovers::{self, Author};
 use crate::git::pool::{Owner, Pool};
 use crate::git::prepare::prepare;
 use crate::git::worktree::Worktree;
@@ -134,11 +134,21 @@ impl Asked<'_> {
         let subject = brief::Subject { candidate: Some(&checked.candidate), again };
         let order = brief::order(desk, task, worktree, adapter, &chat, &subject)?;
         screen.say(&format!("{} looks at {}", adapter.name, checked.candidate.commit.short()));
-        let (ending, said) = drive(desk, screen, adapter, &order, (chat, &|| false))?;
+        let changed = || self.has_added(checked);
+        let (ending, said) = drive(desk, screen, adapter, &order, (chat, &changed))?;
         if let Some(report) = end_what_is_left(desk, pool, worktree) {
             return Ok(Round::Over(report));
         }
         self.judge(screen, checked, &ending, &said)
+    }
+
+    /// Whether there is anything to see of its work, while it runs.
+    fn has_added(&self, checked: &Checked) -> bool {
+        let candidate = &checked.candidate;
+        let left = leftovers::look(self.worktree, &candidate.commit);
+        !self.stage.writes.is_empty()
+            && (left.is_ok_and(|left| left.diff)
+                || self.worktree.head().is_ok_and(|head| head != candidate.commit))
     }
 
     fn judge(

@@ -136,6 +136,10 @@ fn a_label_in_a_tasks_line_gives_it_to_another_agent_with_a_model_of_its_own() {
         (world.read("who.T001").trim(), world.read("who.T002").trim()),
         ("mine small low", "other big")
     );
+    world.feature("002-more", "## Phase 1: Work\n\n- [ ] T003 [Hard] write c\n");
+    world.commit("more");
+    world.sprint(&["start", "--agent", "mine", "specs/002-more"]).expect(0);
+    assert_eq!(world.read("who.T003").trim(), "mine small low", "the agent of the command line");
     world.set("agent.other.command", "[\"./nothing.sh\"]");
     world.configure();
     let refused = world.start();

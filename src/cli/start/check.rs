@@ -56,6 +56,9 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
     check_tmux(env)?;
     let layers = layers(args, env, &checked)?;
     let mut config = load(&layers)?;
+    if args.agent.is_some() {
+        config.ignore_labels_of_developers();
+    }
     let base = base_commit(args, &checked)?;
     fit::check(&config, &layers, &checked.repo, &base)?;
     prompts::freeze(&mut config, &checked.repo, &base)?;
