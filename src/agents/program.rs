@@ -72,8 +72,11 @@ fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext) -> Vec<String> {
     let Headless { args, resume, model, .. } = &cli.headless;
     let mode = if run.resumes && !resume.is_empty() { resume } else { args };
     let model = if run.model.is_empty() { &[] } else { model.as_slice() };
-    let mode =
-        mode.iter().flat_map(|word| if word == "{model.args}" { model.to_vec() } else { vec![word.clone()] });
+    let mode = mode.iter().flat_map(|word| match word.as_str() {
+        "{model.args}" => model.to_vec(),
+        "{mcp.args}" => cli.mcp.args.clone(),
+        _ => vec![word.clone()],
+    });
     adapter.command.iter().cloned().chain(mode).collect()
 }
 
@@ -139,6 +142,21 @@ mod tests {
             line(&adapter).unwrap(),
             "/opt/sprint/bin/sprint agent scripted --script /state/worktrees/1/specs/001-thing/script/T001.toml"
         );
+    }
+
+    #[test]
+    fn tools_are_offered_where_the_arguments_say() {
+        let (mut adapter, run) = (tests_of_environment::adapter(), tests_of_environment::context());
+        let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut keys = CliKeys::default();
+        keys.headless.args = words(&["go", "{mcp.args}", "-"]);
+        adapter.command = words(&["sh"]);
+        for (offered, expected) in
+            [(vec![], "sh go -"), (words(&["-c", "x={sprint}"]), "sh go -c x={sprint} -")]
+        {
+            keys.mcp.args = offered;
+            assert_eq!(super::words(&adapter, &keys, &run).join(" "), expected);
+        }
     }
 
     #[test]

@@ -42,11 +42,10 @@ fn said(words: &[String], otherwise: &str) -> String {
 }
 
 /// The run that this process belongs to, as its worker has told it.
-fn own_run(variable: impl Fn(&str) -> Option<String>) -> Result<(Utf8PathBuf, Token), CliError> {
+pub(super) fn own_run(variable: impl Fn(&str) -> Option<String>) -> Result<(Utf8PathBuf, Token), CliError> {
     let outside = || {
-        CliError::refused("this is not inside a run of sprint's").hint(
-            "`sprint agent` is for the programs that sprint runs: it reads SPRINT_RUN_DIR and SPRINT_TOKEN",
-        )
+        CliError::refused("this is not inside a run of sprint's")
+            .hint("`sprint agent` and `sprint mcp` are for the programs that sprint runs: they read SPRINT_RUN_DIR and SPRINT_TOKEN")
     };
     let dir = variable("SPRINT_RUN_DIR")
         .map(Utf8PathBuf::from)

@@ -83,6 +83,8 @@ pub enum Command {
     /// For agents and workers inside sprint's own panes
     #[command(subcommand, arg_required_else_help = true)]
     Agent(AgentCommand),
+    /// Serve sprint's tools (Model Context Protocol) on standard input and output, inside a run
+    Mcp,
     /// The supervisor; `sprint start` runs it
     #[command(hide = true)]
     Supervise(SuperviseArgs),

@@ -39,6 +39,7 @@ pub mod init;
 pub mod install;
 pub mod lint;
 pub mod logs;
+pub mod mcp;
 pub mod scripted;
 pub mod start;
 pub mod status;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cli_agent::{
-    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, SessionKeys, Show, UsageKeys, VersionKeys,
+    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, McpKeys, SessionKeys, Show, UsageKeys,
+    VersionKeys,
 };
 use super::model::{Config, Role};
 use super::pipeline::StageKind;
@@ -118,6 +119,9 @@ pub struct AgentConfig {
     /// What to type where it is missing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub install: String,
+    /// How it is offered sprint's tools.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mcp: McpKeys,
 }
 
 /// What says nothing is not written: a frozen configuration stays readable.
@@ -221,9 +225,15 @@ pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, Ag
             .unwrap_or(config.timeouts.hung),
         home: agent.home,
         model: settings.model.clone(),
-        cli: (kind == AdapterKind::Cli).then(|| Box::new(agent.cli_keys())),
+        cli: (kind == AdapterKind::Cli).then(|| Box::new(offered(config, agent.cli_keys()))),
         name,
     }))
+}
+
+/// Without sprint's own tools where `agents.mcp` says so.
+fn offered(config: &Config, keys: CliKeys) -> CliKeys {
+    let mcp = if config.agents.mcp { keys.mcp } else { McpKeys::default() };
+    CliKeys { mcp, ..keys }
 }
 
 impl AgentConfig {
@@ -240,6 +250,7 @@ impl AgentConfig {
             version: self.version.clone(),
             login: self.login.clone(),
             install: self.install.clone(),
+            mcp: self.mcp.clone(),
         }
     }
 }

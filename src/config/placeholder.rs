@@ -42,10 +42,12 @@ pub enum Placeholder {
     Session,
     /// In the place of a whole argument: what names the model, or nothing; of the kind `cli`.
     ModelArgs,
+    /// In the place of a whole argument: what offers sprint's tools, or nothing; of the kind `cli`.
+    McpArgs,
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 18] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 19] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -64,6 +66,7 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 18] = [
     ("sprint", Placeholder::Sprint),
     ("session", Placeholder::Session),
     ("model.args", Placeholder::ModelArgs),
+    ("mcp.args", Placeholder::McpArgs),
 ];
 
 /// A part of an argument.

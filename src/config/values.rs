@@ -61,6 +61,15 @@ pub(super) fn relative_path_or_none(text: &str) -> Result<(), String> {
     if text.is_empty() { Ok(()) } else { relative_path(text) }
 }
 
+/// The name of one file, or empty for none.
+pub(super) fn file_name_or_none(text: &str) -> Result<(), String> {
+    relative_path_or_none(text)?;
+    if text.contains('/') || text.starts_with('.') {
+        return Err(format!("`{}` is not the plain name of a file", shown(text)));
+    }
+    Ok(())
+}
+
 pub(super) fn glob(text: &str) -> Result<(), String> {
     relative_path(text)?;
     globset::Glob::new(text)
@@ -98,6 +107,11 @@ pub(super) fn event_path(text: &str) -> Result<(), String> {
 /// Conditions on an event: `type=result is_error!=true`.
 pub(super) fn selector(text: &str) -> Result<(), String> {
     When::parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+/// The same, or empty for none.
+pub(super) fn variable_or_none(name: &str) -> Result<(), String> {
+    if name.is_empty() { Ok(()) } else { variable(name) }
 }
 
 /// A variable of the environment which a person may set.

@@ -304,7 +304,10 @@ impl Drive<'_> {
             self.life.sign = now;
         }
         let silent = now >= self.life.sign + self.limits.stall;
-        if silent && changed_since(self.worktree, self.life.began, &mut FILES_MAX.clone()) {
+        let own = self.desk.place.layout.run(&self.desk.run.id);
+        let changed = |root: &Path| changed_since(root, self.life.began, &mut FILES_MAX.clone());
+        // In the run's directory sprint's own tools leave a sign while they wait for gates.
+        if silent && (changed(self.worktree) || changed(&own)) {
             self.life.sign = now;
             self.life.began = SystemTime::now();
         }

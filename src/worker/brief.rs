@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use super::check::gates_for;
 use super::conversation::Talk;
 use super::life::Desk;
+use super::offer;
 use crate::agents::environment::RunContext;
 use crate::agents::feedback::Feedback;
 use crate::agents::prompt::{Document, FeatureText, GateCommand, PromptInput, StoryText, TaskText, Template};
@@ -58,7 +59,8 @@ pub(super) fn spec(
     let text = prompt_text(desk, adapter, &context)?;
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
-    let env = environment::environment(&desk.session.environment(), adapter, &context);
+    let mut env = environment::environment(&desk.session.environment(), adapter, &context);
+    offer::tools(adapter, &context, &mut env)?;
     let path =
         env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
     let checkout = utf8(&desk.session.checkout)?;

@@ -13,6 +13,7 @@ mod deliver;
 mod interrupt;
 mod land;
 mod life;
+mod offer;
 mod remarks;
 mod review;
 mod screen;
