@@ -428,3 +428,35 @@ fn codex_speaks_through_sprints_tools() {
 fn opencode_speaks_through_sprints_tools() {
     speaks_through_tools("opencode", |name| format!("sprint_{name}"));
 }
+
+#[test]
+fn codex_as_the_manager_proposes_through_a_tool() {
+    let Some(programs) = programs("codex") else { return };
+    let proposal = json!({"action": "answer", "text": "forty-two"});
+    let steps =
+        [call("mcp__sprint/task_show", json!({})), call("mcp__sprint/propose", proposal), say("Proposed.")];
+    let scenario = Scenario::default().rule("You are the manager", steps);
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    let mut world = World::with(
+        "- [ ] T001 write number.txt\n",
+        "if [ -z \"$SPRINT_ANSWER\" ]; then echo 'BLOCKED: which number?'; exit 0; fi\n\
+         echo \"$SPRINT_ANSWER\" > number.txt; git add -A; git commit -qm number",
+    );
+    world.set("roles.manager.agent", "\"codex\"");
+    world.set("roles.manager.model", "\"standin\"");
+    world.set("roles.manager.auto", "true");
+    homes.furnish(&mut world, &programs, &standin);
+    world.configure();
+    world.commit("managed");
+    world.start().expect(0);
+    assert_eq!(world.landed_file("number.txt"), "forty-two");
+    let asked = standin.requests();
+    assert!(
+        asked.iter().any(|request| request.user.contains("which number?")),
+        "the prompt has the question"
+    );
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    assert_eq!(cost["roles"]["manager"], cost["total"], "{cost:#}");
+    assert_eq!(standin.failures(), Vec::<String>::new());
+    world.assert_nothing_left();
+}

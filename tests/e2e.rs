@@ -23,6 +23,8 @@ mod gates;
 mod lost;
 #[path = "e2e/questions.rs"]
 mod questions;
+#[path = "e2e/triage.rs"]
+mod triage;
 
 use common::World;
 

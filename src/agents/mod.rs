@@ -17,6 +17,7 @@ pub mod protocol;
 pub mod script;
 pub mod scripted;
 pub mod stream;
+pub mod triage;
 
 #[cfg(test)]
 mod contract_tests;

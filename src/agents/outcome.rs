@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::claim::{AgentVerdict, Claim, ClaimedFinding};
 use super::stream::Failure;
 use crate::domain::ids::CommitSha;
+use crate::domain::triage::Proposal;
 
 /// How the program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +185,11 @@ fn prove(message: String, weak: Option<&Failure>, git: &GitFacts, needed: Needed
 fn question(said: &Said, claims: &[Claim]) -> Option<String> {
     let claimed = claims.iter().find_map(|claim| match claim {
         Claim::Blocked { question } => Some(question),
-        Claim::Done { .. } | Claim::Fail { .. } | Claim::Verdict { .. } | Claim::Comment { .. } => None,
+        Claim::Done { .. }
+        | Claim::Fail { .. }
+        | Claim::Verdict { .. }
+        | Claim::Propose { .. }
+        | Claim::Comment { .. } => None,
     });
     claimed.or(said.question.as_ref()).cloned()
 }
@@ -202,7 +207,7 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     let stand = claims.iter().rev().find_map(|claim| match claim {
         Claim::Done { message } => Some(Ok(message.clone())),
         Claim::Fail { reason } => Some(Err(reason.clone())),
-        Claim::Blocked { .. } | Claim::Verdict { .. } | Claim::Comment { .. } => None,
+        Claim::Blocked { .. } | Claim::Verdict { .. } | Claim::Propose { .. } | Claim::Comment { .. } => None,
     });
     let with_last_words = |reason: String| match said.last_words.as_str() {
         "" => reason,
@@ -299,7 +304,11 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Ch
     }
     let verdict = claims.iter().rev().find_map(|claim| match claim {
         Claim::Verdict { verdict, message, findings } => Some((*verdict, message, findings)),
-        Claim::Done { .. } | Claim::Fail { .. } | Claim::Blocked { .. } | Claim::Comment { .. } => None,
+        Claim::Done { .. }
+        | Claim::Fail { .. }
+        | Claim::Blocked { .. }
+        | Claim::Propose { .. }
+        | Claim::Comment { .. } => None,
     });
     let failure = |message: String| CheckOutcome::Fail {
         message,
@@ -325,6 +334,44 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Ch
         (Claimed::Skip, _) => CheckOutcome::Skipped,
         (Claimed::Failure(reason), None) if *ending == ProgramEnding::Exited(1) => failure(reason),
         (Claimed::Failure(reason), _) => CheckOutcome::Error { reason },
+    }
+}
+
+/// How the manager's run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TriageOutcome {
+    /// It proposes something.
+    Proposed(Proposal),
+    /// The model's service does not serve.
+    Unserved(Unserved),
+    /// It proposes nothing.
+    Nothing {
+        /// Why.
+        reason: String,
+    },
+    /// The worker was ended.
+    Interrupted,
+}
+
+/// Judges the manager's run. Its last proposal counts, whatever the exit code: a person, or a
+/// bounded rule, judges it.
+pub fn decide_triage(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> TriageOutcome {
+    let proposal = claims.iter().rev().find_map(|claim| match claim {
+        Claim::Propose { action, text } => Some(Proposal { action: *action, text: text.clone() }),
+        Claim::Done { .. }
+        | Claim::Fail { .. }
+        | Claim::Blocked { .. }
+        | Claim::Verdict { .. }
+        | Claim::Comment { .. } => None,
+    });
+    match (claimed(ending, said, claims), proposal) {
+        (Claimed::Interrupted, _) => TriageOutcome::Interrupted,
+        (_, Some(proposal)) => TriageOutcome::Proposed(proposal),
+        (Claimed::Unserved(unserved), None) => TriageOutcome::Unserved(unserved),
+        (Claimed::Failure(reason), None) => TriageOutcome::Nothing { reason },
+        (Claimed::Success(_) | Claimed::Skip, None) => {
+            TriageOutcome::Nothing { reason: "the agent ended without a proposal".to_owned() }
+        }
     }
 }
 

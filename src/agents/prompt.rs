@@ -136,6 +136,14 @@ pub fn render(template: Template<'_>, input: &PromptInput) -> Result<String, Pro
         Template::Check => ("check.md", CHECK),
         Template::Own { name, text } => (name, text),
     };
+    render_any(name, text, input)
+}
+
+/// As [`render`], for a template with an input of its own.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_any<T: Serialize>(name: &str, text: &str, input: &T) -> Result<String, PromptError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);

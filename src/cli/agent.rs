@@ -2,9 +2,11 @@
 
 use camino::Utf8PathBuf;
 
-use super::args::{AgentCommand, VerdictWord};
+use super::args::{ActionWord, AgentCommand, VerdictWord};
 use crate::agents::claim::{AgentVerdict, Claim, append};
+use crate::agents::environment::TRIAGE;
 use crate::domain::ids::Token;
+use crate::domain::triage::Action;
 use crate::error::{CliError, exit};
 
 /// Runs it.
@@ -20,6 +22,9 @@ pub fn run(command: &AgentCommand) -> Result<u8, CliError> {
         AgentCommand::Blocked(args) => {
             Claim::Blocked { question: said(&args.text, "the agent gave no question") }
         }
+        AgentCommand::Propose(args) => {
+            Claim::Propose { action: action(args.action), text: args.text.join(" ") }
+        }
         AgentCommand::Comment(args) => Claim::Comment { text: args.text.join(" ") },
         AgentCommand::Verdict(args) => Claim::Verdict {
             verdict: match args.verdict {
@@ -30,10 +35,24 @@ pub fn run(command: &AgentCommand) -> Result<u8, CliError> {
             findings: Vec::new(),
         },
     };
-    let (dir, token) = own_run(|name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    if matches!(claim, Claim::Propose { .. }) && variable("SPRINT_STAGE").as_deref() != Some(TRIAGE) {
+        return Err(CliError::refused("only the manager's agent proposes")
+            .hint("say how your task stands with `sprint agent done`, `fail` or `blocked`"));
+    }
+    let (dir, token) = own_run(variable)?;
     append(&dir, &token, claim)
         .map_err(|error| CliError::environment("the claim cannot be recorded").because(error))?;
     Ok(exit::DONE)
+}
+
+fn action(word: ActionWord) -> Action {
+    match word {
+        ActionWord::Answer => Action::Answer,
+        ActionWord::Split => Action::Split,
+        ActionWord::Retry => Action::Retry,
+        ActionWord::Skip => Action::Skip,
+    }
 }
 
 fn said(words: &[String], otherwise: &str) -> String {

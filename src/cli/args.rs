@@ -209,6 +209,9 @@ pub struct EventsArgs {
 pub struct AnswerArgs {
     /// The task that asks
     pub task: Option<String>,
+    /// Give the answer that the manager's agent proposes
+    #[arg(long, requires = "task", conflicts_with_all = ["text", "json"])]
+    pub proposed: bool,
     /// The answer; without it, standard input
     #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
     pub text: Vec<String>,
@@ -423,6 +426,8 @@ pub enum AgentCommand {
     Comment(AgentAskArgs),
     /// Give a reviewer's verdict
     Verdict(VerdictArgs),
+    /// As the manager's agent, propose what to do about a task
+    Propose(ProposeArgs),
     /// Play a script in place of a model
     #[command(hide = true)]
     Scripted(ScriptedArgs),
@@ -478,6 +483,29 @@ pub struct VerdictArgs {
     /// Why
     #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
     pub text: Vec<String>,
+}
+
+/// `sprint agent propose`.
+#[derive(Debug, Args, Clone)]
+pub struct ProposeArgs {
+    /// What to do
+    pub action: ActionWord,
+    /// The answer, the advice, the reason, or lines for tasks.md
+    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    pub text: Vec<String>,
+}
+
+/// What the manager may propose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ActionWord {
+    /// Answer its question.
+    Answer,
+    /// Make several tasks of it.
+    Split,
+    /// Try again, with advice.
+    Retry,
+    /// Leave it out.
+    Skip,
 }
 
 /// `sprint agent scripted`.

@@ -152,6 +152,9 @@ pub struct RoleConfig {
     pub max: Option<u32>,
     /// Whether its session is there while nothing is to do.
     pub permanent: bool,
+    /// Of the manager: whether its answers, retries and skips are done without the person.
+    #[serde(default)]
+    pub auto: bool,
 }
 
 /// `[timeouts]`

@@ -123,7 +123,7 @@ const AGENTS: &[Field] = &[
 ];
 
 const ROLES: &[Field] = &[
-    field("manager", Kind::Table(ROLE)),
+    field("manager", Kind::Table(MANAGER)),
     field("reviewer", Kind::Table(ROLE)),
     field("tester", Kind::Table(ROLE)),
     field("librarian", Kind::Table(ROLE)),
@@ -136,6 +136,14 @@ const ROLE: &[Field] = &[
     field("model", Kind::Text(values::no_nul)),
     field("max", Kind::Int(1, WORKERS_MAX)),
     field("permanent", Kind::Bool),
+];
+
+const MANAGER: &[Field] = &[
+    field("agent", Kind::Text(values::name)),
+    field("model", Kind::Text(values::no_nul)),
+    field("max", Kind::Int(1, WORKERS_MAX)),
+    field("permanent", Kind::Bool),
+    field("auto", Kind::Bool),
 ];
 
 const AGENT: &[Field] = &[

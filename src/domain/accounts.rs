@@ -47,8 +47,9 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
     if let Report::Unserved { agent, reason, lasting } = report {
         return unserved(draft, agent, reason, *lasting);
     }
-    let worked =
-        run.job.kind == StageKind::Work && matches!(report, Report::Worked { .. } | Report::Failed { .. });
+    let works = run.job.kind == StageKind::Work;
+    let worked = works && matches!(report, Report::Worked { .. } | Report::Failed { .. })
+        || matches!(report, Report::Proposed { .. });
     let role = draft.worker(&run.worker).map(|worker| worker.role);
     let policy = draft.feature(&run.job.feature).map(|feature| &feature.frozen.policy);
     let agent = role.zip(policy).and_then(|(role, policy)| policy.agents.get(&role)).cloned();

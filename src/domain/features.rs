@@ -128,6 +128,7 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
         gates: Vec::new(),
         feedback: None,
         answer: None,
+        triage: None,
         queued: None,
         stamp_s: 0,
         reason: reason.to_owned(),
@@ -190,6 +191,7 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         | Report::Unserved { .. }
         | Report::Survived { .. }
         | Report::Worked { .. }
+        | Report::Proposed { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. } => base_lost(draft, id),
@@ -232,6 +234,7 @@ fn foreign_reported(draft: &mut Draft<'_>, id: &FeatureId, report: &Report) {
         | Report::Unserved { .. }
         | Report::Survived { .. }
         | Report::Worked { .. }
+        | Report::Proposed { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. } => base_lost(draft, id),

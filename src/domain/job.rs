@@ -5,8 +5,10 @@ use super::effect::Effect;
 use super::ids::{FeatureId, RunId, WorkerName};
 use super::moves;
 use super::pipeline::StageKind;
+use super::policy::TRIAGE_MS;
 use super::state::{Job, Run, RunStatus};
 use super::task::{Status, TaskKey};
+use super::triage;
 use super::work::{Work, WorkKind};
 use super::worker::Life;
 
@@ -14,6 +16,7 @@ use super::worker::Life;
 pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
     let job = match &work.kind {
         WorkKind::Base { feature } => base_job(draft, feature),
+        WorkKind::Triage { key } => triage_job(draft, key),
         WorkKind::Task { key, begins } => {
             if *begins && let Some(first) = moves::first_stage(draft, key) {
                 moves::enter(draft, key, &first, "");
@@ -36,6 +39,10 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
 }
 
 fn announce(draft: &mut Draft<'_>, worker: &WorkerName, job: &Job, run: &RunId) {
+    if let (Some(task), Some(_)) = (&job.task, &job.triage) {
+        let key = TaskKey { feature: job.feature.clone(), id: task.clone() };
+        return draft.say_worker("triage_begins", worker, Some(&key), "the manager looks at it");
+    }
     let Some(task) = &job.task else {
         return draft.say_worker("run_assigned", worker, None, format!("the gates of {}", job.title));
     };
@@ -78,8 +85,37 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
         gates: Vec::new(),
         feedback: None,
         answer: None,
+        triage: None,
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms,
+        config: feature.frozen.policy.config.clone(),
+    })
+}
+
+/// What the manager looks at counts as seen from now on.
+fn triage_job(draft: &mut Draft<'_>, key: &TaskKey) -> Option<Job> {
+    let cause = triage::see(draft, key)?;
+    let feature = draft.feature(&key.feature)?;
+    let task = draft.task(key)?;
+    Some(Job {
+        feature: key.feature.clone(),
+        dir: feature.dir.clone(),
+        task: Some(key.id.clone()),
+        title: task.title.clone(),
+        stage: None,
+        kind: StageKind::Check,
+        member: 0,
+        attempt: task.attempt,
+        base: feature.head.clone()?,
+        head: task.head.clone(),
+        resume_from: None,
+        candidate: None,
+        gates: task.gates.clone(),
+        feedback: task.feedback.clone(),
+        answer: None,
+        triage: Some(cause),
+        stamp_s: draft.now.wall_ms / 1000,
+        timeout_ms: TRIAGE_MS,
         config: feature.frozen.policy.config.clone(),
     })
 }
@@ -104,6 +140,7 @@ fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
         gates: task.gates.clone(),
         feedback: task.feedback.clone(),
         answer: task.answer.clone(),
+        triage: None,
         stamp_s: task.stamp_s,
         timeout_ms: stage.timeout_ms,
         config: feature.frozen.policy.config.clone(),

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod report;
 pub mod schedule;
 pub mod task;
+pub mod triage;
 pub mod worker;
 
 mod features;

@@ -27,6 +27,9 @@ pub struct Policy {
     /// The agents of the roles that have one: whose service may be on hold.
     #[serde(default)]
     pub agents: BTreeMap<Role, String>,
+    /// Whether the manager's answers, retries and skips are done without the person.
+    #[serde(default)]
+    pub manager_auto: bool,
     /// Tasks that may be in flight and not Waiting.
     pub max_in_flight: u32,
     /// Whether a parked task holds its dependents.
@@ -60,6 +63,9 @@ pub const BREAKER_REST_MS: u64 = 600_000;
 pub const IDLE_MS: u64 = 15_000;
 /// A worker that has not registered so long after its pane came is ended and counted as dead.
 pub const REGISTER_MS: u64 = 30_000;
+
+/// The manager may look at a task for so long, in milliseconds.
+pub const TRIAGE_MS: u64 = 900_000;
 
 /// The wait after the `deaths`-th instant death in a row, in milliseconds.
 pub fn death_backoff_ms(deaths: u32) -> u64 {

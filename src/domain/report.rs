@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::gate::Verdict;
 use super::ids::{CommitSha, GateName, RunId, Token};
 use super::spent::Spent;
+use super::triage::Proposal;
 
 /// A task's head merged with the integration head of a moment, its box ticked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +127,11 @@ pub enum Report {
         reason: String,
         /// Whether waiting alone does not help: nobody is signed in, or there is no credit.
         lasting: bool,
+    },
+    /// The manager proposes what to do about a task.
+    Proposed {
+        /// What.
+        proposal: Proposal,
     },
     /// Something could not run: the operator's.
     Errored {

@@ -53,6 +53,8 @@ fn fits(kind: StageKind, report: &Report) -> bool {
         }
         Report::Failed { .. } => kind != StageKind::Wait,
         Report::Landable { .. } => kind == StageKind::Land,
+        // The manager's runs are of no stage.
+        Report::Proposed { .. } => false,
         Report::Checked { verdict: Verdict::Pass | Verdict::Skipped, .. } => kind == StageKind::Check,
         Report::Checked { verdict: Verdict::Fail | Verdict::Error, .. } => {
             matches!(kind, StageKind::Check | StageKind::Land)
@@ -82,6 +84,7 @@ fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
             (Input::Interrupted, Because::reason(reason))
         }
         Report::Landable { .. } => (Input::Landable, Because::default()),
+        Report::Proposed { .. } => (Input::Errored, Because::reason("a proposal is no result")),
     }
 }
 
@@ -109,6 +112,7 @@ fn keep(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
         | Report::Unserved { .. }
         | Report::Survived { .. }
         | Report::Interrupted { .. }
+        | Report::Proposed { .. }
         | Report::Landable { .. } => {}
     }
 }

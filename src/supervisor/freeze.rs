@@ -16,6 +16,7 @@ pub fn policy(config: &Config) -> Policy {
         pipeline: Pipeline { stages },
         roles: roles(config),
         agents: agents(config),
+        manager_auto: config.role(Role::Manager).auto,
         max_in_flight: config.max_in_flight(),
         parked: match config.planner.parked {
             config::ParkedDependents::Hold => ParkedPolicy::Hold,

@@ -8,13 +8,15 @@ use super::check::gates_for;
 use super::conversation::Talk;
 use super::life::Desk;
 use super::offer;
+use super::triage;
 use crate::agents::environment::RunContext;
 use crate::agents::feedback::Feedback;
 use crate::agents::prompt::{Document, FeatureText, GateCommand, PromptInput, StoryText, TaskText, Template};
 use crate::agents::{environment, program, prompt};
 use crate::config::{Adapter, GateConfig, PromptBy, StageConfig};
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{StageName, TaskId};
 use crate::domain::pipeline::StageKind;
+use crate::domain::state::Job;
 use crate::error::chain;
 use crate::feature::{Companion, Feature};
 use crate::git::worktree::Worktree;
@@ -56,7 +58,10 @@ pub(super) fn spec(
     let mut context = context(desk, task, worktree, adapter)?;
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = prompt_text(desk, adapter, &context)?;
+    let text = match &desk.run.job.triage {
+        Some(cause) => triage::prompt(desk, &context, cause)?,
+        None => prompt_text(desk, adapter, &context)?,
+    };
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
     let mut env = environment::environment(&desk.session.environment(), adapter, &context);
@@ -117,7 +122,7 @@ fn context(
         title: job.title.clone(),
         feature: job.feature.clone(),
         feature_dir: job.dir.clone().into(),
-        stage: job.stage.clone().ok_or("a work stage has a name")?,
+        stage: stage_name(job)?,
         attempt: job.attempt,
         worktree: utf8(&worktree.path)?,
         prompt_file: run_dir.join("prompt.md"),
@@ -134,6 +139,12 @@ fn context(
         resumes: false,
         own_home: utf8(&place.layout.state.join("home").join(&adapter.name))?,
     })
+}
+
+/// The manager's runs are of no stage.
+fn stage_name(job: &Job) -> Result<StageName, String> {
+    let named = job.stage.clone().map_or_else(|| StageName::parse(environment::TRIAGE), Ok);
+    named.map_err(|error| error.to_string())
 }
 
 /// The branch of the attempt before, if it is there.

@@ -19,6 +19,7 @@ mod review;
 mod screen;
 mod stream;
 mod trees;
+mod triage;
 mod work;
 
 pub use check::slots_directory;

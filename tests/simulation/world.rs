@@ -13,6 +13,7 @@ use sprint::domain::report::{Candidate, GateRecord, Report};
 use sprint::domain::state::{Job, Mode, Run, State};
 use sprint::domain::step::step;
 use sprint::domain::task::{Status, TaskKey, WaitKind};
+use sprint::domain::triage::{self, Proposal};
 use sprint::domain::worker::{Life, ProcRef};
 
 use crate::laws;
@@ -223,6 +224,9 @@ impl World {
     /// What the worker of a run says when all is well.
     pub fn good_report(&mut self, run: &Run) -> Report {
         let job = &run.job;
+        if job.triage.is_some() {
+            return self.proposal();
+        }
         match job.kind {
             StageKind::Work => Report::Worked { head: self.commit(), summary: "done".to_owned() },
             StageKind::Check if job.task.is_none() => checked(Verdict::Pass, None),
@@ -237,6 +241,13 @@ impl World {
             }
             StageKind::Wait => panic!("nobody is assigned to a wait stage"),
         }
+    }
+
+    /// Anything, also what makes no sense for the cause.
+    fn proposal(&mut self) -> Report {
+        use triage::Action::{Answer, Retry, Skip, Split};
+        let action = [Retry, Answer, Skip, Split][self.choices.below(4)];
+        Report::Proposed { proposal: Proposal { action, text: "so".to_owned() } }
     }
 
     /// The one that was judged before, or a new one: at Merging also when the head has moved.
@@ -282,6 +293,7 @@ impl World {
             },
             12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false },
             13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true },
+            14 => Report::Proposed { proposal: Proposal { action: triage::Action::Skip, text } },
             _ => good,
         }
     }

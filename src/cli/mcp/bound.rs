@@ -38,6 +38,8 @@ pub(super) struct Bound {
     run_dir: Utf8PathBuf,
     run: RunId,
     token: Token,
+    /// Whether it is the manager's, about what a task waits for.
+    triage: bool,
     layout: Layout,
     /// The worktree, or where in it the program works.
     cwd: PathBuf,
@@ -59,12 +61,18 @@ impl Bound {
         let layout = Layout { state: state.into(), runtime: PathBuf::new(), hash: String::new() };
         let cwd = variable("SPRINT_WORKTREE").map(PathBuf::from).filter(|path| path.is_absolute());
         let cwd = cwd.or_else(|| std::env::current_dir().ok()).ok_or_else(strange)?;
-        let bound = Self { run_dir, run, token, layout, cwd, gates: Mutex::new(()) };
+        let mut bound = Self { run_dir, run, token, triage: false, layout, cwd, gates: Mutex::new(()) };
         let known = bound.known(&bound.client()?).map_err(CliError::refused)?;
         if known.token != bound.token {
             return Err(CliError::refused("the token is not that of this run"));
         }
+        bound.triage = known.job.triage.is_some();
         Ok(bound)
+    }
+
+    /// Whether the program is the manager's, which only looks and proposes.
+    pub(super) fn is_triage(&self) -> bool {
+        self.triage
     }
 
     /// Does what is asked; the answer for the model, or why there is none.
@@ -113,11 +121,16 @@ impl Bound {
 
     fn claim(&self, claim: Claim) -> Result<String, String> {
         self.active(&self.client().map_err(|error| told(&error))?)?;
+        let proposes = matches!(claim, Claim::Propose { .. });
+        if proposes != self.triage && !matches!(claim, Claim::Comment { .. }) {
+            let otherwise = "you are asked for a proposal about this task: call `propose`";
+            return Err(if proposes { "only the manager's agent proposes" } else { otherwise }.to_owned());
+        }
         let answer = match &claim {
             Claim::Done { .. } => "Recorded. End your turn; the work is checked now.",
             Claim::Blocked { .. } => "Recorded. End your turn; you go on when a person has answered.",
             Claim::Comment { .. } => "Recorded.",
-            Claim::Fail { .. } | Claim::Verdict { .. } => "Recorded. End your turn.",
+            Claim::Fail { .. } | Claim::Verdict { .. } | Claim::Propose { .. } => "Recorded. End your turn.",
         };
         claim::append(&self.run_dir, &self.token, claim).map_err(|error| chain(&error))?;
         Ok(answer.to_owned())

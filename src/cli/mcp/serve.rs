@@ -99,7 +99,9 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::declared()))
+        let is_triage = self.bound.as_ref().is_some_and(|bound| bound.is_triage());
+        let tools = if is_triage { tools::declared_to_manager() } else { tools::declared() };
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn call_tool(

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::agents::claim::{AgentVerdict, Claim, ClaimedFinding, FINDINGS_MAX};
+use crate::domain::triage::Action;
 
 /// Names of gates in one call.
 const GATES_MAX: usize = 100;
@@ -37,6 +38,9 @@ pub(super) fn read(name: &str, arguments: Map<String, Value>) -> Option<Result<A
         "task_blocked" => parse::<Blocked>(arguments)
             .and_then(|blocked| said("question", blocked.question))
             .map(|question| Asked::Claim(Claim::Blocked { question })),
+        "propose" => parse::<Proposed>(arguments)
+            .and_then(|given| said("text", given.text).map(|text| (given.action, text)))
+            .map(|(action, text)| Asked::Claim(Claim::Propose { action, text })),
         "comment" => parse::<Comment>(arguments)
             .and_then(|comment| said("text", comment.text))
             .map(|text| Asked::Claim(Claim::Comment { text })),
@@ -65,6 +69,13 @@ struct Blocked {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Comment {
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proposed {
+    action: Action,
     text: String,
 }
 
@@ -186,6 +197,21 @@ pub(super) fn declared() -> Vec<Tool> {
     ]
 }
 
+/// What the manager says; nobody else is told of it.
+pub(super) fn declared_to_manager() -> Vec<Tool> {
+    let proposal = json!({
+        "action": {"type": "string", "enum": ["answer", "split", "retry", "skip"]},
+        "text": text("The answer, the advice for another go, the reason, or lines for tasks.md"),
+    });
+    let propose = says(
+        "propose",
+        "Proposes what to do about the task. A person decides. End your turn after it.",
+        object(&proposal, &["action", "text"]),
+    );
+    let looks = |tool: &Tool| matches!(&*tool.name, "task_show" | "peers" | "comment");
+    declared().into_iter().filter(looks).chain([propose]).collect()
+}
+
 fn text(description: &str) -> Value {
     json!({"type": "string", "description": description})
 }
@@ -222,11 +248,12 @@ mod tests {
     #[test]
     fn the_tools_as_a_model_sees_them() {
         insta::assert_json_snapshot!(declared());
+        insta::assert_json_snapshot!("the_managers_own", declared_to_manager().last());
     }
 
     #[test]
     fn every_declared_tool_is_read() {
-        for tool in declared() {
+        for tool in declared().into_iter().chain(declared_to_manager()) {
             assert!(read(&tool.name, Map::new()).is_some(), "{}", tool.name);
         }
         assert!(read("task_undo", Map::new()).is_none());

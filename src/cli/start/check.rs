@@ -198,6 +198,8 @@ fn check_agents(config: &Config, env: &Environment, checked: &Checked) -> Result
         .iter()
         .filter(|stage| stage.kind == StageKind::Work || config.role(stage.role).agent != config::NO_AGENT)
         .map(|stage| stage.role)
+        // The manager's agent works between the stages.
+        .chain((config.role(Role::Manager).agent != config::NO_AGENT).then_some(Role::Manager))
         .collect();
     for role in needed {
         let adapter = config.agent(role).map_err(|error| {
