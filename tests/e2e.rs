@@ -11,6 +11,8 @@
 #[path = "e2e/agents.rs"]
 mod agents;
 mod common;
+#[path = "e2e/conflicts.rs"]
+mod conflicts;
 #[path = "e2e/control.rs"]
 mod control;
 #[path = "e2e/deaths.rs"]

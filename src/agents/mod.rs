@@ -9,6 +9,7 @@ pub mod claim;
 pub mod environment;
 pub mod feedback;
 pub mod last_words;
+pub mod merge;
 pub mod outcome;
 pub mod placeholders;
 pub mod program;

@@ -49,7 +49,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
     }
     let works = run.job.kind == StageKind::Work;
     let worked = works && matches!(report, Report::Worked { .. } | Report::Failed { .. })
-        || matches!(report, Report::Proposed { .. });
+        || matches!(report, Report::Proposed { .. } | Report::Resolved { .. });
     let role = draft.worker(&run.worker).map(|worker| worker.role);
     let policy = draft.feature(&run.job.feature).map(|feature| &feature.frozen.policy);
     let agent = role.zip(policy).and_then(|(role, policy)| policy.agents.get(&role)).cloned();

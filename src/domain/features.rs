@@ -129,6 +129,7 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
         feedback: None,
         answer: None,
         triage: None,
+        resolved: 0,
         queued: None,
         stamp_s: 0,
         reason: reason.to_owned(),
@@ -192,6 +193,7 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         | Report::Survived { .. }
         | Report::Worked { .. }
         | Report::Proposed { .. }
+        | Report::Resolved { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. } => base_lost(draft, id),
@@ -235,6 +237,7 @@ fn foreign_reported(draft: &mut Draft<'_>, id: &FeatureId, report: &Report) {
         | Report::Survived { .. }
         | Report::Worked { .. }
         | Report::Proposed { .. }
+        | Report::Resolved { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. } => base_lost(draft, id),

@@ -1,10 +1,11 @@
 //! What a worker is given: the job of a run, out of the task and the feature's frozen rules.
 
+use super::accounts::hold_of;
 use super::draft::Draft;
 use super::effect::Effect;
 use super::ids::{FeatureId, RunId, WorkerName};
 use super::moves;
-use super::pipeline::StageKind;
+use super::pipeline::{Role, StageKind};
 use super::policy::TRIAGE_MS;
 use super::state::{Job, Run, RunStatus};
 use super::task::{Status, TaskKey};
@@ -85,6 +86,7 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
         gates: Vec::new(),
         feedback: None,
         answer: None,
+        resolves: false,
         triage: None,
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms,
@@ -113,11 +115,20 @@ fn triage_job(draft: &mut Draft<'_>, key: &TaskKey) -> Option<Job> {
         gates: task.gates.clone(),
         feedback: task.feedback.clone(),
         answer: None,
+        resolves: false,
         triage: Some(cause),
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms: TRIAGE_MS,
         config: feature.frozen.policy.config.clone(),
     })
+}
+
+/// Once an attempt, where the merger has an agent and its service serves.
+fn may_resolve(draft: &Draft<'_>, key: &TaskKey) -> bool {
+    let has_agent =
+        draft.feature(&key.feature).is_some_and(|f| f.frozen.policy.agents.contains_key(&Role::Merger));
+    let first = draft.task(key).is_some_and(|task| task.resolved != task.attempt);
+    has_agent && first && hold_of(draft, &key.feature, Role::Merger).is_none()
 }
 
 fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
@@ -140,6 +151,7 @@ fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
         gates: task.gates.clone(),
         feedback: task.feedback.clone(),
         answer: task.answer.clone(),
+        resolves: stage.kind == StageKind::Land && may_resolve(draft, key),
         triage: None,
         stamp_s: task.stamp_s,
         timeout_ms: stage.timeout_ms,

@@ -262,6 +262,16 @@ fn go(draft: &mut Draft<'_>, key: &TaskKey, stage: &Stage, goto: &Goto, reason: 
     enter(draft, key, &target, reason);
 }
 
+/// The task has a new head that is no developer's: it goes to what follows the developer.
+pub(super) fn check_again(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
+    let Some(stage) = stage_of(draft, key) else { return };
+    let pipeline = draft.feature(&key.feature).map(|feature| &feature.frozen.policy.pipeline);
+    match pipeline.and_then(|pipeline| pipeline.rework(&stage.name)).cloned() {
+        Some(work) => go(draft, key, &work, &work.on_pass, reason),
+        None => enter(draft, key, &stage, reason),
+    }
+}
+
 /// A pipeline without a land stage ends with the last one: what it made is its result.
 fn close(draft: &mut Draft<'_>, key: &TaskKey) {
     let commit = draft.task(key).and_then(|task| task.head.clone());

@@ -128,6 +128,13 @@ pub enum Report {
         /// Whether waiting alone does not help: nobody is signed in, or there is no credit.
         lasting: bool,
     },
+    /// A `land` stage: what did not merge was put together, by the merger's agent.
+    Resolved {
+        /// The task's new head, a merge of its work with the integration head.
+        head: CommitSha,
+        /// What the agent said of it.
+        summary: String,
+    },
     /// The manager proposes what to do about a task.
     Proposed {
         /// What.

@@ -180,6 +180,9 @@ pub struct Job {
     pub feedback: Option<Feedback>,
     /// The answer to the agent's question.
     pub answer: Option<Answered>,
+    /// Whether the merger's agent may resolve a conflict at landing.
+    #[serde(default)]
+    pub resolves: bool,
     /// What the manager is to look at; the run is of no stage then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triage: Option<Cause>,

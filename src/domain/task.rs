@@ -197,6 +197,9 @@ pub struct Task {
     /// What the manager's agent made of what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triage: Option<Triage>,
+    /// The attempt whose conflict the merger's agent has resolved; 0 for none.
+    #[serde(default)]
+    pub resolved: u32,
     /// Place in the merge queue: lower is earlier.
     pub queued: Option<u64>,
     /// The dates of this attempt's merge commit, Unix seconds: a redo gives the same commit.

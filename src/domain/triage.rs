@@ -186,6 +186,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, cause: &Cause, report: 
         Report::Worked { .. }
         | Report::Checked { .. }
         | Report::Landable { .. }
+        | Report::Resolved { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. } => nothing(draft, &key, "its report is no proposal"),
     }

@@ -68,7 +68,9 @@ fn task_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
     let mut found = waiting_stages(draft, id, &tasks);
     found.extend(beginnings(draft, id, &tasks));
     found.retain(|(task, _)| !occupied.contains(&task.key.id));
-    found.retain(|(_, work)| hold_of(draft, id, work.role).is_none());
+    // Landing itself needs no model.
+    let lands = |task: &Task| stage_of(draft, task).is_some_and(|stage| stage.kind == StageKind::Land);
+    found.retain(|(task, work)| lands(task) || hold_of(draft, id, work.role).is_none());
     found.sort_by_key(|(task, _)| task.order);
     found.into_iter().map(|(_, work)| work).collect()
 }

@@ -16,6 +16,7 @@
 pub mod branch;
 pub mod candidate;
 pub mod command;
+pub mod conflict;
 pub mod contents;
 pub mod diff;
 pub mod durable;

@@ -55,13 +55,25 @@ pub(super) fn spec(
     adapter: &Adapter,
     chat: &Talk,
 ) -> Result<Spec, String> {
+    spec_with(desk, task, worktree, adapter, chat, &|context| match &desk.run.job.triage {
+        Some(cause) => triage::prompt(desk, context, cause),
+        None => prompt_text(desk, adapter, context),
+    })
+}
+
+/// As [`spec`], with a prompt of its own.
+pub(super) fn spec_with(
+    desk: &Desk<'_>,
+    task: &TaskId,
+    worktree: &Worktree,
+    adapter: &Adapter,
+    chat: &Talk,
+    prompt: &dyn Fn(&RunContext) -> Result<String, String>,
+) -> Result<Spec, String> {
     let mut context = context(desk, task, worktree, adapter)?;
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = match &desk.run.job.triage {
-        Some(cause) => triage::prompt(desk, &context, cause)?,
-        None => prompt_text(desk, adapter, &context)?,
-    };
+    let text = prompt(&context)?;
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
     let mut env = environment::environment(&desk.session.environment(), adapter, &context);

@@ -249,6 +249,7 @@ fn is_result(report: &Report) -> bool {
         | Report::NothingToDo { .. }
         | Report::Blocked { .. }
         | Report::Proposed { .. }
+        | Report::Resolved { .. }
         | Report::Survived { .. } => true,
         // Under a signal, tools fail for that reason.
         Report::Failed { .. }
@@ -292,6 +293,7 @@ fn outcome(report: &Report) -> String {
         Report::Failed { reason, .. } => format!("failed: {reason}"),
         Report::NothingToDo { reason } => format!("nothing to do: {reason}"),
         Report::Blocked { question } => format!("asks: {question}"),
+        Report::Resolved { head, .. } => format!("resolved: {}", head.short()),
         Report::Proposed { proposal } => {
             format!("proposes: {}: {}", proposal.action.as_str(), proposal.text)
         }

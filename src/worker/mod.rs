@@ -15,6 +15,7 @@ mod land;
 mod life;
 mod offer;
 mod remarks;
+mod resolve;
 mod review;
 mod screen;
 mod stream;

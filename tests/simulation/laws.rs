@@ -37,6 +37,7 @@ pub fn check(
             what_begins_may_begin(new, before, after);
         }
         what_is_done_stays_done(old, new, envelope);
+        a_conflict_is_resolved_once_an_attempt(old, new);
     }
 }
 
@@ -110,6 +111,15 @@ fn the_manager_looks_once(before: &State, envelope: &Envelope, step: &Step, afte
         let acted = |task: &Task| task.triage.as_ref().map_or(0, |triage| triage.acted.len());
         assert!(acted(new) >= acted(old) && acted(new) <= 2, "what was done by itself is not forgotten");
     }
+}
+
+/// What is put together is judged like a developer's work, and not put together twice.
+fn a_conflict_is_resolved_once_an_attempt(old: &Task, new: &Task) {
+    if old.resolved == new.resolved {
+        return;
+    }
+    assert_eq!(new.resolved, new.attempt, "{} resolved at another attempt", new.key.id);
+    assert!(new.candidate.is_none() && new.gates.is_empty(), "{} keeps older verdicts", new.key.id);
 }
 
 fn one_of_a_convoy_in_flight(feature: &Feature, state: &State) {

@@ -101,6 +101,9 @@ pub fn random_policy(choices: &mut Choices) -> Policy {
         policy.agents.insert(Role::Manager, if choices.chance(500) { AGENT } else { "planner" }.to_owned());
         policy.manager_auto = choices.chance(500);
     }
+    if choices.chance(300) {
+        policy.agents.insert(Role::Merger, AGENT.to_owned());
+    }
     if choices.chance(200) {
         policy.parked = ParkedPolicy::Continue;
     }

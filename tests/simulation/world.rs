@@ -234,6 +234,9 @@ impl World {
                 let candidate = self.candidate(job, false);
                 checked(Verdict::Pass, Some(candidate))
             }
+            StageKind::Land if job.resolves && self.choices.chance(300) => {
+                Report::Resolved { head: self.commit(), summary: "both".to_owned() }
+            }
             StageKind::Land => {
                 let candidate = self.candidate(job, true);
                 let gates = vec![record("unit", Verdict::Pass, &candidate.tree)];
@@ -293,6 +296,7 @@ impl World {
             },
             12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false },
             13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true },
+            15 => Report::Resolved { head: self.commit(), summary: text },
             14 => Report::Proposed { proposal: Proposal { action: triage::Action::Skip, text } },
             _ => good,
         }
