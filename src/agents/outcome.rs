@@ -25,6 +25,10 @@ pub enum ProgramEnding {
     /// We ended it, because it had said how it stands (a claim, `BLOCKED`, `TASK_COMPLETE`) and
     /// did not exit.
     EndedAfterClaim,
+    /// With its own screen: its turn was over, and we ended it.
+    TurnEnded,
+    /// With its own screen: its prompt did not reach it.
+    Unreached(String),
     /// We ended it, because the worker was asked to end.
     Interrupted,
 }
@@ -148,6 +152,7 @@ pub fn decide(
     match (claimed(ending, said, claims), git.worktree) {
         (Claimed::Interrupted, _) => RunOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => RunOutcome::Unserved(unserved),
+        (Claimed::Unreached(reason), _) => RunOutcome::Unjudged { reason },
         (_, Standing::Swept) => unjudged("the directory of all worktrees"),
         // Nobody can work without a worktree. A claim of success all the same is the agent's own.
         (Claimed::Failure(_) | Claimed::Skip, Standing::Gone) => unjudged("its worktree"),
@@ -201,6 +206,8 @@ enum Claimed {
     /// The model's service does not serve, for now or for this account.
     Unserved(Unserved),
     Interrupted,
+    /// It was never asked: nobody's failure.
+    Unreached(String),
 }
 
 fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
@@ -220,6 +227,9 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     match ending {
         ProgramEnding::Interrupted => Claimed::Interrupted,
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
+        ProgramEnding::Unreached(why) => Claimed::Unreached(format!(
+            "the prompt did not reach the agent: {why}; `sprint logs` shows its screen"
+        )),
         _ if let Some(failure) =
             said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
         {
@@ -233,15 +243,17 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
             Claimed::Failure(reason_or(&format!("the agent was killed by signal {signal}")))
         }
         // What it told itself is nearer than its exit code, and some exit with 0 all the same.
-        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim if let Some(failure) = &said.failure => {
+        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim | ProgramEnding::TurnEnded
+            if let Some(failure) = &said.failure =>
+        {
             Claimed::Failure(reason_or(&failure.reason()))
         }
         ProgramEnding::Exited(2) if !matches!(stand, Some(Err(_))) => Claimed::Skip,
         ProgramEnding::Exited(code) if *code != 0 => Claimed::Failure(reason_or(&exit_reason(*code))),
-        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim => match stand {
+        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim | ProgramEnding::TurnEnded => match stand {
             Some(Ok(message)) => Claimed::Success(message),
             Some(Err(_)) => Claimed::Failure(reason_or("the agent says that it failed")),
-            None if said.complete || matches!(ending, ProgramEnding::Exited(_)) => {
+            None if said.complete || *ending != ProgramEnding::EndedAfterClaim => {
                 Claimed::Success(String::new())
             }
             None => Claimed::Failure("the agent was ended without having said how it stands".to_owned()),
@@ -317,6 +329,7 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Ch
     match (claimed(ending, said, claims), verdict) {
         (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
+        (Claimed::Unreached(reason), _) => CheckOutcome::Error { reason },
         (_, Some((AgentVerdict::Fail, message, _))) => failure(message.clone()),
         // It was ended because of that very verdict.
         (Claimed::Failure(_), Some((AgentVerdict::Pass, message, _)))
@@ -368,7 +381,7 @@ pub fn decide_triage(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> T
         (Claimed::Interrupted, _) => TriageOutcome::Interrupted,
         (_, Some(proposal)) => TriageOutcome::Proposed(proposal),
         (Claimed::Unserved(unserved), None) => TriageOutcome::Unserved(unserved),
-        (Claimed::Failure(reason), None) => TriageOutcome::Nothing { reason },
+        (Claimed::Failure(reason) | Claimed::Unreached(reason), None) => TriageOutcome::Nothing { reason },
         (Claimed::Success(_) | Claimed::Skip, None) => {
             TriageOutcome::Nothing { reason: "the agent ended without a proposal".to_owned() }
         }

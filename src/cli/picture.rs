@@ -13,6 +13,7 @@ use crate::config::layout::Layout;
 use crate::domain::event::Now;
 use crate::domain::ids::{FeatureId, TaskId};
 use crate::domain::pipeline::Role;
+use crate::domain::screen::Seen;
 use crate::domain::state::{Feature, FeatureStatus, Mode, State};
 use crate::domain::task::{Status, Task};
 use crate::domain::worker::{Life, ProcRef, Worker};
@@ -84,6 +85,8 @@ pub struct WorkerRow {
     pub state: &'static str,
     /// The task that it has.
     pub task: Option<String>,
+    /// How its agent's program stands, while it has one.
+    pub agent: Option<AgentRow>,
     /// Since when it is so.
     pub since: String,
     /// How often it was started again.
@@ -97,6 +100,19 @@ pub struct WorkerRow {
     /// For people.
     #[serde(skip)]
     pub since_ms: i64,
+}
+
+/// How an agent's program stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct AgentRow {
+    /// `starting`, `ready`, `busy`, `permission`, `question`, `dialog`, `retrying` or `idle`.
+    pub state: &'static str,
+    /// By what that is known: `start`, `stream`, `hook`, `title` or `screen`.
+    pub source: String,
+    /// What it asks; may be empty.
+    pub text: String,
+    /// Since when.
+    pub since: String,
 }
 
 /// An entry of the merge queue.
@@ -115,7 +131,8 @@ pub struct QueueRow {
 pub struct NeedRow {
     /// The task, if it is about one.
     pub task: Option<String>,
-    /// `answer`, `approval`, `operator`, `external`, `parked`, `landing` or `retry`.
+    /// `answer`, `approval`, `operator`, `external`, `parked`, `landing`, `retry`, or how an agent's
+    /// program waits: `permission`, `question` or `dialog`.
     pub kind: &'static str,
     /// The question, or the reason.
     pub text: String,
@@ -259,6 +276,7 @@ impl Picture<'_> {
             pid: alive.map(|id| id.pid.cast_unsigned()),
             state: if process.is_some() && alive.is_none() { "gone" } else { worker.life.word() },
             task: task.map(ToString::to_string),
+            agent: alive.and(worker.agent()).map(agent_row),
             since: rfc3339(worker.since_ms),
             restarts: worker.restarts,
             heartbeat_age_ms: alive.and_then(|_| self.heartbeat_age(worker)),
@@ -303,6 +321,15 @@ impl Picture<'_> {
             self.state().features.values().filter(|feature| feature.id != *shown).collect();
         all.sort_by_key(|feature| feature.order);
         all
+    }
+}
+
+fn agent_row(seen: &Seen) -> AgentRow {
+    AgentRow {
+        state: seen.stand.word(),
+        source: plain(&seen.source, 20),
+        text: plain(&seen.text, TEXT_MAX),
+        since: rfc3339(seen.since_ms),
     }
 }
 

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::interactive::{HookKeys, Interactive, ScreenKeys};
+
 /// How a program is driven without its screen.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,6 +62,8 @@ pub struct SessionKeys {
     pub when: String,
     /// Where in that event.
     pub at: String,
+    /// What of its own screen, when it has ended, is the name: the first group.
+    pub screen: String,
 }
 
 /// What of the stream a person sees.
@@ -121,6 +125,8 @@ pub struct FailKeys {
     pub when: String,
     /// Or which lines of text, on either stream; with a group `text`, that is the text.
     pub pattern: String,
+    /// Or what the lower part of its own screen shows while it waits.
+    pub screen: String,
     /// Where the event has the text.
     pub text: String,
     /// What kind of failure; `other`: what the text tells, by `class`.
@@ -281,6 +287,12 @@ pub struct McpKeys {
 pub struct CliKeys {
     /// Without its screen.
     pub headless: Headless,
+    /// With its screen.
+    pub interactive: Interactive,
+    /// How it calls `sprint hook`.
+    pub hooks: HookKeys,
+    /// By what its states are known.
+    pub screen: ScreenKeys,
     /// The conversation.
     pub session: SessionKeys,
     /// What a person sees.

@@ -38,9 +38,10 @@ pub(super) fn resolve(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Re
     let worktree = worktree(desk, screen, &pool, &marked.commit, &author)?;
     let chat = Talk::begin(desk, &adapter, &worktree);
     let words = |_: &_| prompt(desk, task, &sides, &marked);
-    let spec = brief::spec_with(desk, task, &worktree, &adapter, &chat, &words)?;
+    let order = brief::order_with(desk, task, &worktree, &adapter, &chat, &words)?;
     screen.say(&format!("{} is asked to resolve it", adapter.name));
-    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
+    let changed = || leftovers::look(&worktree, &marked.commit).is_ok_and(|left| left.diff);
+    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &changed))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(Some(report));
     }

@@ -42,9 +42,9 @@ fn look(desk: &Desk<'_>, screen: &mut Screen, cause: &Cause) -> Result<Report, S
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let worktree = worktree(desk, &pool)?;
     let chat = Talk::begin(desk, &adapter, &worktree);
-    let spec = brief::spec(desk, &task, &worktree, &adapter, &chat)?;
+    let order = brief::order(desk, &task, &worktree, &adapter, &chat)?;
     screen.say(&format!("{} looks at {task}: {}", adapter.name, cause.text));
-    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
+    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &|| false))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }

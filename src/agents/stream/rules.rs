@@ -27,6 +27,7 @@ pub enum BadRule {
 pub struct Rules {
     pub(super) stream: StreamKind,
     pub(super) session: (When, Path),
+    pub(super) session_screen: Option<Regex>,
     pub(super) show: Vec<ShowRule>,
     pub(super) remarks: bool,
     pub(super) done: (When, Option<Regex>),
@@ -49,6 +50,7 @@ pub(super) struct ShowRule {
 pub(super) struct FailRule {
     pub(super) when: When,
     pub(super) pattern: Option<Regex>,
+    pub(super) screen: Option<Regex>,
     pub(super) text: Path,
     pub(super) class: Trouble,
     pub(super) weak: bool,
@@ -75,6 +77,7 @@ impl Rules {
         Ok(Self {
             stream: keys.headless.stream,
             session: (When::parse(&keys.session.when)?, Path::parse(&keys.session.at)?),
+            session_screen: optional(&keys.session.screen)?,
             show: keys.show.iter().map(ShowRule::new).collect::<Result<_, _>>()?,
             remarks: keys.headless.remarks,
             done: (When::parse(&keys.done.when)?, optional(&keys.done.pattern)?),
@@ -113,7 +116,8 @@ impl ShowRule {
 impl FailRule {
     fn new(keys: &FailKeys) -> Result<Self, BadRule> {
         let (when, text) = (When::parse(&keys.when)?, Path::parse(&keys.text)?);
-        Ok(Self { when, pattern: optional(&keys.pattern)?, text, class: keys.class, weak: keys.weak })
+        let (pattern, screen) = (optional(&keys.pattern)?, optional(&keys.screen)?);
+        Ok(Self { when, pattern, screen, text, class: keys.class, weak: keys.weak })
     }
 }
 
