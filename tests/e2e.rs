@@ -11,6 +11,8 @@
 #[path = "e2e/agents.rs"]
 mod agents;
 mod common;
+#[path = "e2e/conflicts.rs"]
+mod conflicts;
 #[path = "e2e/control.rs"]
 mod control;
 #[path = "e2e/deaths.rs"]
@@ -25,6 +27,8 @@ mod lost;
 mod prompts;
 #[path = "e2e/questions.rs"]
 mod questions;
+#[path = "e2e/triage.rs"]
+mod triage;
 
 #[path = "e2e/roles.rs"]
 mod roles;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::gate::Severity;
 use crate::domain::ids::Token;
+use crate::domain::triage::Action;
 
 /// The file in the run's directory.
 pub const CLAIMS_FILE: &str = "claims.jsonl";
@@ -54,6 +55,13 @@ pub enum Claim {
         /// Where, and what to do.
         #[serde(default)]
         findings: Vec<ClaimedFinding>,
+    },
+    /// What the manager proposes to do about a task.
+    Propose {
+        /// To do what.
+        action: Action,
+        /// The answer, the advice, the reason, or lines for `tasks.md`.
+        text: String,
     },
     /// A remark for the history.
     Comment {
@@ -254,6 +262,7 @@ fn bounded(claim: Claim) -> Claim {
         Claim::Fail { reason } => Claim::Fail { reason: clean(&reason) },
         Claim::Blocked { question } => Claim::Blocked { question: clean(&question) },
         Claim::Comment { text } => Claim::Comment { text: clean(&text) },
+        Claim::Propose { action, text } => Claim::Propose { action, text: clean(&text) },
         Claim::Verdict { verdict, message, evidence, findings } => Claim::Verdict {
             verdict,
             message: clean(&message),

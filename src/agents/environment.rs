@@ -11,6 +11,9 @@ use crate::domain::ids::{CommitSha, FeatureId, RunId, StageName, TaskId, Token};
 /// Ports in the block of a worktree.
 pub const PORTS_PER_WORKTREE: u16 = 20;
 
+/// `SPRINT_STAGE` of the manager's runs, which are of no stage.
+pub const TRIAGE: &str = "triage";
+
 /// What a run tells its program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunContext {

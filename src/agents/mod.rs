@@ -11,6 +11,7 @@ pub mod environment;
 pub mod feedback;
 pub mod hooks;
 pub mod last_words;
+pub mod merge;
 pub mod outcome;
 pub mod placeholders;
 pub mod program;
@@ -20,6 +21,7 @@ pub mod script;
 pub mod scripted;
 pub mod signals;
 pub mod stream;
+pub mod triage;
 
 #[cfg(test)]
 mod contract_tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::claim::Claim;
 use super::stream::Failure;
 use crate::domain::ids::CommitSha;
+use crate::domain::triage::Proposal;
 
 /// How the program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +192,11 @@ fn prove(message: String, weak: Option<&Failure>, git: &GitFacts, needed: Needed
 fn question(said: &Said, claims: &[Claim]) -> Option<String> {
     let claimed = claims.iter().find_map(|claim| match claim {
         Claim::Blocked { question } => Some(question),
-        Claim::Done { .. } | Claim::Fail { .. } | Claim::Verdict { .. } | Claim::Comment { .. } => None,
+        Claim::Done { .. }
+        | Claim::Fail { .. }
+        | Claim::Verdict { .. }
+        | Claim::Propose { .. }
+        | Claim::Comment { .. } => None,
     });
     claimed.or(said.question.as_ref()).cloned()
 }
@@ -211,7 +216,7 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     let stand = claims.iter().rev().find_map(|claim| match claim {
         Claim::Done { message } => Some(Ok(message.clone())),
         Claim::Fail { reason } => Some(Err(reason.clone())),
-        Claim::Blocked { .. } | Claim::Verdict { .. } | Claim::Comment { .. } => None,
+        Claim::Blocked { .. } | Claim::Verdict { .. } | Claim::Propose { .. } | Claim::Comment { .. } => None,
     });
     let with_last_words = |reason: String| match said.last_words.as_str() {
         "" => reason,
@@ -275,6 +280,44 @@ pub fn exit_reason(code: i32) -> String {
 #[path = "outcome_check.rs"]
 mod check;
 pub use check::{CheckOutcome, Duty, Review, decide_check};
+
+/// How the manager's run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TriageOutcome {
+    /// It proposes something.
+    Proposed(Proposal),
+    /// The model's service does not serve.
+    Unserved(Unserved),
+    /// It proposes nothing.
+    Nothing {
+        /// Why.
+        reason: String,
+    },
+    /// The worker was ended.
+    Interrupted,
+}
+
+/// Judges the manager's run. Its last proposal counts, whatever the exit code: a person, or a
+/// bounded rule, judges it.
+pub fn decide_triage(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> TriageOutcome {
+    let proposal = claims.iter().rev().find_map(|claim| match claim {
+        Claim::Propose { action, text } => Some(Proposal { action: *action, text: text.clone() }),
+        Claim::Done { .. }
+        | Claim::Fail { .. }
+        | Claim::Blocked { .. }
+        | Claim::Verdict { .. }
+        | Claim::Comment { .. } => None,
+    });
+    match (claimed(ending, said, claims), proposal) {
+        (Claimed::Interrupted, _) => TriageOutcome::Interrupted,
+        (_, Some(proposal)) => TriageOutcome::Proposed(proposal),
+        (Claimed::Unserved(unserved), None) => TriageOutcome::Unserved(unserved),
+        (Claimed::Failure(reason) | Claimed::Unreached(reason), None) => TriageOutcome::Nothing { reason },
+        (Claimed::Success(_) | Claimed::Skip, None) => {
+            TriageOutcome::Nothing { reason: "the agent ended without a proposal".to_owned() }
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -96,7 +96,11 @@ fn verdict(claims: &[Claim]) -> Option<(AgentVerdict, Review)> {
             *verdict,
             Review { message: message.clone(), evidence: evidence.clone(), findings: findings.clone() },
         )),
-        Claim::Done { .. } | Claim::Fail { .. } | Claim::Blocked { .. } | Claim::Comment { .. } => None,
+        Claim::Done { .. }
+        | Claim::Fail { .. }
+        | Claim::Blocked { .. }
+        | Claim::Propose { .. }
+        | Claim::Comment { .. } => None,
     })
 }
 

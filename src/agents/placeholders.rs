@@ -1,6 +1,8 @@
 //! Puts values into the placeholders of a command. No shell anywhere: an argument stays one
 //! argument, whatever its value contains.
 
+use serde_json::Value;
+
 use crate::config::placeholder::{self, Part, Placeholder, PlaceholderError};
 
 use super::environment::RunContext;
@@ -44,6 +46,23 @@ pub fn fill_in(command: &[String], run: &RunContext, prompt: &str) -> Result<Vec
         .collect()
 }
 
+/// JSON with its texts filled in; keys stay as they are.
+///
+/// # Errors
+/// An unknown placeholder.
+pub fn fill_in_json(value: &Value, run: &RunContext) -> Result<Value, PlaceholderError> {
+    Ok(match value {
+        Value::String(text) => Value::String(fill_in_one(&placeholder::parse(text)?, run, "")),
+        Value::Array(items) => items.iter().map(|item| fill_in_json(item, run)).collect::<Result<_, _>>()?,
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, value)| Ok((key.clone(), fill_in_json(value, run)?)))
+                .collect::<Result<_, PlaceholderError>>()?,
+        ),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other.clone(),
+    })
+}
+
 fn fill_in_one(parts: &[Part], run: &RunContext, prompt: &str) -> String {
     let mut filled = String::new();
     for part in parts {
@@ -83,6 +102,8 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::Effort | Placeholder::EffortArgs => run.effort.clone(),
         // Arguments that name the model are put in before; elsewhere it is its name alone.
         Placeholder::Model | Placeholder::ModelArgs => run.model.clone(),
+        // Put in before; elsewhere there is nothing to offer them with.
+        Placeholder::McpArgs => String::new(),
     }
 }
 
@@ -119,6 +140,16 @@ mod tests {
         let command = ["p", "{task.title}", "{model}:{prompt}"].map(str::to_owned);
         let filled = fill_in(&command, &run, "do {task.title}").unwrap();
         assert_eq!(filled, ["p", run.title.as_str(), "{task.title}:do {task.title}"]);
+    }
+
+    #[test]
+    fn texts_of_json_are_filled_in_and_stay_texts() {
+        let mut run = context();
+        run.run_dir = "/state/a \"b\"".into();
+        let content = serde_json::json!({"{task.id}": ["{run.dir}", true, {"env": "${SPRINT_TOKEN}"}]});
+        let expected = serde_json::json!({"{task.id}": ["/state/a \"b\"", true, {"env": "${SPRINT_TOKEN}"}]});
+        assert_eq!(fill_in_json(&content, &run), Ok(expected));
+        assert!(fill_in_json(&serde_json::json!(["{nonsense}"]), &run).is_err());
     }
 
     #[test]

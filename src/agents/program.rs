@@ -130,6 +130,7 @@ fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext, prompt: &str) -> Ve
     let mode = mode.flat_map(|word| match word.as_str() {
         "{model.args}" => model.to_vec(),
         "{effort.args}" => effort.to_vec(),
+        "{mcp.args}" => cli.mcp.args.clone(),
         _ => vec![word.clone()],
     });
     adapter.command.iter().cloned().chain(mode).collect()
@@ -245,6 +246,21 @@ mod tests {
         adapter.mode = AgentMode::Interactive;
         assert_eq!(way(&adapter, &run, "short"), Way::Argument);
         assert_eq!(way(&adapter, &run, &long), Way::Typed);
+    }
+
+    #[test]
+    fn tools_are_offered_where_the_arguments_say() {
+        let (mut adapter, run) = (tests_of_environment::adapter(), tests_of_environment::context());
+        let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut keys = CliKeys::default();
+        keys.headless.args = words(&["go", "{mcp.args}", "-"]);
+        adapter.command = words(&["sh"]);
+        for (offered, expected) in
+            [(vec![], "sh go -"), (words(&["-c", "x={sprint}"]), "sh go -c x={sprint} -")]
+        {
+            keys.mcp.args = offered;
+            assert_eq!(super::words(&adapter, &keys, &run, "p").join(" "), expected);
+        }
     }
 
     #[test]

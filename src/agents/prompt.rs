@@ -66,9 +66,17 @@ fn place(name: &str, line: Option<usize>) -> String {
 /// # Errors
 /// The template has a mistake, or asks for what is not there.
 pub fn render(template: Template<'_>, input: &PromptInput) -> Result<String, PromptError> {
+    render_any(template.name, template.text, input)
+}
+
+/// As [`render`], for a template with an input of its own.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_any<T: serde::Serialize>(name: &str, text: &str, input: &T) -> Result<String, PromptError> {
     let mut prompt = environment()
-        .render_named_str(template.name, template.text, minijinja::value::Serde(input))
-        .map_err(|error| told(template.name, &error))?;
+        .render_named_str(name, text, minijinja::value::Serde(input))
+        .map_err(|error| told(name, &error))?;
     if !prompt.ends_with('\n') {
         prompt.push('\n');
     }

@@ -4,9 +4,11 @@ use std::io::Read as _;
 
 use camino::Utf8PathBuf;
 
-use super::args::{AgentCommand, VerdictArgs, VerdictWord};
+use super::args::{ActionWord, AgentCommand, VerdictArgs, VerdictWord};
 use crate::agents::claim::{AgentVerdict, Claim, append};
+use crate::agents::environment::TRIAGE;
 use crate::domain::ids::Token;
+use crate::domain::triage::Action;
 use crate::error::{CliError, exit};
 
 /// Bytes of a verdict on standard input.
@@ -25,10 +27,18 @@ pub fn run(command: &AgentCommand) -> Result<u8, CliError> {
         AgentCommand::Blocked(args) => {
             Claim::Blocked { question: said(&args.text, "the agent gave no question") }
         }
+        AgentCommand::Propose(args) => {
+            Claim::Propose { action: action(args.action), text: args.text.join(" ") }
+        }
         AgentCommand::Comment(args) => Claim::Comment { text: args.text.join(" ") },
         AgentCommand::Verdict(args) => verdict(args)?,
     };
-    let (dir, token) = own_run(|name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    if matches!(claim, Claim::Propose { .. }) && variable("SPRINT_STAGE").as_deref() != Some(TRIAGE) {
+        return Err(CliError::refused("only the manager's agent proposes")
+            .hint("say how your task stands with `sprint agent done`, `fail` or `blocked`"));
+    }
+    let (dir, token) = own_run(variable)?;
     append(&dir, &token, claim)
         .map_err(|error| CliError::environment("the claim cannot be recorded").because(error))?;
     Ok(exit::DONE)
@@ -67,17 +77,25 @@ fn bad_verdict(error: serde_json::Error) -> CliError {
     )
 }
 
+fn action(word: ActionWord) -> Action {
+    match word {
+        ActionWord::Answer => Action::Answer,
+        ActionWord::Split => Action::Split,
+        ActionWord::Retry => Action::Retry,
+        ActionWord::Skip => Action::Skip,
+    }
+}
+
 fn said(words: &[String], otherwise: &str) -> String {
     let text = words.join(" ");
     if text.trim().is_empty() { otherwise.to_owned() } else { text }
 }
 
 /// The run that this process belongs to, as its worker has told it.
-fn own_run(variable: impl Fn(&str) -> Option<String>) -> Result<(Utf8PathBuf, Token), CliError> {
+pub(super) fn own_run(variable: impl Fn(&str) -> Option<String>) -> Result<(Utf8PathBuf, Token), CliError> {
     let outside = || {
-        CliError::refused("this is not inside a run of sprint's").hint(
-            "`sprint agent` is for the programs that sprint runs: it reads SPRINT_RUN_DIR and SPRINT_TOKEN",
-        )
+        CliError::refused("this is not inside a run of sprint's")
+            .hint("`sprint agent` and `sprint mcp` are for the programs that sprint runs: they read SPRINT_RUN_DIR and SPRINT_TOKEN")
     };
     let dir = variable("SPRINT_RUN_DIR")
         .map(Utf8PathBuf::from)

@@ -6,14 +6,15 @@ use serde::Serialize;
 
 use super::args::AnswerArgs;
 use super::asked::PendingRow;
-use super::context::Context;
+use super::context::{Context, store_error};
 use super::environment::Environment;
 use super::out::Out;
-use super::request::about_task;
+use super::request::{about_task, find_task};
 use super::status::Moment;
 use super::text::{Tone, plain_lines};
 use crate::domain::event::Request;
 use crate::domain::task::{Status, Task, WaitKind};
+use crate::domain::triage::Action;
 use crate::error::{CliError, exit};
 
 /// Bytes of an answer.
@@ -40,7 +41,7 @@ struct Question<'a> {
 pub fn run(args: &AnswerArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     let Some(task) = &args.task else { return list(&context, args.json, out) };
-    let text = text(args, env)?;
+    let text = if args.proposed { proposed(&context, task)? } else { text(args, env)? };
     about_task(&context, task, |task| Request::Answer { task, text }, out)
 }
 
@@ -61,6 +62,18 @@ fn text(args: &AnswerArgs, env: &Environment) -> Result<String, CliError> {
         return Err(CliError::usage(format!("the answer has more than {ANSWER_MAX} bytes")));
     }
     Ok(text)
+}
+
+/// What the manager's agent would answer.
+fn proposed(context: &Context, task: &str) -> Result<String, CliError> {
+    let (client, _) = context.required()?;
+    let overview = client.overview().map_err(store_error)?;
+    let found = find_task(&overview.state, task)?;
+    let answer = found.proposal().filter(|proposal| proposal.action == Action::Answer);
+    answer.map(|proposal| proposal.text.clone()).ok_or_else(|| {
+        CliError::refused(format!("nobody proposes an answer for {}", found.key.id))
+            .hint(format!("sprint answer {} \"…\"", found.key.id))
+    })
 }
 
 fn from_stdin() -> Result<String, CliError> {

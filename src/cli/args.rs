@@ -88,6 +88,8 @@ pub enum Command {
     Agent(AgentCommand),
     /// For hooks of agents' programs inside sprint's own panes: takes what they tell, always exits 0
     Hook(HookArgs),
+    /// Serve sprint's tools (Model Context Protocol) on standard input and output, inside a run
+    Mcp,
     /// The supervisor; `sprint start` runs it
     #[command(hide = true)]
     Supervise(SuperviseArgs),
@@ -220,6 +222,9 @@ pub struct EventsArgs {
 pub struct AnswerArgs {
     /// The task that asks
     pub task: Option<String>,
+    /// Give the answer that the manager's agent proposes
+    #[arg(long, requires = "task", conflicts_with_all = ["text", "json"])]
+    pub proposed: bool,
     /// The answer; without it, standard input
     #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
     pub text: Vec<String>,
@@ -454,6 +459,8 @@ pub enum AgentCommand {
     Comment(AgentAskArgs),
     /// Give a reviewer's verdict
     Verdict(VerdictArgs),
+    /// As the manager's agent, propose what to do about a task
+    Propose(ProposeArgs),
     /// Play a script in place of a model
     #[command(hide = true)]
     Scripted(ScriptedArgs),
@@ -522,6 +529,29 @@ pub struct VerdictArgs {
 
 fn parse_finding(text: &str) -> Result<crate::agents::claim::ClaimedFinding, String> {
     crate::agents::claim::ClaimedFinding::parse(text)
+}
+
+/// `sprint agent propose`.
+#[derive(Debug, Args, Clone)]
+pub struct ProposeArgs {
+    /// What to do
+    pub action: ActionWord,
+    /// The answer, the advice, the reason, or lines for tasks.md
+    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    pub text: Vec<String>,
+}
+
+/// What the manager may propose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ActionWord {
+    /// Answer its question.
+    Answer,
+    /// Make several tasks of it.
+    Split,
+    /// Try again, with advice.
+    Retry,
+    /// Leave it out.
+    Skip,
 }
 
 /// `sprint agent scripted`.

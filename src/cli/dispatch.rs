@@ -12,7 +12,7 @@ use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
 use super::{
     agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, hook, init,
-    install, lint, logs, prompt, start, status, stop, supervise, task,
+    install, lint, logs, mcp, prompt, start, status, stop, supervise, task,
 };
 use crate::error::{CliError, exit};
 
@@ -107,6 +107,7 @@ fn dispatch(command: &Command) -> Result<u8, CliError> {
         Command::Supervise(args) => return supervise::run(args),
         Command::Agent(command) => return agent::run(command),
         Command::Demo(args) => return demo::run(args),
+        Command::Mcp => return mcp::run(),
         Command::Gates(GatesCommand::Run(args)) => return gates::run(args),
         _ => {}
     }
@@ -149,6 +150,7 @@ fn query(command: &Command, env: &Environment, out: &mut Out<'_>) -> Result<u8, 
         | Command::Supervise(_)
         | Command::Agent(_)
         | Command::Demo(_)
+        | Command::Mcp
         | Command::Gates(_) => {
             Err(CliError::internal("a command with output of its own came to the queries"))
         }

@@ -36,11 +36,13 @@ pub fn run(args: &GatesRunArgs) -> Result<u8, CliError> {
     let at = match &head {
         Head::Checkout(commit) | Head::Commit(commit) => commit.clone(),
     };
-    let gates = chosen(args, &config, repo, &at, &base)?;
+    let wanted: BTreeSet<&str> = args.gates.iter().chain(&args.gate).map(String::as_str).collect();
+    let gates = chosen(&wanted, args.stage.as_deref(), &config, repo, (&at, &base))?;
     // Progress goes where it does not mix with what was asked for.
     let mut progress: Box<dyn std::io::Write> =
         if args.json { Box::new(std::io::sink()) } else { Box::new(std::io::stderr().lock()) };
-    let call = Call { env: &env, config: &config, repo, head, base, fresh: args.no_cache };
+    let fresh = args.no_cache;
+    let call = Call { env: &env, config: &config, repo, head, base, fresh, cancel: &|| false };
     let ran = call.perform(&gates, &mut progress)?;
     progress.flush().map_err(|error| CliError::environment("standard error is closed").because(error))?;
     let mut out = Out::new(std::io::stdout().lock(), Colour::from_flag(env.colour()), env.columns);
@@ -50,19 +52,25 @@ pub fn run(args: &GatesRunArgs) -> Result<u8, CliError> {
 }
 
 /// Gates on one head held against one base.
-struct Call<'a> {
-    env: &'a Environment,
-    config: &'a Config,
-    repo: &'a Repo,
-    head: Head,
-    base: CommitSha,
+pub(super) struct Call<'a> {
+    pub(super) env: &'a Environment,
+    pub(super) config: &'a Config,
+    pub(super) repo: &'a Repo,
+    pub(super) head: Head,
+    pub(super) base: CommitSha,
     /// Whether kept results are not believed.
-    fresh: bool,
+    pub(super) fresh: bool,
+    /// Asked many times a second: whether nobody waits for it any more.
+    pub(super) cancel: &'a dyn Fn() -> bool,
 }
 
 impl Call<'_> {
     /// Runs them, in their order.
-    fn perform(self, gates: &[GateConfig], progress: &mut dyn std::io::Write) -> Result<Ran, CliError> {
+    pub(super) fn perform(
+        self,
+        gates: &[GateConfig],
+        progress: &mut dyn std::io::Write,
+    ) -> Result<Ran, CliError> {
         let env = self.env;
         // What a gate leaves behind is found among our own children.
         become_subreaper()
@@ -94,7 +102,7 @@ impl Call<'_> {
             },
             base: BaseScan::Always,
             fresh: self.fresh,
-            cancel: &|| false,
+            cancel: self.cancel,
             end_left: &crate::gates::end_left,
         };
         run_all(gates, &[], (Some(self.base.to_string()), named), &context, progress)
@@ -136,23 +144,23 @@ fn resolve(repo: &Repo, name: &str) -> Result<CommitSha, CliError> {
     })
 }
 
-/// The gates of the configuration that take part on these trees, or those that are named.
-fn chosen(
-    args: &GatesRunArgs,
+/// The gates of the configuration that take part on these trees (head, base), or those that are
+/// named in `wanted`.
+pub(super) fn chosen(
+    wanted: &BTreeSet<&str>,
+    stage: Option<&str>,
     config: &Config,
     repo: &Repo,
-    head: &CommitSha,
-    base: &CommitSha,
+    (head, base): (&CommitSha, &CommitSha),
 ) -> Result<Vec<GateConfig>, CliError> {
     let spoken = spoken(repo, head, base)?;
-    let wanted: BTreeSet<&str> = args.gates.iter().chain(&args.gate).map(String::as_str).collect();
-    for name in &wanted {
+    for name in wanted {
         if config.gate.iter().all(|gate| gate.name.as_str() != *name) {
             return Err(unknown(config, name));
         }
     }
     let chosen = |gate: &&GateConfig| {
-        let by_stage = args.stage.as_ref().is_none_or(|stage| gate.stage.as_str() == stage);
+        let by_stage = stage.is_none_or(|stage| gate.stage.as_str() == stage);
         // Who names a gate wants it, whatever the configuration selects by itself.
         let listed = if wanted.is_empty() {
             takes_part(gate, &config.gates.presets, &spoken)

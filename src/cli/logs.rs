@@ -111,7 +111,8 @@ impl Source {
 
 fn title(run: &Run) -> String {
     let task = run.job.task.as_ref().map_or("base", |task| task.as_str());
-    let stage = run.job.stage.as_ref().map_or("gates", |stage| stage.as_str());
+    let other = if run.job.triage.is_some() { "triage" } else { "gates" };
+    let stage = run.job.stage.as_ref().map_or(other, |stage| stage.as_str());
     format!("{task} {stage}, attempt {}, {}", run.job.attempt, run.worker)
 }
 

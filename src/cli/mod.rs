@@ -41,6 +41,7 @@ pub mod init;
 pub mod install;
 pub mod lint;
 pub mod logs;
+pub mod mcp;
 pub mod prompt;
 pub mod scripted;
 pub mod start;

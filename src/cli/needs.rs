@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::disk::MEND_RUNNING;
 use super::foreign::Foreign;
 use super::out::Out;
-use super::picture::{NeedRow, Picture, TEXT_MAX};
+use super::picture::{NeedRow, Picture, ProposalRow, TEXT_MAX};
 use super::text::{LINE_MAX, Tone, plain};
 use crate::domain::accounts::Hold;
 use crate::domain::ids::TaskId;
 use crate::domain::state::{Feature, FeatureStatus};
 use crate::domain::task::{Status, Task, WaitKind};
+use crate::domain::triage::{Action, Proposal};
 use crate::domain::worker::Worker;
 
 impl Picture<'_> {
@@ -77,6 +78,11 @@ impl Picture<'_> {
         if self.asked.about(&task.key).is_some() {
             return None;
         }
+        let row = self.plain_need_of(task)?;
+        Some(NeedRow { proposal: task.proposal().map(|proposal| proposed(&task.key.id, proposal)), ..row })
+    }
+
+    fn plain_need_of(&self, task: &Task) -> Option<NeedRow> {
         let id = &task.key.id;
         let again = || format!("sprint task retry {id}      or: sprint task skip {id}");
         Some(match &task.status {
@@ -106,7 +112,20 @@ impl Picture<'_> {
 }
 
 fn need(task: Option<&TaskId>, kind: &'static str, text: &str, fix: String) -> NeedRow {
-    NeedRow { task: task.map(ToString::to_string), kind, text: plain(text, TEXT_MAX), fix }
+    NeedRow { task: task.map(ToString::to_string), kind, text: plain(text, TEXT_MAX), proposal: None, fix }
+}
+
+/// The proposed text is in no command: nobody types what a model has written.
+fn proposed(id: &TaskId, proposal: &Proposal) -> ProposalRow {
+    let command = match proposal.action {
+        Action::Answer => format!("sprint answer {id} --proposed"),
+        Action::Retry => format!("sprint task retry {id}"),
+        Action::Skip => format!("sprint task skip {id}"),
+        Action::Split => {
+            format!("put such lines into tasks.md in place of {id}, commit it, then sprint start")
+        }
+    };
+    ProposalRow { action: proposal.action.as_str(), text: plain(&proposal.text, TEXT_MAX), command }
 }
 
 /// The text form: what waits for the person, each with the command to type.
@@ -119,6 +138,10 @@ pub(super) fn show(rows: &[NeedRow], out: &mut Out<'_>) {
         let text = plain(&row.text, LINE_MAX);
         let lead = out.colour.paint(Tone::Warn, &lead(row));
         out.line(if text.is_empty() { format!("  {lead}") } else { format!("  {lead}: {text}") });
+        if let Some(ProposalRow { action, text, command }) = &row.proposal {
+            out.line(format!("      the manager proposes: {action}: {}", plain(text, LINE_MAX)));
+            out.line(format!("      {command}      does so; otherwise:"));
+        }
         out.line(format!("      {}", row.fix));
     }
 }

@@ -136,9 +136,23 @@ pub struct NeedRow {
     pub kind: &'static str,
     /// The question, or the reason.
     pub text: String,
+    /// What the manager's agent proposes, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<ProposalRow>,
     /// The command to type.
     #[serde(skip)]
     pub fix: String,
+}
+
+/// What the manager's agent proposes.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProposalRow {
+    /// `answer`, `split`, `retry` or `skip`.
+    pub action: &'static str,
+    /// The answer, the advice, the reason, or lines for `tasks.md`.
+    pub text: String,
+    /// What a person types who agrees.
+    pub command: String,
 }
 
 /// One moment.

@@ -146,6 +146,8 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
         stands: false,
         feedback: None,
         answer: None,
+        resolves: false,
+        triage: None,
         stamp_s: 0,
         timeout_ms: 0,
         config: config.fingerprint(),

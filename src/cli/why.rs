@@ -105,7 +105,10 @@ impl Picture<'_> {
         match &task.status {
             Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
             Status::Ready if self.held_by_disk(feature).is_some() => after_colon(NO_ROOM_ON_DISK, before),
-            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage.role, &task.labels)) {
+            Status::Ready => match stage
+                .filter(|stage| stage.kind != StageKind::Land)
+                .and_then(|stage| self.hold(feature, stage.role, &task.labels))
+            {
                 Some(hold) => hold,
                 None => after_colon(&waits_for(feature, stage), before),
             },

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cli_agent::{
-    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, SessionKeys, Show, UsageKeys, VersionKeys,
+    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, McpKeys, SessionKeys, Show, UsageKeys,
+    VersionKeys,
 };
 use super::interactive::{AgentMode, Dialog, HookKeys, Interactive, ScreenKeys, SignalKeys};
 use super::label::LabelConfig;
@@ -153,6 +154,9 @@ pub struct AgentConfig {
     /// What to type where it is missing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub install: String,
+    /// How it is offered sprint's tools.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mcp: McpKeys,
 }
 
 /// What says nothing is not written: a frozen configuration stays readable.
@@ -271,7 +275,7 @@ pub(super) fn resolve(
             .or_else(|| agent.models.get(&role).cloned())
             .unwrap_or_default(),
         effort: asked(label, settings, &name, |label| &label.effort, |role| &role.effort).unwrap_or_default(),
-        cli: (kind == AdapterKind::Cli).then(|| Box::new(agent.cli_keys())),
+        cli: (kind == AdapterKind::Cli).then(|| Box::new(offered(config, agent.cli_keys()))),
         name,
     }))
 }
@@ -287,6 +291,12 @@ fn asked<'c>(
     let own = Some(of_role(settings)).filter(|_| settings.agent == agent);
     let asked = label.map(of_label).filter(|text| !text.is_empty()).or(own);
     asked.filter(|text| !text.is_empty()).cloned()
+}
+
+/// Without sprint's own tools where `agents.mcp` says so.
+fn offered(config: &Config, keys: CliKeys) -> CliKeys {
+    let mcp = if config.agents.mcp { keys.mcp } else { McpKeys::default() };
+    CliKeys { mcp, ..keys }
 }
 
 impl AgentConfig {
@@ -314,6 +324,7 @@ impl AgentConfig {
             version: self.version.clone(),
             login: self.login.clone(),
             install: self.install.clone(),
+            mcp: self.mcp.clone(),
         }
     }
 }

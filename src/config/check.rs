@@ -57,6 +57,10 @@ impl Checker<'_> {
             Kind::Command(rule) => self.command(node, path, rule),
             Kind::WordOrTexts(word, rule) => self.word_or_texts(node, path, word, rule),
             Kind::Env => self.env(node, path),
+            Kind::Free(rule) => match node.as_table() {
+                Some(_) => self.free(node, path, rule),
+                None => self.wrong_type(node, path, "a table"),
+            },
             Kind::Table(fields) => self.section(node, path, fields),
             Kind::Named(rule, fields) => self.named(node, path, rule, fields),
             Kind::Tables(fields) => self.tables(node, path, fields),
@@ -163,6 +167,23 @@ impl Checker<'_> {
             let dotted = join(path, name);
             self.keeps(value, &dotted, values::variable(name));
             self.text(value, &dotted, values::no_nul);
+        }
+    }
+
+    /// The depth is bounded by the reader of TOML.
+    fn free(&mut self, node: &Node, path: &str, rule: TextRule) {
+        match &node.value {
+            Value::Text(text) => self.keeps(node, path, rule(text)),
+            Value::List(items) => items.iter().for_each(|item| self.free(item, path, rule)),
+            Value::Table(table) => {
+                for (key, value) in table {
+                    self.free(value, &join(path, key), rule);
+                }
+            }
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+            Value::Other(_) => {
+                self.wrong_type(node, path, "what JSON has: a text, a number, a list or a table");
+            }
         }
     }
 

@@ -269,6 +269,22 @@ pub struct LoginKeys {
     pub hint: String,
 }
 
+/// How the program is offered sprint's own tools, `sprint mcp`, for one run: nothing of the
+/// person's configuration is touched.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpKeys {
+    /// What stands in the place of `{mcp.args}`.
+    pub args: Vec<String>,
+    /// A file of the run's directory (`{run.dir}`) with `content` as JSON, for the person's eyes
+    /// alone. Empty: none.
+    pub file: String,
+    /// A variable with `content` as JSON, unless the person has set it. Empty: none.
+    pub variable: String,
+    /// Any table; its texts may have placeholders.
+    pub content: serde_json::Map<String, serde_json::Value>,
+}
+
 /// All of it, with what the adapter extends laid under it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -299,4 +315,6 @@ pub struct CliKeys {
     pub login: LoginKeys,
     /// What to type where the program is missing.
     pub install: String,
+    /// How it is offered sprint's tools.
+    pub mcp: McpKeys,
 }

@@ -123,6 +123,9 @@ pub struct Agents {
     pub max_testers: u32,
     /// Tasks in flight and not waiting; 0: twice the developers. See [`Config::max_in_flight`].
     pub max_in_flight: u32,
+    /// Whether programs that take them are offered sprint's own tools, `sprint mcp`.
+    #[serde(default)]
+    pub mcp: bool,
 }
 
 /// The names of the roles, as they are written.
@@ -160,6 +163,9 @@ pub struct RoleConfig {
     pub max: Option<u32>,
     /// Whether its session is there while nothing is to do.
     pub permanent: bool,
+    /// Of the manager: whether its answers, retries and skips are done without the person.
+    #[serde(default)]
+    pub auto: bool,
 }
 
 /// `[timeouts]`

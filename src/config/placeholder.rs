@@ -46,10 +46,12 @@ pub enum Placeholder {
     Effort,
     /// In the place of a whole argument: what names the effort, or nothing; of the kind `cli`.
     EffortArgs,
+    /// In the place of a whole argument: what offers sprint's tools, or nothing; of the kind `cli`.
+    McpArgs,
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 20] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 21] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -70,6 +72,7 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 20] = [
     ("model.args", Placeholder::ModelArgs),
     ("effort", Placeholder::Effort),
     ("effort.args", Placeholder::EffortArgs),
+    ("mcp.args", Placeholder::McpArgs),
 ];
 
 /// A part of an argument.

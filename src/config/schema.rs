@@ -29,6 +29,8 @@ pub(super) enum Kind {
     WordOrTexts(&'static str, TextRule),
     /// A table of texts by free names: variables of the environment.
     Env,
+    /// A table of anything, whose texts keep a rule.
+    Free(TextRule),
     /// A section with fixed keys.
     Table(&'static [Field]),
     /// Sections by free names: `[gate.NAME]`.
@@ -118,10 +120,11 @@ const AGENTS: &[Field] = &[
     field("max_developers", Kind::Int(1, WORKERS_MAX)),
     field("max_testers", Kind::Int(1, WORKERS_MAX)),
     field("max_in_flight", Kind::Int(0, WORKERS_MAX)),
+    field("mcp", Kind::Bool),
 ];
 
 const ROLES: &[Field] = &[
-    field("manager", Kind::Table(ROLE)),
+    field("manager", Kind::Table(MANAGER)),
     field("reviewer", Kind::Table(ROLE)),
     field("tester", Kind::Table(ROLE)),
     field("librarian", Kind::Table(ROLE)),
@@ -151,6 +154,15 @@ const ROLE: &[Field] = &[
     field("effort", Kind::Text(values::no_nul)),
     field("max", Kind::Int(1, WORKERS_MAX)),
     field("permanent", Kind::Bool),
+];
+
+const MANAGER: &[Field] = &[
+    field("agent", Kind::Text(values::name)),
+    field("model", Kind::Text(values::no_nul)),
+    field("effort", Kind::Text(values::no_nul)),
+    field("max", Kind::Int(1, WORKERS_MAX)),
+    field("permanent", Kind::Bool),
+    field("auto", Kind::Bool),
 ];
 
 const AGENT: &[Field] = &[
@@ -185,6 +197,14 @@ const AGENT: &[Field] = &[
     field("version", Kind::Table(VERSION)),
     field("login", Kind::Table(LOGIN)),
     field("install", Kind::Text(values::no_nul)),
+    field("mcp", Kind::Table(MCP)),
+];
+
+const MCP: &[Field] = &[
+    field("args", Kind::Texts(values::template)),
+    field("file", Kind::Text(values::file_name_or_none)),
+    field("variable", Kind::Text(values::variable_or_none)),
+    field("content", Kind::Free(values::template)),
 ];
 
 const HEADLESS: &[Field] = &[

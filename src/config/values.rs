@@ -123,6 +123,11 @@ pub(super) fn selector(text: &str) -> Result<(), String> {
     When::parse(text).map(drop).map_err(|error| error.to_string())
 }
 
+/// The same, or empty for none.
+pub(super) fn variable_or_none(name: &str) -> Result<(), String> {
+    if name.is_empty() { Ok(()) } else { variable(name) }
+}
+
 /// A variable of the environment which a person may set.
 pub(super) fn variable(name: &str) -> Result<(), String> {
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

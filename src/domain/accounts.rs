@@ -60,12 +60,13 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
 /// Whether the report shows that the agent had its answers. In a check stage it is asked only when
 /// the gates have passed, and once an attempt.
 fn was_served(run: &Run, report: &Report) -> bool {
-    let asked = run.job.kind == StageKind::Check && run.job.task.is_some() && !run.job.stands;
+    let asked = run.job.kind == StageKind::Check && run.job.stage.is_some() && !run.job.stands;
     match report {
         Report::Worked { .. } | Report::Failed { .. } => run.job.kind == StageKind::Work,
         Report::Added { .. } | Report::Unjudged { .. } | Report::Checked { verdict: Verdict::Pass, .. } => {
             asked
         }
+        Report::Proposed { .. } | Report::Resolved { .. } => true,
         Report::Checked { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }

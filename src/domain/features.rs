@@ -133,6 +133,8 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
         remarks: Vec::new(),
         feedback: None,
         answer: None,
+        triage: None,
+        resolved: 0,
         queued: None,
         stamp_s: 0,
         reason: reason.to_owned(),
@@ -197,6 +199,8 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         | Report::Added { .. }
         | Report::Unjudged { .. }
         | Report::Worked { .. }
+        | Report::Proposed { .. }
+        | Report::Resolved { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. } => base_lost(draft, id),
@@ -241,6 +245,8 @@ fn foreign_reported(draft: &mut Draft<'_>, id: &FeatureId, report: &Report) {
         | Report::Added { .. }
         | Report::Unjudged { .. }
         | Report::Worked { .. }
+        | Report::Proposed { .. }
+        | Report::Resolved { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. } => base_lost(draft, id),

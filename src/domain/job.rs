@@ -1,12 +1,15 @@
 //! What a worker is given: the job of a run, out of the task and the feature's frozen rules.
 
+use super::accounts::hold_of;
 use super::draft::Draft;
 use super::effect::Effect;
 use super::ids::{FeatureId, RunId, WorkerName};
 use super::moves;
-use super::pipeline::{Stage, StageKind};
+use super::pipeline::{Role, Stage, StageKind};
+use super::policy::TRIAGE_MS;
 use super::state::{Feature, Job, Run, RunStatus};
 use super::task::{Status, Task, TaskKey};
+use super::triage;
 use super::work::{Work, WorkKind};
 use super::worker::Life;
 
@@ -14,6 +17,7 @@ use super::worker::Life;
 pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
     let job = match &work.kind {
         WorkKind::Base { feature } => base_job(draft, feature),
+        WorkKind::Triage { key } => triage_job(draft, key),
         WorkKind::Task { key, begins } => {
             if *begins && let Some(first) = moves::first_stage(draft, key) {
                 moves::enter(draft, key, &first, "");
@@ -37,6 +41,10 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
 }
 
 fn announce(draft: &mut Draft<'_>, worker: &WorkerName, job: &Job, run: &RunId) {
+    if let (Some(task), Some(_)) = (&job.task, &job.triage) {
+        let key = TaskKey { feature: job.feature.clone(), id: task.clone() };
+        return draft.say_worker("triage_begins", worker, Some(&key), "the manager looks at it");
+    }
     let Some(task) = &job.task else {
         return draft.say_worker("run_assigned", worker, None, format!("the gates of {}", job.title));
     };
@@ -81,16 +89,59 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
         stands: false,
         feedback: None,
         answer: None,
+        resolves: false,
+        triage: None,
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms,
         config: feature.frozen.policy.config.clone(),
     })
 }
 
+/// What the manager looks at counts as seen from now on.
+fn triage_job(draft: &mut Draft<'_>, key: &TaskKey) -> Option<Job> {
+    let cause = triage::see(draft, key)?;
+    let feature = draft.feature(&key.feature)?;
+    let task = draft.task(key)?;
+    Some(Job {
+        feature: key.feature.clone(),
+        dir: feature.dir.clone(),
+        task: Some(key.id.clone()),
+        title: task.title.clone(),
+        stage: None,
+        kind: StageKind::Check,
+        member: 0,
+        attempt: task.attempt,
+        base: feature.head.clone()?,
+        head: task.head.clone(),
+        resume_from: None,
+        candidate: None,
+        gates: task.gates.clone(),
+        labels: task.labels.clone(),
+        stands: false,
+        feedback: task.feedback.clone(),
+        answer: None,
+        resolves: false,
+        triage: Some(cause),
+        stamp_s: draft.now.wall_ms / 1000,
+        timeout_ms: TRIAGE_MS,
+        config: feature.frozen.policy.config.clone(),
+    })
+}
+
+/// Once an attempt, where the merger has an agent and its service serves.
+fn may_resolve(draft: &Draft<'_>, key: &TaskKey) -> bool {
+    let (Some(feature), Some(task)) = (draft.feature(&key.feature), draft.task(key)) else { return false };
+    let has_agent = feature.frozen.policy.agent_of(Role::Merger, &task.labels).is_some();
+    let first = task.resolved != task.attempt;
+    has_agent && first && hold_of(draft, &key.feature, Role::Merger, &task.labels).is_none()
+}
+
 fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
     let feature = draft.feature(&key.feature)?;
     let task = draft.task(key)?;
-    job_of(feature, task, feature.frozen.policy.pipeline.stage(task.stage.as_ref()?)?)
+    let job = job_of(feature, task, feature.frozen.policy.pipeline.stage(task.stage.as_ref()?)?)?;
+    let resolves = job.kind == StageKind::Land && may_resolve(draft, key);
+    Some(Job { resolves, ..job })
 }
 
 /// The job that the task would be given if it came to a stage now: what a person looks at before.
@@ -124,6 +175,8 @@ fn job_of(feature: &Feature, task: &Task, stage: &Stage) -> Option<Job> {
         stands: task.stands.contains(&stage.name),
         feedback: task.feedback.clone(),
         answer: task.answer.clone(),
+        resolves: false,
+        triage: None,
         stamp_s: task.stamp_s,
         timeout_ms: stage.timeout_ms,
         config: feature.frozen.policy.config.clone(),

@@ -22,6 +22,7 @@ pub mod report;
 pub mod schedule;
 pub mod screen;
 pub mod task;
+pub mod triage;
 pub mod worker;
 
 mod features;

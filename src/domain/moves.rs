@@ -8,6 +8,7 @@ use super::policy::{DEATHS_MAX, RETRIES_MAX, error_backoff};
 use super::report::Feedback;
 use super::state::RunStatus;
 use super::task::{Input, Move, Status, StatusKind, Task, TaskKey, WaitKind, transition};
+use super::triage;
 
 /// What comes along with an input: a reason for people, and what the next attempt is told.
 #[derive(Debug, Default)]
@@ -70,6 +71,8 @@ pub(super) fn feed(draft: &mut Draft<'_>, key: &TaskKey, input: Input, because: 
         Move::Park => {
             revoke(draft, key);
             park(draft, key, reason);
+            // Whoever stops a task knows what to do with it.
+            triage::see(draft, key);
         }
         // Assignments go through the scheduler and landing through `reported`, which know more.
         Move::Begin | Move::Run | Move::Land => {}
@@ -193,6 +196,8 @@ fn died(draft: &mut Draft<'_>, key: &TaskKey) {
     if deaths >= DEATHS_MAX {
         let reason = format!("its workers died {deaths} times without a report; see `sprint logs`");
         park(draft, key, &reason);
+        // The machine's trouble is the operator's.
+        triage::see(draft, key);
     } else {
         set(draft, key, Status::Ready, "its worker died; the stage is done again");
         draft.say_task("worker_lost", key, "its worker died; the stage is done again");
@@ -227,6 +232,7 @@ fn finish(draft: &mut Draft<'_>, key: &TaskKey) {
 
 /// A person wants another go: the task begins anew, and its convoy decides when.
 fn restart(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
+    triage::advise(draft, key);
     if let Some(task) = draft.edit_task(key) {
         task.failures = 0;
         task.deaths = 0;
@@ -275,6 +281,16 @@ fn go(draft: &mut Draft<'_>, key: &TaskKey, stage: &Stage, goto: &Goto, reason: 
         }
     };
     enter(draft, key, &target, reason);
+}
+
+/// The task has a new head that is no developer's: it goes to what follows the developer.
+pub(super) fn check_again(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
+    let Some(stage) = stage_of(draft, key) else { return };
+    let pipeline = draft.feature(&key.feature).map(|feature| &feature.frozen.policy.pipeline);
+    match pipeline.and_then(|pipeline| pipeline.rework(&stage.name)).cloned() {
+        Some(work) => go(draft, key, &work, &work.on_pass, reason),
+        None => enter(draft, key, &stage, reason),
+    }
 }
 
 /// A pipeline without a land stage ends with the last one: what it made is its result.

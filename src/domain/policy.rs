@@ -30,6 +30,9 @@ pub struct Policy {
     /// The agents of tasks with a label, by the label in lower case.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub label_agents: BTreeMap<String, BTreeMap<Role, String>>,
+    /// Whether the manager's answers, retries and skips are done without the person.
+    #[serde(default)]
+    pub manager_auto: bool,
     /// Tasks that may be in flight and not Waiting.
     pub max_in_flight: u32,
     /// Whether a parked task holds its dependents.
@@ -76,6 +79,9 @@ pub const BREAKER_REST_MS: u64 = 600_000;
 pub const IDLE_MS: u64 = 15_000;
 /// A worker that has not registered so long after its pane came is ended and counted as dead.
 pub const REGISTER_MS: u64 = 30_000;
+
+/// The manager may look at a task for so long, in milliseconds.
+pub const TRIAGE_MS: u64 = 900_000;
 
 /// The wait after the `deaths`-th instant death in a row, in milliseconds.
 pub fn death_backoff_ms(deaths: u32) -> u64 {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::gate::Verdict;
 use super::ids::{CommitSha, GateName, RunId, Token};
 use super::spent::Spent;
+use super::triage::Proposal;
 
 /// A task's head merged with the integration head of a moment, its box ticked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +148,18 @@ pub enum Report {
         reason: String,
         /// Whether waiting alone does not help: nobody is signed in, or there is no credit.
         lasting: bool,
+    },
+    /// A `land` stage: what did not merge was put together, by the merger's agent.
+    Resolved {
+        /// The task's new head, a merge of its work with the integration head.
+        head: CommitSha,
+        /// What the agent said of it.
+        summary: String,
+    },
+    /// The manager proposes what to do about a task.
+    Proposed {
+        /// What.
+        proposal: Proposal,
     },
     /// Something could not run: the operator's.
     Errored {

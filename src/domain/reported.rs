@@ -6,8 +6,8 @@
 use super::draft::Draft;
 use super::effect::Effect;
 use super::gate::Verdict;
-use super::ids::{FeatureId, RunId};
-use super::moves::{Because, feed, set};
+use super::ids::{CommitSha, FeatureId, RunId};
+use super::moves::{Because, check_again, feed, set};
 use super::pipeline::StageKind;
 use super::policy::Policy;
 use super::report::{Candidate, GateRecord, Report};
@@ -25,6 +25,8 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
     } else if !fits(run, report) {
         let reason = "the worker's report does not fit the stage; see `sprint logs`";
         feed(draft, key, Input::Errored, &Because::reason(reason));
+    } else if let Report::Resolved { head, summary } = report {
+        resolved(draft, key, run, head, summary);
     } else if let Report::Landable { candidate, gates } = report {
         landable(draft, key, run, candidate, gates);
     } else {
@@ -55,7 +57,9 @@ fn fits(run: &Run, report: &Report) -> bool {
             matches!(kind, StageKind::Work | StageKind::Check)
         }
         Report::Failed { .. } => kind != StageKind::Wait,
-        Report::Landable { .. } => kind == StageKind::Land,
+        Report::Landable { .. } | Report::Resolved { .. } => kind == StageKind::Land,
+        // The manager's runs are of no stage.
+        Report::Proposed { .. } => false,
         Report::Unjudged { .. } | Report::Checked { verdict: Verdict::Pass | Verdict::Skipped, .. } => {
             kind == StageKind::Check
         }
@@ -67,7 +71,10 @@ fn fits(run: &Run, report: &Report) -> bool {
 
 fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
     match report {
-        Report::Worked { summary, .. } => (Input::Passed, Because::reason(summary)),
+        // Both sides put together are as the task's own work: see `resolved`.
+        Report::Worked { summary, .. } | Report::Resolved { summary, .. } => {
+            (Input::Passed, Because::reason(summary))
+        }
         Report::Checked { verdict, feedback, summary, .. } => {
             let input = match verdict {
                 Verdict::Pass | Verdict::Skipped => Input::Passed,
@@ -89,6 +96,7 @@ fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
             (Input::Interrupted, Because::reason(reason))
         }
         Report::Landable { .. } => (Input::Landable, Because::default()),
+        Report::Proposed { .. } => (Input::Errored, Because::reason("a proposal is no result")),
     }
 }
 
@@ -128,6 +136,8 @@ fn keep(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
         | Report::Unserved { .. }
         | Report::Survived { .. }
         | Report::Interrupted { .. }
+        | Report::Proposed { .. }
+        | Report::Resolved { .. }
         | Report::Landable { .. } => {}
     }
 }
@@ -142,6 +152,25 @@ fn stands(task: &mut Task, run: &Run, remarks: &[serde_json::Value]) {
 
 fn config_of(draft: &Draft<'_>, key: &TaskKey) -> Option<String> {
     draft.feature(&key.feature).map(|feature| feature.frozen.policy.config.clone())
+}
+
+/// The merger's agent has put both sides together: the result is a head of the task like a
+/// developer's, and everything that came after the developer is done again. Once an attempt.
+fn resolved(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, head: &CommitSha, summary: &str) {
+    if !run.job.resolves {
+        let reason = "nobody was asked to resolve a conflict; see `sprint logs`";
+        return feed(draft, key, Input::Errored, &Because::reason(reason));
+    }
+    if let Some(task) = draft.edit_task(key) {
+        task.head = Some(head.clone());
+        task.candidate = None;
+        task.gates.clear();
+        // What both sides have become nobody has judged yet.
+        task.stands.clear();
+        task.resolved = task.attempt;
+    }
+    draft.say_task("conflict_resolved", key, format!("the merger has resolved the conflict: {summary}"));
+    check_again(draft, key, "the merger has resolved a conflict; everything is checked again");
 }
 
 /// The newest record of each gate stands, and none of another candidate.

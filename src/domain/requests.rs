@@ -73,7 +73,7 @@ fn on_task(draft: &mut Draft<'_>, id: i64, task: &TaskId, input: Input, reason: 
 
 /// Whether the plan knows with what the task shares files: what was dropped or is gone from
 /// `tasks.md` has no convoy, and could meet another one's files.
-fn is_planned(draft: &Draft<'_>, key: &TaskKey) -> bool {
+pub(super) fn is_planned(draft: &Draft<'_>, key: &TaskKey) -> bool {
     draft.feature(&key.feature).is_some_and(|feature| {
         feature.frozen.plan.tasks.iter().any(|task| task.id == key.id && task.convoy.is_some())
     })
@@ -107,18 +107,24 @@ fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
 }
 
 fn answer(draft: &mut Draft<'_>, id: i64, task: &TaskId, text: &str) {
-    let key = find(draft, task, Input::Answer);
-    if let Some(row) = key.and_then(|key| draft.edit_task(&key)) {
-        if let Status::Waiting { wait: WaitKind::Answer, text: question } = &row.status {
-            let (question, answer, attempt) = (question.clone(), text.to_owned(), row.attempt);
-            row.answer = Some(Answered { question, answer, attempt, stage: row.stage.clone(), given: false });
-        } else if let Some(before) = replace_answer(row, text) {
-            let (key, text) = (row.key.clone(), format!("answered, instead of \"{before}\""));
-            draft.say_task("task_answered", &key, text.clone());
-            return draft.reply(id, 0, format!("{task}: {text}"));
-        }
+    if let Some(key) = find(draft, task, Input::Answer)
+        && !give_answer(draft, &key, text)
+        && let Some(before) = draft.edit_task(&key).and_then(|row| replace_answer(row, text))
+    {
+        let text = format!("answered, instead of \"{before}\"");
+        draft.say_task("task_answered", &key, text.clone());
+        return draft.reply(id, 0, format!("{task}: {text}"));
     }
     on_task(draft, id, task, Input::Answer, "answered");
+}
+
+/// Keeps the answer for the next run. Returns whether the task asks.
+pub(super) fn give_answer(draft: &mut Draft<'_>, key: &TaskKey, text: &str) -> bool {
+    let Some(row) = draft.edit_task(key) else { return false };
+    let Status::Waiting { wait: WaitKind::Answer, text: question } = &row.status else { return false };
+    let (question, answer, attempt) = (question.clone(), text.to_owned(), row.attempt);
+    row.answer = Some(Answered { question, answer, attempt, stage: row.stage.clone(), given: false });
+    true
 }
 
 /// Until a run has the answer, another one takes its place. Returns the one before.

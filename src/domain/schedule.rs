@@ -15,6 +15,7 @@ use super::policy::{BREAKER_REST_MS, IDLE_MS};
 use super::requests::waits_for_person;
 use super::state::{FeatureStatus, Mode};
 use super::task::{Input, Status, Task};
+use super::triage;
 pub use super::work::progress_of;
 use super::work::{WorkKind, open_work, resting_work, stage_of};
 use super::worker::{Life, Worker};
@@ -35,6 +36,7 @@ fn run(draft: &mut Draft<'_>) {
     // Each round begins a feature or lets one go on that then comes to rest; there are finitely many.
     loop {
         pass_empty_stages(draft);
+        triage::revoke_stale(draft);
         let Some(current) = draft.current().map(|feature| feature.id.clone()) else {
             if wake_resting(draft) || features::begin_next(draft) {
                 continue;

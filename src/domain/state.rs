@@ -12,6 +12,7 @@ use super::plan::Plan;
 use super::policy::Policy;
 use super::report::{Candidate, Feedback, GateRecord};
 use super::task::{Answered, Task, TaskKey};
+use super::triage::Cause;
 use super::worker::{Life, Worker};
 
 /// Where a feature is.
@@ -185,6 +186,12 @@ pub struct Job {
     pub feedback: Option<Feedback>,
     /// The answer to the agent's question.
     pub answer: Option<Answered>,
+    /// Whether the merger's agent may resolve a conflict at landing.
+    #[serde(default)]
+    pub resolves: bool,
+    /// What the manager is to look at; the run is of no stage then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triage: Option<Cause>,
     /// The dates of commits that sprint makes, Unix seconds: a redo gives the same commit.
     pub stamp_s: i64,
     /// Milliseconds that the run may take.

@@ -9,7 +9,7 @@ use super::spent::{Spent, SpentRow};
 use super::state::{Mode, RunStatus, State};
 use super::task::TaskKey;
 use super::worker::Life;
-use super::{accounts, features, moves, reported, requests, schedule, workers};
+use super::{accounts, features, moves, reported, requests, schedule, triage, workers};
 
 /// Applies one event. Total: every event in every state has an answer, and a fact that comes
 /// late or from the wrong side is recorded and changes nothing.
@@ -150,6 +150,9 @@ fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Repor
             "the run's task went elsewhere; its report changes nothing",
         );
         return;
+    }
+    if let Some(cause) = &run.job.triage {
+        return triage::reported(draft, &run, cause, report);
     }
     match &run.job.task {
         Some(task) => {

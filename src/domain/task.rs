@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId};
 use super::report::{Candidate, Feedback, GateRecord};
+use super::triage::Triage;
 
 /// A task's full name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -202,6 +203,12 @@ pub struct Task {
     pub feedback: Option<Feedback>,
     /// The answer for the next run, with its question.
     pub answer: Option<Answered>,
+    /// What the manager's agent made of what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triage: Option<Triage>,
+    /// The attempt whose conflict the merger's agent has resolved; 0 for none.
+    #[serde(default)]
+    pub resolved: u32,
     /// Place in the merge queue: lower is earlier.
     pub queued: Option<u64>,
     /// The dates of this attempt's merge commit, Unix seconds: a redo gives the same commit.

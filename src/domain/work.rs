@@ -7,8 +7,9 @@ use super::draft::Draft;
 use super::ids::{FeatureId, TaskId};
 use super::pipeline::{Role, Stage, StageKind};
 use super::plan::{Progress, ready};
-use super::state::FeatureStatus;
+use super::state::{FeatureStatus, Run};
 use super::task::{Status, Task, TaskKey};
+use super::triage;
 
 /// Something that waits for a worker.
 pub(super) struct Work {
@@ -19,6 +20,8 @@ pub(super) struct Work {
 pub(super) enum WorkKind {
     /// A stage of a task; `begins`: its first, which it has yet to enter.
     Task { key: TaskKey, begins: bool },
+    /// The manager looks at what a task waits for.
+    Triage { key: TaskKey },
     /// The gates of the base, or of a foreign head.
     Base { feature: FeatureId },
 }
@@ -43,6 +46,7 @@ pub(super) fn resting_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
     let adopts = draft.feature(id).is_some_and(|feature| feature.adopting.is_some());
     let mut work = if adopts { base_work(draft, id) } else { Vec::new() };
     work.extend(task_work(draft, id));
+    work.extend(triage::work(draft, id));
     work
 }
 
@@ -57,12 +61,16 @@ fn base_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
 fn task_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
     let tasks: BTreeMap<&TaskId, &Task> = draft.tasks_of(id).map(|task| (&task.key.id, task)).collect();
     // Of a task that was skipped or stopped and then retried, a worker may still be ending the run.
+    // The manager only looks: what it looks at may go on meanwhile.
+    let of_stage = |run: &&Run| run.job.feature == *id && run.job.triage.is_none();
     let occupied: BTreeSet<&TaskId> =
-        draft.runs().filter(|run| run.job.feature == *id).filter_map(|run| run.job.task.as_ref()).collect();
+        draft.runs().filter(of_stage).filter_map(|run| run.job.task.as_ref()).collect();
     let mut found = waiting_stages(draft, id, &tasks);
     found.extend(beginnings(draft, id, &tasks));
     found.retain(|(task, _)| !occupied.contains(&task.key.id));
-    found.retain(|(task, work)| hold_of(draft, id, work.role, &task.labels).is_none());
+    // Landing itself needs no model.
+    let lands = |task: &Task| stage_of(draft, task).is_some_and(|stage| stage.kind == StageKind::Land);
+    found.retain(|(task, work)| lands(task) || hold_of(draft, id, work.role, &task.labels).is_none());
     found.sort_by_key(|(task, _)| task.order);
     found.into_iter().map(|(_, work)| work).collect()
 }

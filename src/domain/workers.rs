@@ -8,6 +8,7 @@ use super::policy::{BREAKER_DEATHS, BREAKER_RETRY_MS, INSTANT_DEATH_MS, REGISTER
 use super::reported;
 use super::state::{Mode, RunStatus};
 use super::task::{Input, TaskKey};
+use super::triage;
 use super::worker::{Life, ProcRef};
 
 /// The pane is there; the worker has to register.
@@ -169,6 +170,9 @@ pub(super) fn run_cleared(draft: &mut Draft<'_>, id: &RunId, survivors: &[String
     };
     if run.status == RunStatus::Revoked {
         return;
+    }
+    if run.job.triage.is_some() {
+        return triage::lost(draft, &run);
     }
     let key = TaskKey { feature: run.job.feature, id: task };
     if survivors.is_empty() {

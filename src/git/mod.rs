@@ -17,6 +17,7 @@ pub mod addition;
 pub mod branch;
 pub mod candidate;
 pub mod command;
+pub mod conflict;
 pub mod contents;
 pub mod diff;
 pub mod durable;

@@ -125,6 +125,19 @@ impl Client {
         body.map(|body| serde_json::from_str(&body).map_err(StoreError::row("runs"))).transpose()
     }
 
+    /// A run, also one that has ended.
+    ///
+    /// # Errors
+    /// What SQLite says, or [`StoreError::Row`].
+    pub fn run(&self, run: &RunId) -> Result<Option<Run>, StoreError> {
+        let body: Option<String> = self
+            .connection
+            .prepare_cached("SELECT body FROM runs WHERE id = ?1")?
+            .query_row([run.as_str()], |row| row.get(0))
+            .optional()?;
+        body.map(|body| serde_json::from_str(&body).map_err(StoreError::row("runs"))).transpose()
+    }
+
     /// Whether a run still counts: neither revoked nor ended.
     ///
     /// # Errors

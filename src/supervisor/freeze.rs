@@ -17,6 +17,7 @@ pub fn policy(config: &Config) -> Policy {
         roles: roles(config),
         agents: agents(config),
         label_agents: label_agents(config),
+        manager_auto: config.role(Role::Manager).auto,
         max_in_flight: config.max_in_flight(),
         parked: match config.planner.parked {
             config::ParkedDependents::Hold => ParkedPolicy::Hold,

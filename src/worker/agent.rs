@@ -258,7 +258,8 @@ impl Drive<'_> {
         if now >= self.began + self.timeout {
             return Some(ProgramEnding::TimedOut(self.timeout));
         }
-        self.vital.look(self.desk.place, self.running.pid(), self.worktree);
+        let own = self.desk.place.layout.run(&self.desk.run.id);
+        self.vital.look(self.desk.place, self.running.pid(), self.worktree, &own);
         self.vital.is_hung().then(|| ProgramEnding::Hung(self.vital.stall()))
     }
 

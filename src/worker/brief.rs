@@ -6,14 +6,16 @@ use camino::Utf8PathBuf;
 
 use super::conversation::Talk;
 use super::life::Desk;
+use super::offer;
 use super::prompt::{self, Scene, feedback, previous};
 use crate::agents::environment::RunContext;
 use crate::agents::program::Way;
 use crate::agents::prompt as agents_prompt;
 use crate::agents::{environment, hooks, program};
 use crate::config::{Adapter, StageConfig};
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{StageName, TaskId};
 use crate::domain::report::Candidate;
+use crate::domain::state::Job;
 use crate::error::chain;
 use crate::git::worktree::Worktree;
 use crate::process::child::{Session, Spec, Stdin};
@@ -66,24 +68,47 @@ pub(super) fn order(
     chat: &Talk,
     subject: &Subject<'_>,
 ) -> Result<Order, String> {
+    order_with(
+        desk,
+        task,
+        worktree,
+        adapter,
+        chat,
+        (subject.candidate, &|_| match subject.again {
+            // It has heard the rest.
+            Some(reason) if chat.resumes() => Ok(agents_prompt::again(reason)),
+            Some(reason) => {
+                let whole = prompt_text(desk, adapter, subject.candidate)?;
+                Ok(format!("{whole}\n{}", agents_prompt::again(reason)))
+            }
+            None => prompt_text(desk, adapter, subject.candidate),
+        }),
+    )
+}
+
+/// What makes a prompt of what a run is told.
+type Words<'a> = &'a dyn Fn(&RunContext) -> Result<String, String>;
+
+/// As [`order`], with a prompt of its own. `candidate`: what a check stage judges.
+pub(super) fn order_with(
+    desk: &Desk<'_>,
+    task: &TaskId,
+    worktree: &Worktree,
+    adapter: &Adapter,
+    chat: &Talk,
+    (candidate, prompt): (Option<&Candidate>, Words<'_>),
+) -> Result<Order, String> {
     let mut context = context(desk, task, worktree, adapter)?;
-    if let Some(candidate) = subject.candidate {
+    if let Some(candidate) = candidate {
         context.base = candidate.base.clone();
     }
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = match subject.again {
-        // It has heard the rest.
-        Some(reason) if chat.resumes() => agents_prompt::again(reason),
-        Some(reason) => {
-            let whole = prompt_text(desk, adapter, subject.candidate)?;
-            format!("{whole}\n{}", agents_prompt::again(reason))
-        }
-        None => prompt_text(desk, adapter, subject.candidate)?,
-    };
+    let text = prompt(&context)?;
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
-    let env = environment::environment(&desk.session.environment(), adapter, &context);
+    let mut env = environment::environment(&desk.session.environment(), adapter, &context);
+    offer::tools(adapter, &context, &mut env)?;
     let path =
         env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
     let checkout = utf8(&desk.session.checkout)?;
@@ -152,7 +177,7 @@ fn context(
         title: job.title.clone(),
         feature: job.feature.clone(),
         feature_dir: job.dir.clone().into(),
-        stage: job.stage.clone().ok_or("a work stage has a name")?,
+        stage: stage_name(job)?,
         attempt: job.attempt,
         worktree: utf8(&worktree.path)?,
         prompt_file: run_dir.join("prompt.md"),
@@ -171,6 +196,12 @@ fn context(
         bell: utf8(&place.layout.worker_bell(&place.worker))?,
         own_home: utf8(&place.layout.state.join("home").join(&adapter.name))?,
     })
+}
+
+/// The manager's runs are of no stage.
+fn stage_name(job: &Job) -> Result<StageName, String> {
+    let named = job.stage.clone().map_or_else(|| StageName::parse(environment::TRIAGE), Ok);
+    named.map_err(|error| error.to_string())
 }
 
 /// As `sprint prompt show` prints it. `candidate`: what a check stage judges.

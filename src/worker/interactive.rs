@@ -282,7 +282,8 @@ impl Live<'_> {
                 self.typist.last_line()
             )));
         }
-        self.vital.look(self.desk.place, self.typist.port.running.pid(), &self.setting.spec.cwd);
+        let own = self.desk.place.layout.run(&self.desk.run.id);
+        self.vital.look(self.desk.place, self.typist.port.running.pid(), &self.setting.spec.cwd, &own);
         self.vital.is_hung().then(|| ProgramEnding::Hung(self.vital.stall()))
     }
 

@@ -3,6 +3,7 @@
 
 use super::check::{Fresh, feedback, gates_for, make_candidate, records, run_gates, summary};
 use super::life::Desk;
+use super::resolve;
 use super::screen::Screen;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{Verdict, overall};
@@ -18,11 +19,26 @@ pub(super) fn run(desk: &Desk<'_>, screen: &mut Screen) -> Report {
     };
     let candidate = match current(desk, screen, &task) {
         Ok(candidate) => candidate,
-        Err(report) => return *report,
+        Err(report) => return unmerged(desk, screen, &task, *report),
     };
     match gate(desk, screen, &candidate) {
         Ok(report) => report,
         Err(reason) => Report::Errored { reason },
+    }
+}
+
+/// What does not merge goes to the merger's agent where it may, else back to the developer.
+fn unmerged(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId, report: Report) -> Report {
+    if !(desk.run.job.resolves && matches!(report, Report::Failed { .. })) {
+        return report;
+    }
+    match resolve::resolve(desk, screen, task) {
+        Ok(Some(other)) => other,
+        Ok(None) => report,
+        Err(reason) => {
+            screen.say(&format!("the conflict cannot be given to an agent: {reason}"));
+            report
+        }
     }
 }
 

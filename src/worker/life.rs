@@ -228,6 +228,7 @@ fn perform(
     let spent = RefCell::new(None);
     let desk = Desk { place, interrupts, run, config: &frozen.0, session: &frozen.1, spent: &spent };
     let report = match run.job.kind {
+        _ if let Some(cause) = &run.job.triage => super::triage::run(&desk, screen, cause),
         StageKind::Work => super::work::run(&desk, screen),
         StageKind::Check | StageKind::Wait => check::run(&desk, screen),
         StageKind::Land => land::run(&desk, screen),
@@ -248,6 +249,8 @@ fn is_result(report: &Report) -> bool {
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. }
+        | Report::Proposed { .. }
+        | Report::Resolved { .. }
         | Report::Survived { .. } => true,
         // Under a signal, tools fail for that reason.
         Report::Failed { .. }
@@ -279,7 +282,8 @@ fn title(run: &Run) -> String {
     let title: String = job.title.chars().filter(|c| !c.is_control()).take(100).collect();
     match (&job.task, &job.stage) {
         (Some(task), Some(stage)) => format!("{task} · {stage} · attempt {} · {title}", job.attempt),
-        _ => "the gates of the base".to_owned(),
+        (Some(task), None) => format!("{task} · what to do about it · {title}"),
+        (None, _) => "the gates of the base".to_owned(),
     }
 }
 
@@ -293,6 +297,10 @@ fn outcome(report: &Report) -> String {
         Report::Failed { reason, .. } => format!("failed: {reason}"),
         Report::NothingToDo { reason } => format!("nothing to do: {reason}"),
         Report::Blocked { question } => format!("asks: {question}"),
+        Report::Resolved { head, .. } => format!("resolved: {}", head.short()),
+        Report::Proposed { proposal } => {
+            format!("proposes: {}: {}", proposal.action.as_str(), proposal.text)
+        }
         Report::Errored { reason } => format!("could not run: {reason}"),
         Report::Unserved { reason, .. } => format!("not served: {reason}"),
         Report::Survived { processes } => format!("would not end: {}", processes.join(", ")),

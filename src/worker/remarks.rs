@@ -37,6 +37,7 @@ impl Remarks {
             | Claim::Done { .. }
             | Claim::Fail { .. }
             | Claim::Blocked { .. }
+            | Claim::Propose { .. }
             | Claim::Verdict { .. } => None,
         });
         let shown = |(place, text): (usize, &String)| match place {

@@ -37,7 +37,8 @@ impl Vital {
     }
 
     /// Every few seconds: heartbeat, CPU, and the worker's own stops.
-    pub(super) fn look(&mut self, place: &Place, pid: i32, worktree: &Path) {
+    /// In `own`, the run's directory, sprint's own tools leave a sign while they wait for gates.
+    pub(super) fn look(&mut self, place: &Place, pid: i32, worktree: &Path, own: &Path) {
         let now = Instant::now();
         if now < self.looked + LOOK {
             return;
@@ -55,7 +56,8 @@ impl Vital {
             self.sign = now;
         }
         let silent = now >= self.sign + self.stall;
-        if silent && changed_since(worktree, self.began, &mut FILES_MAX.clone()) {
+        let changed = |root: &Path| changed_since(root, self.began, &mut FILES_MAX.clone());
+        if silent && (changed(worktree) || changed(own)) {
             self.sign = now;
             self.began = SystemTime::now();
         }

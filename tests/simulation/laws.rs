@@ -7,6 +7,7 @@ use sprint::domain::event::{Envelope, Event};
 use sprint::domain::ids::TaskId;
 use sprint::domain::pipeline::StageKind;
 use sprint::domain::plan::{ParkedPolicy, waits_for};
+use sprint::domain::report::Report;
 use sprint::domain::schedule::progress_of;
 use sprint::domain::state::{Feature, Mode, RunStatus, State};
 use sprint::domain::task::{Status, Task, TaskKey};
@@ -24,6 +25,7 @@ pub fn check(
     assignments_need_a_running_sprint(step, after);
     a_stale_token_changes_nothing(before, envelope, step);
     runs_workers_and_tasks_agree(after);
+    the_manager_looks_once(before, envelope, step, after);
     for feature in after.features.values() {
         one_of_a_convoy_in_flight(feature, after);
         one_landing_at_a_time(feature, after);
@@ -36,6 +38,7 @@ pub fn check(
         }
         what_is_done_stays_done(old, new, envelope);
         a_new_head_is_judged_from_the_beginning(old, new, after);
+        a_conflict_is_resolved_once_an_attempt(old, new);
     }
 }
 
@@ -63,6 +66,9 @@ fn runs_workers_and_tasks_agree(state: &State) {
         assert_eq!(owner.life.run(), Some(&run.id), "{} does not have its run", owner.name);
         let Some(task) = &run.job.task else { continue };
         let key = TaskKey { feature: run.job.feature.clone(), id: task.clone() };
+        if run.job.triage.is_some() {
+            continue;
+        }
         assert!(of_task.insert(key.clone()), "two runs of {task}");
         let has_it = matches!(&state.tasks[&key].status, Status::Running { run: id } if *id == run.id);
         assert_eq!(has_it, run.status == RunStatus::Active, "{task} and its run disagree");
@@ -77,6 +83,44 @@ fn runs_workers_and_tasks_agree(state: &State) {
             assert!(state.runs.contains_key(run), "{} runs nowhere", task.key.id);
         }
     }
+}
+
+/// One at a time, at what waits now and was not looked at before, and never for the operator.
+fn the_manager_looks_once(before: &State, envelope: &Envelope, step: &Step, after: &State) {
+    // What nobody could look at is looked at again.
+    let again = matches!(
+        &envelope.event,
+        Event::RunReported { report: Report::Interrupted { .. } | Report::Unserved { .. }, .. }
+    );
+    let looks = |state: &State| {
+        let runs = state.runs.values().filter(|run| run.job.triage.is_some());
+        runs.cloned().collect::<Vec<_>>()
+    };
+    let running = looks(after);
+    assert!(running.len() <= 1, "{} runs of the manager", running.len());
+    for run in running {
+        let key = TaskKey { feature: run.job.feature.clone(), id: run.job.task.clone().unwrap() };
+        let waits = after.tasks[&key].cause() == run.job.triage;
+        let decides = after.sprint.mode == Mode::Running && !after.sprint.disk_low;
+        assert!(waits || run.status == RunStatus::Revoked || !decides, "{} does not wait so", key.id);
+        let is_new = !before.runs.contains_key(&run.id);
+        let seen = before.tasks.get(&key).and_then(|task| task.triage.as_ref()?.seen.clone());
+        assert!(!is_new || again || seen != run.job.triage, "{} is looked at twice", key.id);
+    }
+    for row in &step.tasks {
+        let (Some(old), Some(new)) = (&row.before, &row.after) else { continue };
+        let acted = |task: &Task| task.triage.as_ref().map_or(0, |triage| triage.acted.len());
+        assert!(acted(new) >= acted(old) && acted(new) <= 2, "what was done by itself is not forgotten");
+    }
+}
+
+/// What is put together is judged like a developer's work, and not put together twice.
+fn a_conflict_is_resolved_once_an_attempt(old: &Task, new: &Task) {
+    if old.resolved == new.resolved {
+        return;
+    }
+    assert_eq!(new.resolved, new.attempt, "{} resolved at another attempt", new.key.id);
+    assert!(new.candidate.is_none() && new.gates.is_empty(), "{} keeps older verdicts", new.key.id);
 }
 
 fn one_of_a_convoy_in_flight(feature: &Feature, state: &State) {
@@ -105,7 +149,10 @@ fn one_landing_at_a_time(feature: &Feature, state: &State) {
 fn attempts_are_bounded(feature: &Feature, state: &State, retries: &BTreeMap<TaskKey, u32>) {
     for task in state.tasks_of(&feature.id) {
         assert!(task.failures <= ATTEMPTS, "{} failed {} times", task.key.id, task.failures);
-        let most = ATTEMPTS * (1 + retries.get(&task.key).copied().unwrap_or(0));
+        // By itself the manager retries once what is parked and once what asks.
+        let acted = task.triage.as_ref().map_or(0, |triage| triage.acted.len());
+        let again = retries.get(&task.key).copied().unwrap_or(0) + u32::try_from(acted).unwrap();
+        let most = ATTEMPTS * (1 + again);
         assert!(task.attempt <= most, "{} is at attempt {} of {most}", task.key.id, task.attempt);
     }
 }
@@ -153,9 +200,10 @@ fn a_new_head_is_judged_from_the_beginning(old: &Task, new: &Task, after: &State
         assert!(stage.is_none_or(|stage| stage.kind != StageKind::Land), "{} lands unjudged", new.key.id);
         assert!(new.stands.len() <= new.stands.iter().collect::<BTreeSet<_>>().len(), "{:?}", new.stands);
     }
-    if let (Some(_), Some(_), true) =
-        (&old.head, &new.head, old.head != new.head && old.attempt == new.attempt)
-    {
+    let another = old.head != new.head && old.attempt == new.attempt;
+    if old.resolved != new.resolved {
+        assert!(new.stands.is_empty(), "{}: what the merger made is judged anew", new.key.id);
+    } else if let (Some(_), Some(_), true) = (&old.head, &new.head, another) {
         assert!(new.stands.len() > old.stands.len(), "{}: a stage that has spoken adds again", new.key.id);
     }
 }

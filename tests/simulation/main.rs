@@ -11,5 +11,6 @@ mod plans;
 mod replay;
 mod scale;
 mod schedules;
+mod triage;
 mod worked;
 mod world;

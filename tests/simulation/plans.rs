@@ -97,6 +97,13 @@ pub fn random_policy(choices: &mut Choices) -> Policy {
     let mut policy = default_policy();
     policy.gate_base = choices.chance(500);
     policy.max_in_flight = u32::try_from(1 + choices.below(6)).unwrap();
+    if choices.chance(400) {
+        policy.agents.insert(Role::Manager, if choices.chance(500) { AGENT } else { "planner" }.to_owned());
+        policy.manager_auto = choices.chance(500);
+    }
+    if choices.chance(300) {
+        policy.agents.insert(Role::Merger, AGENT.to_owned());
+    }
     if choices.chance(200) {
         policy.parked = ParkedPolicy::Continue;
     }

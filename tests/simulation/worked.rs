@@ -424,6 +424,49 @@ fn nothing_lands_but_the_gated_tree_of_the_tasks_own_head() {
 }
 
 #[test]
+fn a_conflict_that_the_merger_resolves_is_checked_again_and_not_resolved_twice() {
+    let mut policy = default_policy();
+    policy.gate_base = false;
+    policy.agents.insert(Role::Merger, "joiner".to_owned());
+    let mut world = World::new(Choices::default());
+    world.faults = false;
+    world.start(feature("001-one", &chain(1), policy));
+    let run = until(&mut world, "T001", StageKind::Land);
+    assert!(run.job.resolves);
+    let head = sha(4711);
+    world.report(&run, Report::Resolved { head: head.clone(), summary: "both".to_owned() });
+    let after = task(&world, "T001");
+    assert_eq!(after.stage.as_ref().unwrap().as_str(), "InReview", "what follows the developer");
+    assert_eq!((after.head, after.attempt, after.gates), (Some(head.clone()), 1, Vec::new()));
+    let check = until(&mut world, "T001", StageKind::Check);
+    assert_eq!(check.job.head, Some(head));
+    let again = until(&mut world, "T001", StageKind::Land);
+    assert!(!again.job.resolves, "once an attempt");
+    let conflict = Report::Failed { reason: "conflict".to_owned(), feedback: None };
+    world.report(&again, conflict);
+    assert_eq!(task(&world, "T001").attempt, 2, "back to the developer");
+    let third = until(&mut world, "T001", StageKind::Land);
+    assert!(third.job.resolves, "another attempt, another conflict");
+    let limit = Report::Unserved { agent: "joiner".to_owned(), reason: "429".to_owned(), lasting: true };
+    world.report(&third, limit);
+    let without = until(&mut world, "T001", StageKind::Land);
+    assert!(!without.job.resolves, "landing needs no model");
+    while !world.shut_down && world.turn() {}
+    assert_eq!(world.landed.len(), 1);
+}
+
+#[test]
+fn nobody_resolves_what_nobody_was_asked_to() {
+    let mut world = quiet(&chain(1));
+    let run = until(&mut world, "T001", StageKind::Land);
+    assert!(!run.job.resolves);
+    world.report(&run, Report::Resolved { head: sha(4711), summary: String::new() });
+    let after = task(&world, "T001");
+    assert!(matches!(after.status, Status::Retry { .. }), "{:?}", after.status);
+    assert_ne!(after.head, Some(sha(4711)));
+}
+
+#[test]
 fn a_gate_that_is_skipped_and_shown_so_lets_a_tree_land() {
     let mut world = quiet(&chain(1));
     let (run, candidate, mut gates) = landable(&mut world);

@@ -13,6 +13,7 @@ use sprint::domain::report::{Candidate, GateRecord, Report};
 use sprint::domain::state::{Job, Mode, Run, State};
 use sprint::domain::step::step;
 use sprint::domain::task::{Status, TaskKey, WaitKind};
+use sprint::domain::triage::{self, Proposal};
 use sprint::domain::worker::{Life, ProcRef};
 
 use crate::laws;
@@ -223,12 +224,18 @@ impl World {
     /// What the worker of a run says when all is well.
     pub fn good_report(&mut self, run: &Run) -> Report {
         let job = &run.job;
+        if job.triage.is_some() {
+            return self.proposal();
+        }
         match job.kind {
             StageKind::Work => Report::Worked { head: self.commit(), summary: "done".to_owned() },
             StageKind::Check if job.task.is_none() => checked(Verdict::Pass, None),
             StageKind::Check => {
                 let candidate = self.candidate(job, false);
                 checked(Verdict::Pass, Some(candidate))
+            }
+            StageKind::Land if job.resolves && self.choices.chance(300) => {
+                Report::Resolved { head: self.commit(), summary: "both".to_owned() }
             }
             StageKind::Land => {
                 let candidate = self.candidate(job, true);
@@ -237,6 +244,13 @@ impl World {
             }
             StageKind::Wait => panic!("nobody is assigned to a wait stage"),
         }
+    }
+
+    /// Anything, also what makes no sense for the cause.
+    fn proposal(&mut self) -> Report {
+        use triage::Action::{Answer, Retry, Skip, Split};
+        let action = [Retry, Answer, Skip, Split][self.choices.below(4)];
+        Report::Proposed { proposal: Proposal { action, text: "so".to_owned() } }
     }
 
     /// The one that was judged before, or a new one: at Merging also when the head has moved.
@@ -286,6 +300,8 @@ impl World {
             // It lies: it has spoken before, or nobody may add there.
             15 if self.choices.chance(200) => self.added(text),
             16 if self.choices.chance(200) => Report::Unjudged { reason: text },
+            17 => Report::Resolved { head: self.commit(), summary: text },
+            18 => Report::Proposed { proposal: Proposal { action: triage::Action::Skip, text } },
             _ => good,
         }
     }

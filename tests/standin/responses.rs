@@ -87,14 +87,24 @@ fn message(number: usize, status: &str, content: &[Value]) -> Value {
 }
 
 fn function_call(call: &Call, status: &str, arguments: &str) -> Value {
-    json!({
+    let (namespace, name) = named(call);
+    let mut item = json!({
         "type": "function_call",
         "id": format!("fc_{}", call.id),
         "call_id": call.id,
-        "name": call.tool,
+        "name": name,
         "arguments": arguments,
         "status": status,
-    })
+    });
+    if let Some(namespace) = namespace {
+        item["namespace"] = json!(namespace);
+    }
+    item
+}
+
+/// `NAMESPACE/NAME` is a tool of a namespace; names have no slash.
+fn named(call: &Call) -> (Option<&str>, &str) {
+    call.tool.split_once('/').map_or((None, &call.tool), |(namespace, name)| (Some(namespace), name))
 }
 
 /// The answer as a whole.
@@ -187,7 +197,7 @@ fn call_events(index: usize, call: &Call) -> Vec<Value> {
         "type": "response.function_call_arguments.done",
         "item_id": id,
         "output_index": index,
-        "name": call.tool,
+        "name": named(call).1,
         "arguments": arguments,
     }));
     all.push(item("response.output_item.done", function_call(call, "completed", &arguments)));

@@ -60,7 +60,8 @@ pub(crate) enum Step {
     },
     /// A call by the program's own name of a tool.
     Call {
-        /// As the program declares it, or a name that it does not know.
+        /// As the program declares it, or a name that it does not know. `NAMESPACE/NAME` where the
+        /// Responses API has tools in namespaces.
         tool: String,
         /// Passed as they are.
         #[serde(default)]
@@ -167,6 +168,11 @@ pub(crate) fn bash(command: &str) -> Step {
 /// A whole file.
 pub(crate) fn write(path: &str, content: &str) -> Step {
     Step::Write { path: path.to_owned(), content: content.to_owned() }
+}
+
+/// A call by the program's own name of a tool.
+pub(crate) fn call(tool: &str, arguments: serde_json::Value) -> Step {
+    Step::Call { tool: tool.to_owned(), arguments }
 }
 
 /// A fault that stays.

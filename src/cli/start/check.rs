@@ -203,6 +203,8 @@ fn check_agents(config: &Config, env: &Environment, checked: &Checked) -> Result
         .iter()
         .filter(|stage| matches!(stage.kind, StageKind::Work | StageKind::Check))
         .map(|stage| stage.role)
+        // The manager's agent works between the stages.
+        .chain((config.role(Role::Manager).agent != config::NO_AGENT).then_some(Role::Manager))
         .collect();
     for role in needed {
         let adapters = config.agents_of(role).map_err(|error| {

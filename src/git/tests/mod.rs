@@ -2,6 +2,7 @@
 
 mod addition;
 mod candidate;
+mod conflict;
 mod durable;
 mod hostile;
 mod id;
