@@ -21,6 +21,8 @@ mod features;
 mod gates;
 #[path = "e2e/lost.rs"]
 mod lost;
+#[path = "e2e/money.rs"]
+mod money;
 #[path = "e2e/questions.rs"]
 mod questions;
 

@@ -50,6 +50,8 @@ pub struct RunContext {
     pub port: u16,
     /// The role's model; empty: none asked for.
     pub model: String,
+    /// What is left for the run, in US dollars; empty where money is not limited.
+    pub budget: String,
     /// The program `sprint` itself.
     pub sprint: Utf8PathBuf,
     /// The name of the conversation, for an adapter of the kind `cli`.
@@ -184,6 +186,7 @@ pub(super) mod tests {
             slot: 2,
             port: 20_020,
             model: String::new(),
+            budget: "4.5".to_owned(),
             sprint: "/opt/sprint/bin/sprint".into(),
             session: None,
             resumes: false,

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::claim::{AgentVerdict, Claim, ClaimedFinding};
-use super::stream::Failure;
+use super::stream::{Failure, Until};
+use crate::domain::budget::Scope;
 use crate::domain::ids::CommitSha;
 
 /// How the program ended.
@@ -24,6 +25,8 @@ pub enum ProgramEnding {
     /// We ended it, because it had said how it stands (a claim, `BLOCKED`, `TASK_COMPLETE`) and
     /// did not exit.
     EndedAfterClaim,
+    /// We ended it, because a budget is used up; or it did so itself.
+    OverBudget(Scope),
     /// We ended it, because the worker was asked to end.
     Interrupted,
 }
@@ -104,6 +107,8 @@ pub enum RunOutcome {
     },
     /// The model's service does not serve: no attempt is spent.
     Unserved(Unserved),
+    /// A budget is used up: no attempt is spent.
+    Overspent(Scope),
 }
 
 /// The model's service does not serve.
@@ -113,6 +118,8 @@ pub struct Unserved {
     pub reason: String,
     /// Whether waiting alone does not help.
     pub lasting: bool,
+    /// When it serves again, if it tells.
+    pub until: Option<Until>,
 }
 
 /// What must be there for [`RunOutcome::Done`].
@@ -147,6 +154,7 @@ pub fn decide(
     match (claimed(ending, said, claims), git.worktree) {
         (Claimed::Interrupted, _) => RunOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => RunOutcome::Unserved(unserved),
+        (Claimed::Overspent(scope), _) => RunOutcome::Overspent(scope),
         (_, Standing::Swept) => unjudged("the directory of all worktrees"),
         // Nobody can work without a worktree. A claim of success all the same is the agent's own.
         (Claimed::Failure(_) | Claimed::Skip, Standing::Gone) => unjudged("its worktree"),
@@ -195,6 +203,7 @@ enum Claimed {
     Skip,
     /// The model's service does not serve, for now or for this account.
     Unserved(Unserved),
+    Overspent(Scope),
     Interrupted,
 }
 
@@ -214,11 +223,13 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     };
     match ending {
         ProgramEnding::Interrupted => Claimed::Interrupted,
+        ProgramEnding::OverBudget(scope) => Claimed::Overspent(*scope),
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
         _ if let Some(failure) =
             said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
         {
-            Claimed::Unserved(Unserved { reason: failure.reason(), lasting: failure.class.is_lasting() })
+            let (reason, lasting) = (failure.reason(), failure.class.is_lasting());
+            Claimed::Unserved(Unserved { reason, lasting, until: failure.until })
         }
         ProgramEnding::TimedOut(limit) => Claimed::Failure(with_last_words(over("took longer than", *limit))),
         ProgramEnding::Hung(limit) => {
@@ -275,6 +286,8 @@ pub enum CheckOutcome {
     },
     /// The model's service does not serve.
     Unserved(Unserved),
+    /// A budget is used up.
+    Overspent(Scope),
     /// There is no judgement: never a pass, and not the developer's fault.
     Error {
         /// Why.
@@ -308,6 +321,7 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Ch
     match (claimed(ending, said, claims), verdict) {
         (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
+        (Claimed::Overspent(scope), _) => CheckOutcome::Overspent(scope),
         (_, Some((AgentVerdict::Fail, message, _))) => failure(message.clone()),
         // It was ended because of that very verdict.
         (Claimed::Failure(_), Some((AgentVerdict::Pass, message, _)))

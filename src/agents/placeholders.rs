@@ -82,6 +82,7 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::Session => run.session.clone().unwrap_or_default(),
         // Arguments that name the model are put in before; elsewhere it is its name alone.
         Placeholder::Model | Placeholder::ModelArgs => run.model.clone(),
+        Placeholder::Budget | Placeholder::BudgetArgs => run.budget.clone(),
     }
 }
 

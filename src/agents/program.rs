@@ -69,11 +69,15 @@ pub fn command_line(
 
 /// The words of a model's program: its command, then those of a first or a later prompt.
 fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext) -> Vec<String> {
-    let Headless { args, resume, model, .. } = &cli.headless;
+    let Headless { args, resume, model, budget, .. } = &cli.headless;
     let mode = if run.resumes && !resume.is_empty() { resume } else { args };
     let model = if run.model.is_empty() { &[] } else { model.as_slice() };
-    let mode =
-        mode.iter().flat_map(|word| if word == "{model.args}" { model.to_vec() } else { vec![word.clone()] });
+    let budget = if run.budget.is_empty() { &[] } else { budget.as_slice() };
+    let mode = mode.iter().flat_map(|word| match word.as_str() {
+        "{model.args}" => model.to_vec(),
+        "{budget.args}" => budget.to_vec(),
+        _ => vec![word.clone()],
+    });
     adapter.command.iter().cloned().chain(mode).collect()
 }
 

@@ -40,6 +40,7 @@ pub mod install;
 pub mod lint;
 pub mod logs;
 pub mod scripted;
+pub mod spending;
 pub mod start;
 pub mod status;
 pub mod stop;

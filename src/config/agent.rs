@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cli_agent::{
-    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, SessionKeys, Show, UsageKeys, VersionKeys,
+    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, ResetKeys, SessionKeys, Show, UsageKeys,
+    VersionKeys,
 };
 use super::model::{Config, Role};
 use super::pipeline::StageKind;
@@ -106,6 +107,9 @@ pub struct AgentConfig {
     /// What texts of failures tell.
     #[serde(default, skip_serializing_if = "is_default")]
     pub class: Vec<ClassKeys>,
+    /// What texts tell of the end of a limit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reset: Vec<ResetKeys>,
     /// Where it tells what it used.
     #[serde(default, skip_serializing_if = "is_default")]
     pub usage: UsageKeys,
@@ -236,6 +240,7 @@ impl AgentConfig {
             done: self.done.clone(),
             fail: self.fail.clone(),
             class: self.class.clone(),
+            reset: self.reset.clone(),
             usage: self.usage.clone(),
             version: self.version.clone(),
             login: self.login.clone(),

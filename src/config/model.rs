@@ -12,6 +12,7 @@ pub use crate::domain::pipeline::Role;
 
 use super::agent::{Adapter, AgentConfig, AgentError};
 use super::gate::GateConfig;
+use super::money::{Budget, Prices};
 use super::pipeline::StageConfig;
 
 /// Everything that can be configured, complete: every key has its value.
@@ -44,6 +45,12 @@ pub struct Config {
     pub worktree: Worktree,
     /// `[merge]`
     pub merge: Merge,
+    /// `[budget]`
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
+    /// `[prices]`
+    #[serde(default, skip_serializing_if = "Prices::is_none")]
+    pub prices: Prices,
 }
 
 /// `[general]`

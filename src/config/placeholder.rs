@@ -42,10 +42,14 @@ pub enum Placeholder {
     Session,
     /// In the place of a whole argument: what names the model, or nothing; of the kind `cli`.
     ModelArgs,
+    /// What is left for the run, in US dollars; empty where money is not limited.
+    Budget,
+    /// In the place of a whole argument: what sets that limit, or nothing; of the kind `cli`.
+    BudgetArgs,
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 18] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 20] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -64,6 +68,8 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 18] = [
     ("sprint", Placeholder::Sprint),
     ("session", Placeholder::Session),
     ("model.args", Placeholder::ModelArgs),
+    ("budget", Placeholder::Budget),
+    ("budget.args", Placeholder::BudgetArgs),
 ];
 
 /// A part of an argument.

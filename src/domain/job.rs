@@ -1,5 +1,6 @@
 //! What a worker is given: the job of a run, out of the task and the feature's frozen rules.
 
+use super::budget::{self, Budget};
 use super::draft::Draft;
 use super::effect::Effect;
 use super::ids::{FeatureId, RunId, WorkerName};
@@ -17,6 +18,10 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
         WorkKind::Task { key, begins } => {
             if *begins && let Some(first) = moves::first_stage(draft, key) {
                 moves::enter(draft, key, &first, "");
+                // One that was parked with its budget used up: the scheduler has it wait.
+                if budget::is_overspent(draft, key) {
+                    return budget::hold_overspent(draft, &key.feature);
+                }
             }
             task_job(draft, key)
         }
@@ -31,7 +36,18 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
         worker.life = Life::Busy { proc: proc.clone(), run: id.clone() };
         worker.since_ms = now.wall_ms;
     }
-    draft.put_run(Run { id, token, status: RunStatus::Active, worker: worker.clone(), job });
+    let (told, over, at_once) = (None, None, None);
+    let worker_name = worker.clone();
+    draft.put_run(Run {
+        id,
+        token,
+        status: RunStatus::Active,
+        worker: worker_name,
+        job,
+        told,
+        over,
+        at_once,
+    });
     draft.effect(Effect::Wake { worker: worker.clone() });
 }
 
@@ -81,6 +97,7 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms,
         config: feature.frozen.policy.config.clone(),
+        budget: Budget::default(),
     })
 }
 
@@ -88,6 +105,7 @@ fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
     let feature = draft.feature(&key.feature)?;
     let task = draft.task(key)?;
     let stage = moves::named_stage(draft, key, task.stage.as_ref()?)?;
+    let asks = budget::asks_a_model(&feature.frozen.policy, &stage);
     Some(Job {
         feature: key.feature.clone(),
         dir: feature.dir.clone(),
@@ -107,5 +125,6 @@ fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
         stamp_s: task.stamp_s,
         timeout_ms: stage.timeout_ms,
         config: feature.frozen.policy.config.clone(),
+        budget: if asks { budget::left(draft, key) } else { Budget::default() },
     })
 }

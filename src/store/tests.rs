@@ -57,7 +57,8 @@ impl Case {
         self.number += 1;
         let wall_ms = 1_700_000_000_000 + i64::try_from(self.number).unwrap();
         let entropy = format!("{:064x}", self.number);
-        let envelope = Envelope { now: Now { wall_ms, mono_ms: self.number }, entropy, event };
+        let envelope =
+            Envelope { now: Now { wall_ms, mono_ms: self.number, utc_offset_s: 0 }, entropy, event };
         let done = step(&self.state, &envelope);
         (envelope, done)
     }
@@ -265,7 +266,8 @@ fn a_worker_may_end_one_run_and_get_the_next_in_one_step() {
     let client = Client::open(&case.path()).unwrap();
     let now = client.run_of(&run.worker).unwrap().unwrap();
     assert_ne!(now.id, old);
-    assert!(client.run_is_active(&now.id).unwrap() && !client.run_is_active(&old).unwrap());
+    let active = |run| client.orders_of(run).unwrap().active;
+    assert!(active(&now.id) && !active(&old));
     assert_eq!(client.runs_of_task(&feature_id(), "T001").unwrap().len(), 21);
 }
 
@@ -418,7 +420,13 @@ fn snapshots_open_by_themselves_and_three_are_kept() {
 fn a_report_file_is_whole_or_not_there() {
     let directory = tempfile::tempdir().unwrap();
     let InboxBody::Fact(Event::Comment { run, token, .. }) = comment("") else { panic!() };
-    let filed = Filed { run, token, report: Report::Interrupted { reason: "x".to_owned() }, spent: None };
+    let filed = Filed {
+        run,
+        token,
+        report: Report::Interrupted { reason: "x".to_owned() },
+        spent: None,
+        at_once: None,
+    };
     assert_eq!(reports::read(directory.path()).unwrap(), None);
     std::fs::write(directory.path().join("report.part"), "{").unwrap();
     assert_eq!(reports::read(directory.path()).unwrap(), None);

@@ -17,6 +17,7 @@ pub fn policy(config: &Config) -> Policy {
         roles: roles(config),
         agents: agents(config),
         max_in_flight: config.max_in_flight(),
+        budget: config.budget.rules(),
         parked: match config.planner.parked {
             config::ParkedDependents::Hold => ParkedPolicy::Hold,
             config::ParkedDependents::Continue => ParkedPolicy::Continue,

@@ -15,13 +15,15 @@ use super::conversation::{self, Talk};
 use super::life::{Desk, beat};
 use super::remarks::Remarks;
 use super::screen::Screen;
+use super::spending::Spending;
 use crate::agents::claim::{self, Claim};
 use crate::agents::last_words::LastWords;
 use crate::agents::outcome::{ProgramEnding, Said};
 use crate::agents::protocol::{Protocol, Signal as Word};
-use crate::agents::stream::{Reader, Rules, Shown};
+use crate::agents::stream::{Failure, Reader, Rules, Shown};
 use crate::config::Adapter;
-use crate::config::cli_agent::ShowAs;
+use crate::config::cli_agent::{ShowAs, Trouble};
+use crate::domain::budget::{Scope, Used};
 use crate::process::child::{self, Exit, Read, Running, Spec, Stream};
 use crate::process::tree::tree_usage;
 
@@ -35,6 +37,8 @@ const DRAIN: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(5);
 /// A gap of this length between two looks means that the worker itself was stopped.
 const OWN_STOP: Duration = Duration::from_mins(1);
+/// A program that fails within this time, with nothing used, changed or claimed, failed at once.
+const AT_ONCE: Duration = Duration::from_secs(10);
 /// Files that are looked at for a change before a program counts as hung.
 const FILES_MAX: usize = 20_000;
 
@@ -68,6 +72,9 @@ pub(super) fn drive(
     let now = Instant::now();
     let mut drive = Drive {
         desk,
+        adapter,
+        chat,
+        spending: Spending::default(),
         screen,
         running,
         protocol: Protocol::default(),
@@ -80,7 +87,8 @@ pub(super) fn drive(
         end_at: None,
         remarks: Remarks::default(),
     };
-    let ending = drive.follow();
+    let mut ending = drive.follow();
+    let took = now.elapsed();
     // What it said last: once the report is in, the run is over and takes no remark.
     drive.has_claimed();
     if let Some(reader) = drive.reader.as_mut() {
@@ -88,8 +96,14 @@ pub(super) fn drive(
         drive.show(&shown.unwrap_or_default());
     }
     let weak = drive.reader.as_ref().and_then(|reader| reader.told().weak.clone());
-    let failure =
-        drive.reader.take().and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
+    let (reader, chat) = (drive.reader.take(), drive.chat);
+    let failure = reader.and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
+    if let Some(scope) = own_limit(desk, failure.as_ref()) {
+        ending = ProgramEnding::OverBudget(scope);
+    }
+    let said_something = drive.protocol.is_complete() || drive.protocol.question().is_some();
+    let told_nothing = desk.spent.borrow().is_none() && !said_something;
+    desk.at_once.set(adapter.cli.is_some() && took < AT_ONCE && told_nothing);
     let said = Said {
         failure,
         weak,
@@ -102,6 +116,9 @@ pub(super) fn drive(
 
 struct Drive<'a> {
     desk: &'a Desk<'a>,
+    adapter: &'a Adapter,
+    chat: Talk,
+    spending: Spending,
     screen: &'a mut Screen,
     running: Running,
     protocol: Protocol,
@@ -200,6 +217,9 @@ impl Drive<'_> {
             }
         };
         self.show(&shown);
+        if let Some(reader) = &self.reader {
+            self.spending.look(self.desk, self.adapter, &self.chat, reader.told());
+        }
     }
 
     /// What a model's program said: the model's own words may be a question.
@@ -261,6 +281,9 @@ impl Drive<'_> {
         if self.desk.interrupts.run_ends(&self.desk.run.id).is_some() {
             return Some(ProgramEnding::Interrupted);
         }
+        if let Some(scope) = self.over_budget() {
+            return Some(ProgramEnding::OverBudget(scope));
+        }
         let now = Instant::now();
         if self.end_at.is_none() && self.has_claimed() {
             self.end_soon();
@@ -275,6 +298,19 @@ impl Drive<'_> {
             self.look(now);
         }
         (now >= self.life.sign + self.limits.stall).then_some(ProgramEnding::Hung(self.limits.stall))
+    }
+
+    /// The budget that is used up. Who has told its end is not ended over it, but awaited for a moment.
+    fn over_budget(&mut self) -> Option<Scope> {
+        let ordered = self.desk.interrupts.over_budget(&self.desk.run.id);
+        let scope = self.spending.reached().or(ordered)?;
+        let at_its_end =
+            self.reader.as_ref().is_some_and(|reader| reader.knows_its_end() && reader.told().done);
+        if at_its_end {
+            self.end_soon();
+            return None;
+        }
+        Some(scope)
     }
 
     /// Whether it has said how it stands; its remarks go into the history on the way.
@@ -330,6 +366,16 @@ impl Drive<'_> {
             }
         }
     }
+}
+
+/// The program has ended itself at the limit of money that it was given. What it tells may fall short
+/// of that limit: then it is the run's, which nobody repeats unattended.
+fn own_limit(desk: &Desk<'_>, failure: Option<&Failure>) -> Option<Scope> {
+    let budget = &desk.run.job.budget;
+    let is_limit = failure.is_some_and(|failure| failure.class == Trouble::Budget);
+    budget.money().filter(|_| is_limit)?;
+    let used = desk.spent.borrow().as_ref().map(Used::of).unwrap_or_default();
+    Some(budget.reached_by(&used).unwrap_or(Scope::Run))
 }
 
 /// Whether a file below `root` is newer than `since`. Looks at a bounded number of files.

@@ -127,11 +127,18 @@ fn context(
         slot: place.slot,
         port: u16::try_from(block).unwrap_or(u16::MAX - 20),
         model: adapter.model.clone(),
+        budget: job.budget.money().map(dollars).unwrap_or_default(),
         sprint: utf8(&sprint)?,
         session: None,
         resumes: false,
         own_home: utf8(&place.layout.state.join("home").join(&adapter.name))?,
     })
+}
+
+/// As a program takes an amount of money: `4.5`.
+fn dollars(micro: u64) -> String {
+    let text = format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The branch of the attempt before, if it is there.

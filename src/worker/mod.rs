@@ -16,6 +16,7 @@ mod life;
 mod remarks;
 mod review;
 mod screen;
+mod spending;
 mod stream;
 mod trees;
 mod work;

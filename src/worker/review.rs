@@ -10,7 +10,7 @@ use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
 use super::trees::identity;
-use super::work::{end_what_is_left, unserved_report};
+use super::work::{end_what_is_left, overspent_report, unserved_report};
 use crate::agents::claim::{self, ClaimedFinding};
 use crate::agents::outcome::{CheckOutcome, decide_check};
 use crate::domain::gate::Verdict;
@@ -37,6 +37,9 @@ pub(super) fn review(desk: &Desk<'_>, screen: &mut Screen, checked: Checked) -> 
     }
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
+    if !claims.claims.is_empty() {
+        desk.at_once.set(false);
+    }
     unchanged(&worktree, &checked)?;
     Ok(apply(desk, &adapter.name, checked, decide_check(&ending, &said, &claims.claims)))
 }
@@ -72,6 +75,7 @@ fn apply(desk: &Desk<'_>, agent: &str, checked: Checked, outcome: CheckOutcome) 
         }
         CheckOutcome::Error { reason } => Report::Errored { reason },
         CheckOutcome::Unserved(unserved) => unserved_report(agent, unserved),
+        CheckOutcome::Overspent(scope) => overspent_report(desk, scope),
         CheckOutcome::Blocked { question } => Report::Blocked { question },
         CheckOutcome::Interrupted => Report::Interrupted { reason: "the worker was told to end".to_owned() },
     }

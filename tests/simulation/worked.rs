@@ -694,7 +694,7 @@ fn permanent_workers_are_there_while_the_person_is_waited_for_after_a_restart_to
 }
 
 fn unserved(lasting: bool) -> Report {
-    Report::Unserved { agent: AGENT.to_owned(), reason: "429".to_owned(), lasting }
+    Report::Unserved { agent: AGENT.to_owned(), reason: "429".to_owned(), lasting, until_ms: None }
 }
 
 #[test]

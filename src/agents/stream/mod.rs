@@ -3,11 +3,13 @@
 //! one bounded line (or document) and a few words, however much is printed.
 
 mod pieces;
+mod reset;
 mod rules;
 mod usage;
 
 use serde_json::Value;
 
+pub use reset::Until;
 pub use rules::{BadRule, Rules};
 pub use usage::Usage;
 
@@ -39,6 +41,8 @@ pub struct Failure {
     pub class: Trouble,
     /// In its words.
     pub text: String,
+    /// When a limit ends, if it tells.
+    pub until: Option<Until>,
 }
 
 impl Failure {
@@ -68,6 +72,8 @@ impl Failure {
 pub struct Told {
     /// The conversation's name.
     pub session: Option<String>,
+    /// The model's name.
+    pub model: Option<String>,
     /// Whether the event of a good end came; always where the adapter knows none.
     pub done: bool,
     /// What failed after that, or without it.
@@ -150,6 +156,11 @@ impl Reader {
         }
     }
 
+    /// Whether the adapter knows the event of a good end.
+    pub fn knows_its_end(&self) -> bool {
+        !self.rules.done.0.is_empty() || self.rules.done.1.is_some()
+    }
+
     /// What is known now.
     pub fn told(&self) -> &Told {
         &self.told
@@ -184,6 +195,8 @@ impl Reader {
         if when.holds(event) {
             self.told.session =
                 Some(at.text(event)).filter(|name| !name.is_empty()).or(self.told.session.take());
+            let model = Some(self.rules.model.text(event)).filter(|name| !name.is_empty());
+            self.told.model = model.or(self.told.model.take());
         }
         self.used(event);
         if self.rules.done.0.holds(event) {
@@ -192,7 +205,8 @@ impl Reader {
         }
         let failed = self.rules.fail.iter().find(|rule| rule.when.holds(event));
         if let Some(rule) = failed {
-            let (failure, weak) = (self.failure(rule.class, &rule.text.text(event)), rule.weak);
+            let (mut failure, weak) = (self.failure(rule.class, &rule.text.text(event)), rule.weak);
+            failure.until = rule.until.find(event).and_then(reset::in_value).or(failure.until);
             self.failed(failure, weak);
         }
         let pieces = self.rules.show.iter().filter(|rule| rule.pieces).flat_map(|rule| show(rule, event));
@@ -237,7 +251,8 @@ impl Reader {
 
     fn failure(&self, class: Trouble, text: &str) -> Failure {
         let text: String = plain(text.replace('\n', " ").as_bytes()).chars().take(TEXT_CHARS_MAX).collect();
-        Failure { class: self.rules.classify(class, &text), text: text.trim().to_owned() }
+        let until = reset::in_text(&self.rules.reset, &text);
+        Failure { class: self.rules.classify(class, &text), text: text.trim().to_owned(), until }
     }
 
     fn used(&mut self, event: &Value) {

@@ -27,11 +27,13 @@ pub enum BadRule {
 pub struct Rules {
     pub(super) stream: StreamKind,
     pub(super) session: (When, Path),
+    pub(super) model: Path,
     pub(super) show: Vec<ShowRule>,
     pub(super) remarks: bool,
     pub(super) done: (When, Option<Regex>),
     pub(super) fail: Vec<FailRule>,
     pub(super) class: Vec<(Regex, Trouble)>,
+    pub(super) reset: Vec<Regex>,
     pub(super) usage: UsageRule,
 }
 
@@ -52,6 +54,7 @@ pub(super) struct FailRule {
     pub(super) text: Path,
     pub(super) class: Trouble,
     pub(super) weak: bool,
+    pub(super) until: Path,
 }
 
 #[derive(Debug, Clone)]
@@ -75,6 +78,7 @@ impl Rules {
         Ok(Self {
             stream: keys.headless.stream,
             session: (When::parse(&keys.session.when)?, Path::parse(&keys.session.at)?),
+            model: Path::parse(&keys.session.model)?,
             show: keys.show.iter().map(ShowRule::new).collect::<Result<_, _>>()?,
             remarks: keys.headless.remarks,
             done: (When::parse(&keys.done.when)?, optional(&keys.done.pattern)?),
@@ -84,6 +88,7 @@ impl Rules {
                 .iter()
                 .map(|row| Ok((compile(&row.pattern)?, row.class)))
                 .collect::<Result<_, BadRule>>()?,
+            reset: keys.reset.iter().map(|row| compile(&row.pattern)).collect::<Result<_, _>>()?,
             usage: UsageRule::new(&keys.usage)?,
         })
     }
@@ -113,7 +118,8 @@ impl ShowRule {
 impl FailRule {
     fn new(keys: &FailKeys) -> Result<Self, BadRule> {
         let (when, text) = (When::parse(&keys.when)?, Path::parse(&keys.text)?);
-        Ok(Self { when, pattern: optional(&keys.pattern)?, text, class: keys.class, weak: keys.weak })
+        let (pattern, until) = (optional(&keys.pattern)?, Path::parse(&keys.until)?);
+        Ok(Self { when, pattern, text, class: keys.class, weak: keys.weak, until })
     }
 }
 
