@@ -7,7 +7,7 @@ use super::text::{clock, count, span};
 use crate::domain::accounts::Hold;
 use crate::domain::budget::{Scope, day_of, used_up_text};
 use crate::domain::ids::TaskId;
-use crate::domain::pipeline::{Role, Stage, StageKind};
+use crate::domain::pipeline::{Stage, StageKind};
 use crate::domain::plan::{self, Plan, PlannedTask};
 use crate::domain::policy::RETRIES_MAX;
 use crate::domain::schedule::progress_of;
@@ -76,9 +76,9 @@ impl Picture<'_> {
     }
 
     /// Why nobody works with a role's agent now.
-    fn hold(&self, feature: &Feature, role: Role) -> Option<String> {
-        let agent = feature.frozen.policy.agents.get(&role)?;
-        if let Some(over) = feature.over {
+    fn hold(&self, feature: &Feature, stage: &Stage) -> Option<String> {
+        let agent = feature.frozen.policy.agents.get(&stage.role)?;
+        if let Some(over) = feature.over.filter(|_| stage.kind != StageKind::Land) {
             return Some(format!("the budget of the {} is used up", over.scope));
         }
         let hold = self.state().sprint.holds.get(agent).filter(|hold| hold.holds())?;
@@ -123,7 +123,7 @@ impl Picture<'_> {
         match &task.status {
             Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
             Status::Ready if self.held_by_disk(feature).is_some() => after_colon(NO_ROOM_ON_DISK, before),
-            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage.role)) {
+            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage)) {
                 Some(hold) => hold,
                 None => after_colon(&waits_for(feature, stage), before),
             },

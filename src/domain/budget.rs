@@ -227,14 +227,14 @@ pub(super) fn asks_a_model(policy: &Policy, stage: &Stage) -> bool {
     matches!(stage.kind, StageKind::Work | StageKind::Check) && policy.agents.contains_key(&stage.role)
 }
 
-/// A run has used so much so far. Told again, or less than before, it changes nothing.
+/// A run has used so much so far. Told again, or less than before, it counts for nothing.
 pub(super) fn used(draft: &mut Draft<'_>, id: &RunId, spent: &Spent) {
     let Some(mut run) = draft.run(id).cloned() else { return };
-    let before = run.told.as_ref().map(Used::of).unwrap_or_default();
-    let more = Used::of(spent).since(before);
     if run.told.as_ref() == Some(spent) {
         return;
     }
+    let more = Used::of(spent).since(run.counted);
+    run.counted.add(more);
     run.told = Some(spent.clone());
     let feature = run.job.feature.clone();
     let task = run.job.task.clone().map(|id| TaskKey { feature: feature.clone(), id });

@@ -1,6 +1,6 @@
 //! What a worker is given: the job of a run, out of the task and the feature's frozen rules.
 
-use super::budget::{self, Budget};
+use super::budget::{self, Budget, Used};
 use super::draft::Draft;
 use super::effect::Effect;
 use super::ids::{FeatureId, RunId, WorkerName};
@@ -36,17 +36,16 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
         worker.life = Life::Busy { proc: proc.clone(), run: id.clone() };
         worker.since_ms = now.wall_ms;
     }
-    let (told, over, at_once) = (None, None, None);
-    let worker_name = worker.clone();
     draft.put_run(Run {
         id,
         token,
         status: RunStatus::Active,
-        worker: worker_name,
+        worker: worker.clone(),
         job,
-        told,
-        over,
-        at_once,
+        told: None,
+        counted: Used::default(),
+        over: None,
+        at_once: None,
     });
     draft.effect(Effect::Wake { worker: worker.clone() });
 }

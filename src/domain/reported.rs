@@ -4,7 +4,7 @@
 //! another head, a gate that is missing) never moves a task on.
 
 use super::accounts;
-use super::budget::{self, Scope, Used};
+use super::budget::{self, Scope};
 use super::draft::Draft;
 use super::effect::Effect;
 use super::gate::Verdict;
@@ -33,8 +33,11 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
         keep(draft, key, run, report);
         let (mut input, mut because) = meaning(key, report);
         if let Report::Overspent { scope: scope @ (Scope::Run | Scope::Task), .. } = report {
-            let used = run.told.as_ref().map(Used::of).unwrap_or_default();
-            because = Because::reason(budget::reason(draft, key, *scope, &used));
+            because = Because::reason(budget::reason(draft, key, *scope, &run.counted));
+            if *scope == Scope::Task && !budget::is_overspent(draft, key) {
+                // A person has raised it meanwhile.
+                input = Input::Interrupted;
+            }
         }
         if accounts::is_broken(draft, run) && matches!(input, Input::Failed | Input::Errored) {
             // It says nothing about the task's work, and spends none of its attempts.

@@ -11,7 +11,7 @@ use super::pipeline::Role;
 pub struct Spent {
     /// The adapter.
     pub agent: String,
-    /// The model that the role asked for; empty: the program's own.
+    /// The model that the role asked for, else the one that the program tells; empty: its own.
     pub model: String,
     /// Tokens in.
     pub input: u64,

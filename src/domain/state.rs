@@ -155,6 +155,9 @@ pub struct Run {
     /// What it has used so far, as its worker tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Spent>,
+    /// How much of that is counted: never less than before.
+    #[serde(default)]
+    pub counted: Used,
     /// Its model is to be ended: this budget is used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Scope>,

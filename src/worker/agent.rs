@@ -65,6 +65,7 @@ pub(super) fn drive(
     let running = match child::spawn(spec) {
         Ok(running) => running,
         Err(error) => {
+            desk.at_once.set(adapter.cli.is_some());
             return Ok((ProgramEnding::NotStarted(crate::error::chain(&error)), Said::default()));
         }
     };

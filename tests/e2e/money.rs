@@ -149,6 +149,40 @@ fn a_program_that_fails_at_once_is_not_started_again_and_again() {
 }
 
 #[test]
+fn a_program_that_ends_itself_at_its_limit_spends_no_attempt() {
+    let mut world = fake(
+        "- [ ] T001 write a.txt\n",
+        "turn 10 0.4; echo '{\"type\":\"limit\",\"text\":\"budget\"}'; exit 1",
+    );
+    world.set("agent.fake.fail", "[{ when = \"type=limit\", text = \"text\", class = \"budget\" }]");
+    world.set("budget.task", "{ usd = 0.5 }");
+    ready(&world);
+    world.start().expect(1);
+    let status = world.status();
+    let row = task_row(&status, "T001");
+    assert_eq!((&row["state"], &row["attempt"], turns(&world)), (&json!("Waiting"), &json!(1), 1));
+    assert!(row["reason"].as_str().unwrap().starts_with("the budget of the run is used up"), "{status:#}");
+}
+
+#[test]
+fn status_tells_when_a_limit_ends() {
+    let mut world =
+        fake("- [ ] T001 write a.txt\n", "turn 10; echo '{\"type\":\"error\",\"reset\":7200}'; exit 1");
+    world.set(
+        "agent.fake.fail",
+        "[{ when = \"type=error\", text = \"type\", class = \"rate-limit\", until = \"reset\" }]",
+    );
+    ready(&world);
+    world.detach();
+    let status = world.wait_for("the limit", |status| status["needs_you"][0]["kind"] == "retry");
+    let text = status["needs_you"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("fake is on hold, tried again in 2") && text.contains(" (at "), "{text}");
+    assert_eq!(turns(&world), 1);
+    world.sprint(&["stop", "--now"]).expect(0);
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_limit_that_tells_its_end_is_waited_for_until_then() {
     let world = fake(
         "- [ ] T001 write a.txt\n",
