@@ -61,11 +61,11 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
             return failed_at_once(draft, agent, reason);
         }
         // Nobody knows how it would have gone on.
-        (_, Report::Interrupted { .. } | Report::Overspent { .. }) => return,
+        (_, Report::Interrupted { .. }) => return,
         _ => {}
     }
-    let worked =
-        run.job.kind == StageKind::Work && matches!(report, Report::Worked { .. } | Report::Failed { .. });
+    let worked = run.job.kind == StageKind::Work
+        && matches!(report, Report::Worked { .. } | Report::Failed { .. } | Report::Overspent { .. });
     let role = draft.worker(&run.worker).map(|worker| worker.role);
     let policy = draft.feature(&run.job.feature).map(|feature| &feature.frozen.policy);
     let agent = role.zip(policy).and_then(|(role, policy)| policy.agents.get(&role)).cloned();

@@ -20,7 +20,7 @@ use super::policy::Policy;
 use super::spent::Spent;
 use super::state::{FeatureStatus, Run, RunStatus};
 use super::task::{Input, Status, Task, TaskKey};
-use super::work;
+use super::work::{self, WorkKind};
 
 /// Days of which the sums are kept: a clock that was set wrong for a while, and back, forgets nothing.
 const DAYS_MAX: usize = 8;
@@ -365,6 +365,32 @@ pub(super) fn hold_overspent(draft: &mut Draft<'_>, current: &FeatureId) {
     if limit.is_none() {
         return;
     }
+    // Who waits leaves a place, in which the next one may begin.
+    while {
+        let began = begin_overspent(draft, current);
+        hold_ready(draft, current, limit);
+        began
+    } {}
+}
+
+/// One that was parked with its budget used up would begin anew: it does, as far as to wait.
+fn begin_overspent(draft: &mut Draft<'_>, current: &FeatureId) -> bool {
+    let Some(policy) = draft.feature(current).map(|feature| &feature.frozen.policy) else { return false };
+    let first = policy.pipeline.stages.first().filter(|stage| asks_a_model(policy, stage)).cloned();
+    let Some(first) = first else { return false };
+    let mut began = false;
+    for work in work::open_work(draft, current) {
+        if let WorkKind::Task { key, begins: true } = &work.kind
+            && is_overspent(draft, key)
+        {
+            moves::enter(draft, key, &first, "");
+            began = true;
+        }
+    }
+    began
+}
+
+fn hold_ready(draft: &mut Draft<'_>, current: &FeatureId, limit: Limit) {
     let over = |task: &&Task| task.status == Status::Ready && limit.is_reached_by(&task.used);
     let asks = |task: &&Task| {
         let policy = draft.feature(current).map(|feature| &feature.frozen.policy);

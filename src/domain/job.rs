@@ -18,10 +18,6 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
         WorkKind::Task { key, begins } => {
             if *begins && let Some(first) = moves::first_stage(draft, key) {
                 moves::enter(draft, key, &first, "");
-                // One that was parked with its budget used up: the scheduler has it wait.
-                if budget::is_overspent(draft, key) {
-                    return budget::hold_overspent(draft, &key.feature);
-                }
             }
             task_job(draft, key)
         }

@@ -62,6 +62,12 @@ pub(super) fn drive(
 ) -> Result<(ProgramEnding, Said), String> {
     let reader = adapter.cli.as_ref().map(|cli| Rules::new(cli).map(Reader::new)).transpose();
     let reader = reader.map_err(|error| format!("the adapter `{}`: {error}", adapter.name))?;
+    if desk.interrupts.run_ends(&desk.run.id).is_none()
+        && let Some(scope) = desk.interrupts.over_budget(&desk.run.id)
+    {
+        // While the gates ran, others have used it up.
+        return Ok((ProgramEnding::OverBudget(scope), Said::default()));
+    }
     let running = match child::spawn(spec) {
         Ok(running) => running,
         Err(error) => {
@@ -97,6 +103,7 @@ pub(super) fn drive(
         drive.show(&shown.unwrap_or_default());
     }
     let weak = drive.reader.as_ref().and_then(|reader| reader.told().weak.clone());
+    let told_its_end = drive.tells_its_end();
     let (reader, chat) = (drive.reader.take(), drive.chat);
     let failure = reader.and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
     if let Some(scope) = own_limit(desk, failure.as_ref()) {
@@ -109,7 +116,7 @@ pub(super) fn drive(
         failure,
         weak,
         question: drive.protocol.question().map(str::to_owned),
-        complete: drive.protocol.is_complete(),
+        complete: drive.protocol.is_complete() || told_its_end,
         last_words: drive.last_words.line(),
     };
     Ok((ending, said))
@@ -282,6 +289,7 @@ impl Drive<'_> {
         if self.desk.interrupts.run_ends(&self.desk.run.id).is_some() {
             return Some(ProgramEnding::Interrupted);
         }
+        self.spending.tell(self.desk);
         if let Some(scope) = self.over_budget() {
             return Some(ProgramEnding::OverBudget(scope));
         }
@@ -301,13 +309,16 @@ impl Drive<'_> {
         (now >= self.life.sign + self.limits.stall).then_some(ProgramEnding::Hung(self.limits.stall))
     }
 
+    /// Whether the event of a good end has come, from a program that has one.
+    fn tells_its_end(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.knows_its_end() && reader.told().done)
+    }
+
     /// The budget that is used up. Who has told its end is not ended over it, but awaited for a moment.
     fn over_budget(&mut self) -> Option<Scope> {
         let ordered = self.desk.interrupts.over_budget(&self.desk.run.id);
         let scope = self.spending.reached().or(ordered)?;
-        let at_its_end =
-            self.reader.as_ref().is_some_and(|reader| reader.knows_its_end() && reader.told().done);
-        if at_its_end {
+        if self.tells_its_end() {
             self.end_soon();
             return None;
         }

@@ -1,6 +1,8 @@
 //! A run's budget while its program goes on: what it has used by its own account, at what price,
 //! and whether that reaches what is left for it.
 
+use std::time::{Duration, Instant};
+
 use super::conversation::Talk;
 use super::deliver;
 use super::life::Desk;
@@ -10,16 +12,21 @@ use crate::domain::budget::{Scope, Used};
 use crate::domain::event::Event;
 use crate::domain::spent::Spent;
 
+/// Between two tellings; a program that reports its use many times a second must not fill the log.
+const TELL: Duration = Duration::from_secs(1);
+
 /// What was seen so far of a run's use.
 #[derive(Debug, Default)]
 pub(super) struct Spending {
     seen: Option<Usage>,
     reached: Option<Scope>,
+    /// What the supervisor is still to be told.
+    untold: Option<Spent>,
+    told: Option<Instant>,
 }
 
 impl Spending {
-    /// Looks at what the program has told. Where others share a budget, the supervisor is told what
-    /// is new: at most once a report of the program's, which is once a turn.
+    /// Looks at what the program has told.
     pub(super) fn look(&mut self, desk: &Desk<'_>, adapter: &Adapter, chat: &Talk, told: &Told) {
         if told.usage.is_none() || told.usage == self.seen || desk.run.job.budget.is_none() {
             return;
@@ -29,11 +36,19 @@ impl Spending {
             return;
         };
         self.reached = desk.run.job.budget.reached_by(&Used::of(&spent));
-        // At its end the report tells it, and there is nobody to wait for this.
-        if desk.run.job.budget.is_shared() && !told.done {
-            let event = Event::RunUses { run: desk.run.id.clone(), token: desk.run.token.clone(), spent };
-            deliver::remark(desk.place, desk.interrupts.client(), event);
+        self.untold = Some(spent).filter(|_| desk.run.job.budget.is_shared());
+    }
+
+    /// Where others share a budget, the supervisor is told what is new: at most once a report of the
+    /// program's, which is once a turn, and at most once a second.
+    pub(super) fn tell(&mut self, desk: &Desk<'_>) {
+        if self.told.is_some_and(|at| at.elapsed() < TELL) {
+            return;
         }
+        let Some(spent) = self.untold.take() else { return };
+        self.told = Some(Instant::now());
+        let event = Event::RunUses { run: desk.run.id.clone(), token: desk.run.token.clone(), spent };
+        deliver::remark(desk.place, desk.interrupts.client(), event);
     }
 
     /// The budget that is used up, if one is.

@@ -114,6 +114,27 @@ fn a_parked_task_with_nothing_left_waits_instead_of_beginning() {
 }
 
 #[test]
+fn whoever_waits_for_a_budget_holds_nobody_up() {
+    let mut policy = limited(of_task(100));
+    policy.max_in_flight = 1;
+    let mut world = World::new(Choices::default());
+    world.faults = false;
+    let mut new = feature("001-one", &wide(2), policy);
+    new.stay = true;
+    world.start(new);
+    let run = works(&mut world, 1);
+    world.spend(&run, 100, true);
+    world.request(Request::TaskStop { task: task_id(1) });
+    world.request(Request::Pause);
+    world.report(&run, Report::Interrupted { reason: "x".to_owned() });
+    world.request(Request::TaskRetry { task: task_id(1) });
+    // Both may begin now, and the first has nothing left: the idle developer goes to the second.
+    world.request(Request::Resume { branch: None });
+    assert!(matches!(task(&world, 1).status, Status::Waiting { wait: WaitKind::Operator, .. }));
+    assert!(matches!(task(&world, 2).status, Status::Running { .. }), "{:?}", task(&world, 2).status);
+}
+
+#[test]
 fn what_several_share_ends_all_of_them_and_rests_for_the_person() {
     let mut world = world(&wide(3), of_feature(100));
     let first = works(&mut world, 1);
