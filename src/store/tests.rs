@@ -319,6 +319,50 @@ fn what_a_run_used_is_written_once_and_only_for_its_own_token() {
 }
 
 #[test]
+fn what_an_older_sprint_wrote_down_is_read_before_and_after_the_migration() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sprint.db");
+    let mut connection = Connection::open(&path).unwrap();
+    super::schema::migrations().to_version(&mut connection, 2).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    let row = "INSERT INTO spent VALUES ('r', 1, 'f', NULL, NULL, 'developer', 1, 'pi', '', 10, 2, NULL, 7)";
+    connection.execute(row, []).unwrap();
+    drop(connection);
+    let read = || {
+        let rows = Client::open(&path).unwrap().spent().unwrap();
+        (rows.len(), rows[0].cost_micro_usd, rows[0].estimated.clone())
+    };
+    assert_eq!(read(), (1, Some(7), None));
+    Store::open(&path).unwrap();
+    assert_eq!(read(), (1, Some(7), None));
+    let of = |feature| Client::open(&path).unwrap().spent_of(&FeatureId::parse(feature).unwrap()).unwrap();
+    assert_eq!((of("f").len(), of("other").len()), (1, 0));
+}
+
+#[test]
+fn rows_of_an_older_sprint_have_used_nothing() {
+    let mut case = Case::new();
+    case.work();
+    let older = |json: serde_json::Value| {
+        let mut json = json;
+        for key in ["used", "counted", "told", "over", "at_once", "days", "holds"] {
+            json.as_object_mut().unwrap().remove(key);
+        }
+        json
+    };
+    let state = &case.state;
+    let (run, task) = (state.runs.values().next().unwrap(), state.tasks.values().next().unwrap());
+    let back: crate::domain::state::Run =
+        serde_json::from_value(older(serde_json::to_value(run).unwrap())).unwrap();
+    assert_eq!(back, *run);
+    let back: crate::domain::task::Task =
+        serde_json::from_value(older(serde_json::to_value(task).unwrap())).unwrap();
+    assert_eq!(back, *task);
+    let sprint = serde_json::to_value(&state.sprint).unwrap();
+    assert_eq!(serde_json::from_value::<crate::domain::state::Sprint>(older(sprint)).unwrap(), state.sprint);
+}
+
+#[test]
 fn ten_writers_at_once_lose_nothing() {
     let case = Case::new();
     let path = case.path();
