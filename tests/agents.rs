@@ -78,6 +78,22 @@ impl Homes {
         self.furnish_by_environment(world, standin);
     }
 
+    /// The person's word that the programs may work in the repository.
+    fn trust(&self, world: &World) {
+        let repo = world.repo();
+        let codex = self.at("codex").join("config.toml");
+        let text = std::fs::read_to_string(&codex).unwrap();
+        std::fs::write(
+            &codex,
+            format!("{text}[projects.\"{}\"]\ntrust_level = \"trusted\"\n", repo.display()),
+        )
+        .unwrap();
+        let claude = json!({"hasCompletedOnboarding": true, "theme": "dark",
+            "customApiKeyResponses": {"approved": ["no-secret"], "rejected": []},
+            "projects": {repo.to_str().unwrap(): {"hasTrustDialogAccepted": true}}});
+        std::fs::write(self.at("home").join(".claude.json"), claude.to_string()).unwrap();
+    }
+
     /// Those that take a provider's address from variables, and settings from the home directory.
     fn furnish_by_environment(&self, world: &mut World, standin: &Standin) {
         let home = self.at("home");
@@ -106,6 +122,9 @@ impl Homes {
         world.env("XDG_CACHE_HOME", self.at("home/.cache"));
         world.env("OPENCODE_CONFIG", home.join("opencode.json"));
         world.env("OPENCODE_DISABLE_MODELS_FETCH", "1");
+        world.env("ANTHROPIC_BASE_URL", standin.url());
+        world.env("ANTHROPIC_API_KEY", "no-secret");
+        world.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
         world.env("GOOGLE_GEMINI_BASE_URL", standin.url());
         world.env("GEMINI_API_KEY", "no-secret");
         world.env("GEMINI_CLI_TRUST_WORKSPACE", "true");
@@ -212,10 +231,40 @@ fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> Worl
     world
 }
 
+/// The same with the program's own screen in the pane. What it tells of its usage there is nothing.
+fn a_feature_on_the_screen_of(agent: &str) {
+    let Some(programs) = programs(agent) else { return };
+    let (homes, standin) = (Homes::new(), Standin::start(scenario(agent)));
+    let mut world = world(agent, &programs, &homes, &standin);
+    world.set(&format!("agent.{agent}.mode"), "\"interactive\"");
+    world.configure();
+    world.commit("on the screen");
+    homes.trust(&world);
+    builds_the_feature(&world);
+    let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
+    assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
+    assert_eq!(standin.failures(), Vec::<String>::new());
+    world.assert_nothing_left();
+}
+
 fn a_feature_with(agent: &str) {
     let Some(programs) = programs(agent) else { return };
     let (homes, standin) = (Homes::new(), Standin::start(scenario(agent)));
     let world = world(agent, &programs, &homes, &standin);
+    builds_the_feature(&world);
+    // The answer went on with the conversation that had asked.
+    let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
+    assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
+    // Each answer costs 30 tokens; a conversation that goes on is not counted twice.
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    assert_eq!(cost["total"]["tokens_out"], json!(30 * standin.count()), "{cost:#}");
+    assert_eq!(cost["agents"][agent], cost["total"], "{cost:#}");
+    assert_eq!(standin.failures(), Vec::<String>::new());
+    world.assert_nothing_left();
+}
+
+/// Success, a question, a red gate that is repaired, and a task that is claimed and not done.
+fn builds_the_feature(world: &World) {
     world.start().expect(1);
     let status = world.status();
     assert_eq!(world.landed_file("one.txt"), "1");
@@ -230,15 +279,26 @@ fn a_feature_with(agent: &str) {
     assert_eq!((&fourth["state"], &fourth["attempt"]), (&json!("Parked"), &json!(3)), "{status:#}");
     let reason = fourth["reason"].as_str().unwrap();
     assert!(reason.ends_with("claimed success, but there is no commit"), "{reason}");
-    // The answer went on with the conversation that had asked.
-    let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
-    assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
-    // Each answer costs 30 tokens; a conversation that goes on is not counted twice.
-    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
-    assert_eq!(cost["total"]["tokens_out"], json!(30 * standin.count()), "{cost:#}");
-    assert_eq!(cost["agents"][agent], cost["total"], "{cost:#}");
-    assert_eq!(standin.failures(), Vec::<String>::new());
-    world.assert_nothing_left();
+}
+
+#[test]
+fn codex_builds_the_feature_on_its_screen() {
+    a_feature_on_the_screen_of("codex");
+}
+
+#[test]
+fn opencode_builds_the_feature_on_its_screen() {
+    a_feature_on_the_screen_of("opencode");
+}
+
+#[test]
+fn claude_builds_the_feature_on_its_screen() {
+    a_feature_on_the_screen_of("claude");
+}
+
+#[test]
+fn claude_builds_the_feature() {
+    a_feature_with("claude");
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct RunContext {
     pub session: Option<String>,
     /// Whether that conversation has begun in an earlier run.
     pub resumes: bool,
+    /// Where a hook of the program rings.
+    pub bell: Utf8PathBuf,
     /// The home directory for `home = "own"`.
     pub own_home: Utf8PathBuf,
 }
@@ -149,6 +151,7 @@ fn promised(run: &RunContext) -> Vec<(OsString, OsString)> {
         ("SPRINT_RUN", run.run.to_string()),
         ("SPRINT_RUN_DIR", run.run_dir.to_string()),
         ("SPRINT_TOKEN", run.token.to_string()),
+        ("SPRINT_BELL", run.bell.to_string()),
     ];
     let optional = [
         ("SPRINT_FEEDBACK", run.feedback.clone()),
@@ -190,6 +193,7 @@ pub(super) mod tests {
             sprint: "/opt/sprint/bin/sprint".into(),
             session: None,
             resumes: false,
+            bell: "/run/developer-1.bell".into(),
             own_home: "/state/home/mine".into(),
         }
     }
@@ -203,6 +207,7 @@ pub(super) mod tests {
             commit: Commits::Agent,
             retry: Retry::Fresh,
             stall: std::time::Duration::from_mins(5),
+            mode: crate::config::AgentMode::Headless,
             home: Home::Person,
             model: String::new(),
             cli: None,

@@ -6,8 +6,10 @@
 //! business; `scripted` is the embedded program that plays a script.
 
 pub mod claim;
+pub mod delivery;
 pub mod environment;
 pub mod feedback;
+pub mod hooks;
 pub mod last_words;
 pub mod outcome;
 pub mod placeholders;
@@ -16,6 +18,7 @@ pub mod prompt;
 pub mod protocol;
 pub mod script;
 pub mod scripted;
+pub mod signals;
 pub mod stream;
 
 #[cfg(test)]

@@ -27,6 +27,10 @@ pub enum ProgramEnding {
     EndedAfterClaim,
     /// We ended it, because a budget is used up; or it did so itself.
     OverBudget(Scope),
+    /// With its own screen: its turn was over, and we ended it.
+    TurnEnded,
+    /// With its own screen: its prompt did not reach it.
+    Unreached(String),
     /// We ended it, because the worker was asked to end.
     Interrupted,
 }
@@ -155,6 +159,7 @@ pub fn decide(
         (Claimed::Interrupted, _) => RunOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => RunOutcome::Unserved(unserved),
         (Claimed::Overspent(scope), _) => RunOutcome::Overspent(scope),
+        (Claimed::Unreached(reason), _) => RunOutcome::Unjudged { reason },
         (_, Standing::Swept) => unjudged("the directory of all worktrees"),
         // Nobody can work without a worktree. A claim of success all the same is the agent's own.
         (Claimed::Failure(_) | Claimed::Skip, Standing::Gone) => unjudged("its worktree"),
@@ -205,6 +210,8 @@ enum Claimed {
     Unserved(Unserved),
     Overspent(Scope),
     Interrupted,
+    /// It was never asked: nobody's failure.
+    Unreached(String),
 }
 
 fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
@@ -225,6 +232,9 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
         ProgramEnding::Interrupted => Claimed::Interrupted,
         ProgramEnding::OverBudget(scope) => Claimed::Overspent(*scope),
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
+        ProgramEnding::Unreached(why) => Claimed::Unreached(format!(
+            "the prompt did not reach the agent: {why}; `sprint logs` shows its screen"
+        )),
         _ if let Some(failure) =
             said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
         {
@@ -239,15 +249,17 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
             Claimed::Failure(reason_or(&format!("the agent was killed by signal {signal}")))
         }
         // What it told itself is nearer than its exit code, and some exit with 0 all the same.
-        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim if let Some(failure) = &said.failure => {
+        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim | ProgramEnding::TurnEnded
+            if let Some(failure) = &said.failure =>
+        {
             Claimed::Failure(reason_or(&failure.reason()))
         }
         ProgramEnding::Exited(2) if !matches!(stand, Some(Err(_))) => Claimed::Skip,
         ProgramEnding::Exited(code) if *code != 0 => Claimed::Failure(reason_or(&exit_reason(*code))),
-        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim => match stand {
+        ProgramEnding::Exited(_) | ProgramEnding::EndedAfterClaim | ProgramEnding::TurnEnded => match stand {
             Some(Ok(message)) => Claimed::Success(message),
             Some(Err(_)) => Claimed::Failure(reason_or("the agent says that it failed")),
-            None if said.complete || matches!(ending, ProgramEnding::Exited(_)) => {
+            None if said.complete || *ending != ProgramEnding::EndedAfterClaim => {
                 Claimed::Success(String::new())
             }
             None => Claimed::Failure("the agent was ended without having said how it stands".to_owned()),
@@ -322,6 +334,7 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Ch
         (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
         (Claimed::Overspent(scope), _) => CheckOutcome::Overspent(scope),
+        (Claimed::Unreached(reason), _) => CheckOutcome::Error { reason },
         (_, Some((AgentVerdict::Fail, message, _))) => failure(message.clone()),
         // It was ended because of that very verdict.
         (Claimed::Failure(_), Some((AgentVerdict::Pass, message, _)))

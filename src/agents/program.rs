@@ -1,6 +1,7 @@
 //! Finds the program of an adapter's command before anything is created, so that a missing one is
 //! told at once and not by forty failed attempts.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use std::path::{Path, PathBuf};
 use camino::Utf8Path;
 
 use super::environment::RunContext;
-use super::placeholders::{CommandError, fill_in};
+use super::placeholders::{ARGUMENT_BYTES_MAX, CommandError, fill_in};
 use super::scripted;
-use crate::config::cli_agent::Headless;
-use crate::config::{Adapter, AdapterKind, CliKeys};
+use crate::config::interactive::Interactive;
+use crate::config::{Adapter, AdapterKind, AgentMode, CliKeys, PromptBy};
 
 /// Why an agent's program cannot be started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,14 +52,16 @@ pub enum CommandLineError {
 pub fn command_line(
     adapter: &Adapter,
     run: &RunContext,
-    prompt: &str,
+    prompt: impl AsRef<str>,
     checkout: &Utf8Path,
     path: &OsStr,
 ) -> Result<Vec<OsString>, CommandLineError> {
+    let prompt = prompt.as_ref();
     if adapter.kind == AdapterKind::Scripted {
         return Ok(scripted::command(run).into_iter().map(OsString::from).collect());
     }
-    let words = adapter.cli.as_ref().map_or_else(|| adapter.command.clone(), |cli| words(adapter, cli, run));
+    let words =
+        adapter.cli.as_ref().map_or_else(|| adapter.command.clone(), |cli| words(adapter, cli, run, prompt));
     let mut line: Vec<OsString> = fill_in(&words, run, prompt)?.into_iter().map(OsString::from).collect();
     let program = adapter.command.first().map_or(Ok(None), |program| find(program, checkout, path))?;
     if let (Some(first), Some(program)) = (line.first_mut(), program) {
@@ -67,13 +70,64 @@ pub fn command_line(
     Ok(line)
 }
 
+/// How a prompt comes to a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Where `{prompt}` stands among its arguments.
+    Argument,
+    /// It is too long for that: the argument names the file.
+    File,
+    /// From standard input.
+    Stdin,
+    /// At its own screen.
+    Typed,
+}
+
+impl Way {
+    /// What stands for `{prompt}`.
+    pub fn argument<'a>(self, prompt: &'a str, run: &RunContext) -> Cow<'a, str> {
+        match self {
+            Self::File => Cow::Owned(format!(
+                "Your task is in the file {}, as it is too long for a command line. Read all of it, \
+                 then do what it says.",
+                run.prompt_file
+            )),
+            Self::Argument | Self::Stdin | Self::Typed => Cow::Borrowed(prompt),
+        }
+    }
+}
+
+/// How this prompt comes to the program of this adapter.
+pub fn way(adapter: &Adapter, run: &RunContext, prompt: &str) -> Way {
+    let Some(cli) = &adapter.cli else { return Way::Argument };
+    let fits = prompt.len() <= ARGUMENT_BYTES_MAX;
+    match adapter.mode {
+        AgentMode::Interactive if fits && Interactive::bring_the_prompt(mode_words(adapter, cli, run)) => {
+            Way::Argument
+        }
+        AgentMode::Interactive => Way::Typed,
+        AgentMode::Headless if cli.headless.prompt == PromptBy::Stdin => Way::Stdin,
+        AgentMode::Headless if fits => Way::Argument,
+        AgentMode::Headless => Way::File,
+    }
+}
+
+/// The arguments of a first or a later prompt, with the screen or without it.
+fn mode_words<'a>(adapter: &Adapter, cli: &'a CliKeys, run: &RunContext) -> &'a [String] {
+    let (args, resume) = match adapter.mode {
+        AgentMode::Headless => (&cli.headless.args, &cli.headless.resume),
+        AgentMode::Interactive => (&cli.interactive.args, &cli.interactive.resume),
+    };
+    if run.resumes && !resume.is_empty() { resume } else { args }
+}
+
 /// The words of a model's program: its command, then those of a first or a later prompt.
-fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext) -> Vec<String> {
-    let Headless { args, resume, model, budget, .. } = &cli.headless;
-    let mode = if run.resumes && !resume.is_empty() { resume } else { args };
-    let model = if run.model.is_empty() { &[] } else { model.as_slice() };
-    let budget = if run.budget.is_empty() { &[] } else { budget.as_slice() };
-    let mode = mode.iter().flat_map(|word| match word.as_str() {
+fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext, prompt: &str) -> Vec<String> {
+    let typed = way(adapter, run, prompt) == Way::Typed;
+    let mode = mode_words(adapter, cli, run).iter().filter(|word| !(typed && *word == "{prompt}"));
+    let model = if run.model.is_empty() { &[] } else { cli.headless.model.as_slice() };
+    let budget = if run.budget.is_empty() { &[] } else { cli.headless.budget.as_slice() };
+    let mode = mode.flat_map(|word| match word.as_str() {
         "{model.args}" => model.to_vec(),
         "{budget.args}" => budget.to_vec(),
         _ => vec![word.clone()],

@@ -83,9 +83,19 @@ pub enum Command {
     /// For agents and workers inside sprint's own panes
     #[command(subcommand, arg_required_else_help = true)]
     Agent(AgentCommand),
+    /// For hooks of agents' programs inside sprint's own panes: takes what they tell, always exits 0
+    Hook(HookArgs),
     /// The supervisor; `sprint start` runs it
     #[command(hide = true)]
     Supervise(SuperviseArgs),
+}
+
+/// What a program tells.
+#[derive(Debug, clap::Args)]
+pub struct HookArgs {
+    /// The payload is the last of them; without any it is read from standard input
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// Nothing but the form of the output.

@@ -11,13 +11,21 @@ use super::environment::Environment;
 use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
 use super::{
-    agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, init,
+    agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, hook, init,
     install, lint, logs, start, status, stop, supervise, task,
 };
 use crate::error::{CliError, exit};
 
 /// Runs the command that `args` (with the program's name) ask for; the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // Nothing that a program adds to this may be a mistake: it would stop the program.
+    if let [_, command, words @ ..] = args.as_slice()
+        && command == "hook"
+        && !words.iter().any(|word| word == "--help")
+    {
+        return hook::run(words, |name| std::env::var(name).ok());
+    }
     let result = parse(args).and_then(|parsed| match parsed {
         Parsed::Run(cli) => dispatch(&cli.command),
         Parsed::Show { text, exit } => show(&text, exit),
@@ -95,6 +103,7 @@ fn dispatch(command: &Command) -> Result<u8, CliError> {
     // These have output of their own: a supervisor's log, a pane, a followed sprint.
     match command {
         Command::Start(args) => return start::run(args),
+        Command::Hook(args) => return Ok(hook::run(&args.words, |name| std::env::var(name).ok())),
         Command::Supervise(args) => return supervise::run(args),
         Command::Agent(command) => return agent::run(command),
         Command::Demo(args) => return demo::run(args),
@@ -135,6 +144,7 @@ fn query(command: &Command, env: &Environment, out: &mut Out<'_>) -> Result<u8, 
         Command::Completions(args) => generate::completions(args.shell, out),
         Command::Man(args) => generate::man(args.out.as_deref(), out),
         Command::Start(_)
+        | Command::Hook(_)
         | Command::Supervise(_)
         | Command::Agent(_)
         | Command::Demo(_)

@@ -35,6 +35,7 @@ pub mod gates;
 pub mod gates_run;
 pub mod generate;
 pub mod health;
+pub mod hook;
 pub mod init;
 pub mod install;
 pub mod lint;

@@ -12,6 +12,7 @@ use crate::domain::budget::Scope;
 use crate::domain::ids::TaskId;
 use crate::domain::state::{Feature, FeatureStatus};
 use crate::domain::task::{Status, Task, WaitKind};
+use crate::domain::worker::Worker;
 
 impl Picture<'_> {
     /// What waits for a person, in all features that are not over.
@@ -41,6 +42,7 @@ impl Picture<'_> {
         needs.extend(self.holds_of(feature));
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
+        needs.extend(self.waiting_agents(feature));
         needs.extend(tasks.into_iter().filter_map(|task| self.need_of(task)));
         needs
     }
@@ -63,6 +65,21 @@ impl Picture<'_> {
         let kind = if over.scope == Scope::Day { "retry" } else { "operator" };
         let fix = format!("raise `[budget] {}` in sprint.toml, then: sprint reload", over.scope);
         Some(need(None, kind, &self.over_text(feature)?, fix))
+    }
+
+    /// Agents' programs that wait at their own screens: only there can they be answered.
+    fn waiting_agents(&self, feature: &Feature) -> Vec<NeedRow> {
+        if self.supervisor.is_none() {
+            return Vec::new();
+        }
+        let waits = |worker: &&Worker| worker.agent().is_some_and(|seen| seen.stand.needs_a_person());
+        let row = |worker: &Worker| {
+            let (seen, run) = (worker.agent()?, self.state().runs.get(worker.life.run()?)?);
+            let (task, kind) = (run.job.task.as_ref(), seen.stand.word());
+            let fix = format!("sprint attach {}      and answer it there", worker.name);
+            (run.job.feature == feature.id).then(|| need(task, kind, &seen.text, fix))
+        };
+        self.state().workers.values().filter(waits).filter_map(row).collect()
     }
 
     fn need_of(&self, task: &Task) -> Option<NeedRow> {
@@ -122,6 +139,9 @@ fn lead(row: &NeedRow) -> String {
         "answer" => format!("{who} asks"),
         "approval" => format!("{who} waits for your approval"),
         "external" => format!("{who} waits for something outside"),
+        "permission" => format!("the agent of {who} asks for your permission"),
+        "question" => format!("the agent of {who} asks you something"),
+        "dialog" => format!("the agent of {who} asks"),
         "parked" => format!("{who} is parked"),
         "landing" => "landing is halted".to_owned(),
         "retry" if row.task.is_none() => format!("{who} waits"),

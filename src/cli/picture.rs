@@ -15,6 +15,7 @@ use crate::config::layout::Layout;
 use crate::domain::event::Now;
 use crate::domain::ids::{FeatureId, TaskId};
 use crate::domain::pipeline::Role;
+use crate::domain::screen::Seen;
 use crate::domain::state::{Feature, FeatureStatus, Mode, State};
 use crate::domain::task::{Status, Task};
 use crate::domain::worker::{Life, ProcRef, Worker};
@@ -88,6 +89,8 @@ pub struct WorkerRow {
     pub state: &'static str,
     /// The task that it has.
     pub task: Option<String>,
+    /// How its agent's program stands, while it has one.
+    pub agent: Option<AgentRow>,
     /// Since when it is so.
     pub since: String,
     /// How often it was started again.
@@ -101,6 +104,19 @@ pub struct WorkerRow {
     /// For people.
     #[serde(skip)]
     pub since_ms: i64,
+}
+
+/// How an agent's program stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct AgentRow {
+    /// `starting`, `ready`, `busy`, `permission`, `question`, `dialog`, `retrying` or `idle`.
+    pub state: &'static str,
+    /// By what that is known: `start`, `stream`, `hook`, `title` or `screen`.
+    pub source: String,
+    /// What it asks; may be empty.
+    pub text: String,
+    /// Since when.
+    pub since: String,
 }
 
 /// An entry of the merge queue.
@@ -119,7 +135,8 @@ pub struct QueueRow {
 pub struct NeedRow {
     /// The task, if it is about one.
     pub task: Option<String>,
-    /// `answer`, `approval`, `operator`, `external`, `parked`, `landing` or `retry`.
+    /// `answer`, `approval`, `operator`, `external`, `parked`, `landing`, `retry`, or how an agent's
+    /// program waits: `permission`, `question` or `dialog`.
     pub kind: &'static str,
     /// The question, or the reason.
     pub text: String,
@@ -251,6 +268,7 @@ impl Picture<'_> {
             pid: alive.map(|id| id.pid.cast_unsigned()),
             state: if process.is_some() && alive.is_none() { "gone" } else { worker.life.word() },
             task: task.map(ToString::to_string),
+            agent: alive.and(worker.agent()).map(agent_row),
             since: rfc3339(worker.since_ms),
             restarts: worker.restarts,
             heartbeat_age_ms: alive.and_then(|_| self.heartbeat_age(worker)),
@@ -305,6 +323,15 @@ pub fn shown_feature(state: &State) -> Option<&Feature> {
     let queued = all.iter().find(|feature| feature.status == FeatureStatus::Queued).copied();
     let unfinished = all.iter().rev().find(|feature| feature.status != FeatureStatus::Finished).copied();
     state.current().or(queued).or(unfinished).or(all.last().copied())
+}
+
+fn agent_row(seen: &Seen) -> AgentRow {
+    AgentRow {
+        state: seen.stand.word(),
+        source: plain(&seen.source, 20),
+        text: plain(&seen.text, TEXT_MAX),
+        since: rfc3339(seen.since_ms),
+    }
 }
 
 /// The process that a row of the store means.

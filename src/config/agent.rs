@@ -10,6 +10,7 @@ use super::cli_agent::{
     ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, ResetKeys, SessionKeys, Show, UsageKeys,
     VersionKeys,
 };
+use super::interactive::{AgentMode, Dialog, HookKeys, Interactive, ScreenKeys, SignalKeys};
 use super::model::{Config, Role};
 use super::pipeline::StageKind;
 
@@ -89,9 +90,39 @@ pub struct AgentConfig {
     /// Whose home it sees.
     #[serde(default)]
     pub home: Home,
+    /// Of the kind `cli`: with its own screen or without it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: AgentMode,
     /// Of the kind `cli`: how it runs without its screen.
     #[serde(default, skip_serializing_if = "is_default")]
     pub headless: Headless,
+    /// How it runs with its screen.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub interactive: Interactive,
+    /// How it calls `sprint hook`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hooks: HookKeys,
+    /// It waits for a prompt.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ready: SignalKeys,
+    /// It works.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub busy: SignalKeys,
+    /// It asks whether it may do something.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub blocked: SignalKeys,
+    /// It asks something else.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub question: SignalKeys,
+    /// It tries again by itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retrying: SignalKeys,
+    /// A turn has ended.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub idle: SignalKeys,
+    /// What only a person should answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dialogs: Vec<Dialog>,
     /// How its conversations are named.
     #[serde(default, skip_serializing_if = "is_default")]
     pub session: SessionKeys,
@@ -149,6 +180,9 @@ pub struct Adapter {
     pub stall: Duration,
     /// Whose home it sees.
     pub home: Home,
+    /// With its own screen or without it.
+    #[serde(default)]
+    pub mode: AgentMode,
     /// The role's model; empty: the adapter's own.
     pub model: String,
     /// Of the kind `cli`: how to drive it and to read it.
@@ -224,6 +258,7 @@ pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, Ag
             .and_then(|text| super::duration::parse(text).ok())
             .unwrap_or(config.timeouts.hung),
         home: agent.home,
+        mode: agent.mode,
         model: settings.model.clone(),
         cli: (kind == AdapterKind::Cli).then(|| Box::new(agent.cli_keys())),
         name,
@@ -235,6 +270,17 @@ impl AgentConfig {
     pub fn cli_keys(&self) -> CliKeys {
         CliKeys {
             headless: self.headless.clone(),
+            interactive: self.interactive.clone(),
+            hooks: self.hooks.clone(),
+            screen: ScreenKeys {
+                ready: self.ready.clone(),
+                busy: self.busy.clone(),
+                blocked: self.blocked.clone(),
+                question: self.question.clone(),
+                retrying: self.retrying.clone(),
+                idle: self.idle.clone(),
+                dialogs: self.dialogs.clone(),
+            },
             session: self.session.clone(),
             show: self.show.clone(),
             done: self.done.clone(),

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::interactive::{HookKeys, Interactive, ScreenKeys};
+
 /// How a program is driven without its screen.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -66,6 +68,8 @@ pub struct SessionKeys {
     /// Where that event names the model, which the price of its tokens depends on.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub model: String,
+    /// What of its own screen, when it has ended, is the name: the first group.
+    pub screen: String,
 }
 
 /// What of the stream a person sees.
@@ -127,6 +131,8 @@ pub struct FailKeys {
     pub when: String,
     /// Or which lines of text, on either stream; with a group `text`, that is the text.
     pub pattern: String,
+    /// Or what the lower part of its own screen shows while it waits.
+    pub screen: String,
     /// Where the event has the text.
     pub text: String,
     /// What kind of failure; `other`: what the text tells, by `class`.
@@ -283,6 +289,12 @@ pub struct LoginKeys {
 pub struct CliKeys {
     /// Without its screen.
     pub headless: Headless,
+    /// With its screen.
+    pub interactive: Interactive,
+    /// How it calls `sprint hook`.
+    pub hooks: HookKeys,
+    /// By what its states are known.
+    pub screen: ScreenKeys,
     /// The conversation.
     pub session: SessionKeys,
     /// What a person sees.

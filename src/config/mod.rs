@@ -9,6 +9,8 @@ mod check;
 pub mod cli_agent;
 pub mod duration;
 pub mod gate;
+pub mod interactive;
+pub mod keys;
 pub mod layout;
 mod load;
 mod misfit;
@@ -29,6 +31,7 @@ mod values;
 pub use agent::{Adapter, AdapterKind, AgentConfig, AgentError, Commits, Home, NO_AGENT, Retry};
 pub use cli_agent::{CliKeys, PromptBy, StreamKind};
 pub use gate::{GateConfig, Mode};
+pub use interactive::AgentMode;
 pub use load::{DEFAULT_TOML, Layer, LayerBody, Pair, VARIABLE_PREFIX, load};
 pub use misfit::{Misfit, misfits};
 pub use model::{

@@ -156,8 +156,18 @@ const AGENT: &[Field] = &[
     field("retry", Kind::OneOf(&["fresh", "continue"])),
     field("stall", TIMEOUT),
     field("home", Kind::OneOf(&["person", "own"])),
-    // Of the kind `cli`; what they mean is in `cli_agent`.
+    // Of the kind `cli`; what they mean is in `cli_agent` and `interactive`.
+    field("mode", Kind::OneOf(&["headless", "interactive"])),
     field("headless", Kind::Table(HEADLESS)),
+    field("interactive", Kind::Table(INTERACTIVE)),
+    field("hooks", Kind::Table(HOOKS)),
+    field("ready", Kind::Table(SIGNAL)),
+    field("busy", Kind::Table(SIGNAL)),
+    field("blocked", Kind::Table(SIGNAL)),
+    field("question", Kind::Table(SIGNAL)),
+    field("retrying", Kind::Table(SIGNAL)),
+    field("idle", Kind::Table(SIGNAL)),
+    field("dialogs", Kind::Tables(DIALOG)),
     field("session", Kind::Table(SESSION)),
     field("show", Kind::Tables(SHOW)),
     field("done", Kind::Table(DONE)),
@@ -181,11 +191,44 @@ const HEADLESS: &[Field] = &[
     field("result", Kind::Text(values::relative_path_or_none)),
 ];
 
+const INTERACTIVE: &[Field] = &[
+    field("args", Kind::Texts(values::template)),
+    field("resume", Kind::Texts(values::template)),
+    field("clear", Kind::Texts(values::key)),
+    field("submit", Kind::Texts(values::key)),
+    field("exit", Kind::Texts(values::key)),
+    field("settle", DURATION),
+    field("ready_wait", TIMEOUT),
+    field("accept_wait", TIMEOUT),
+];
+
+const HOOKS: &[Field] = &[
+    field("file", Kind::Text(values::file_name_or_none)),
+    field("content", Kind::Text(values::no_nul)),
+    field("when", SELECTOR),
+    field("session", Kind::Text(values::event_path)),
+    field("said", Kind::Text(values::event_path)),
+];
+
+const SIGNAL: &[Field] = &[
+    field("events", Kind::Texts(values::selector)),
+    field("title", Kind::Text(values::regex)),
+    field("screen", Kind::Text(values::regex)),
+    field("text", Kind::Text(values::event_path)),
+];
+
+const DIALOG: &[Field] = &[
+    field("match", Kind::Text(values::regex)),
+    field("what", Kind::Text(values::no_nul)),
+    field("answer", Kind::Texts(values::key)),
+];
+
 const SESSION: &[Field] = &[
     field("assign", Kind::Bool),
     field("when", SELECTOR),
     field("at", Kind::Text(values::event_path)),
     field("model", Kind::Text(values::event_path)),
+    field("screen", Kind::Text(values::regex)),
 ];
 
 const SHOW: &[Field] = &[
@@ -202,6 +245,7 @@ const DONE: &[Field] = &[field("when", SELECTOR), field("pattern", Kind::Text(va
 const FAIL: &[Field] = &[
     field("when", SELECTOR),
     field("pattern", Kind::Text(values::regex)),
+    field("screen", Kind::Text(values::regex)),
     field("text", Kind::Text(values::event_path)),
     field("class", Kind::OneOf(TROUBLES)),
     field("weak", Kind::Bool),

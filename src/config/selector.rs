@@ -1,6 +1,6 @@
 //! Which events of a stream are meant, and where in them something is: the little language of
 //! adapter files. `type=item.completed item.type!=error` are conditions that must all hold, `^=` asks
-//! how a text begins, a path alone holds where something is there that is not empty. In a path a number is a place in a
+//! how a text begins (`!^=`: how it does not), a path alone holds where something is there that is not empty. In a path a number is a place in a
 //! list, and `-1` its last one. Pure.
 
 use serde_json::Value;
@@ -20,6 +20,7 @@ enum Holds {
     Is(String),
     IsNot(String),
     Begins(String),
+    BeginsNot(String),
     IsThere,
 }
 
@@ -44,7 +45,9 @@ impl When {
     /// [`BadSelector`].
     pub fn parse(text: &str) -> Result<Self, BadSelector> {
         let conditions = text.split_whitespace().map(|word| {
-            let (path, holds) = if let Some((path, value)) = word.split_once("!=") {
+            let (path, holds) = if let Some((path, value)) = word.split_once("!^=") {
+                (path, Holds::BeginsNot(value.to_owned()))
+            } else if let Some((path, value)) = word.split_once("!=") {
                 (path, Holds::IsNot(value.to_owned()))
             } else if let Some((path, value)) = word.split_once("^=") {
                 (path, Holds::Begins(value.to_owned()))
@@ -78,6 +81,7 @@ impl Condition {
             Holds::Is(value) => found.is_some_and(|found| text_of(found) == *value),
             Holds::IsNot(value) => found.is_none_or(|found| text_of(found) != *value),
             Holds::Begins(value) => found.is_some_and(|found| text_of(found).starts_with(value)),
+            Holds::BeginsNot(value) => found.is_none_or(|found| !text_of(found).starts_with(value)),
             Holds::IsThere => found.is_some_and(|found| !is_empty(found)),
         }
     }
@@ -162,12 +166,22 @@ mod tests {
     #[test]
     fn conditions_are_all_to_hold() {
         let event = json!({"type": "result", "ok": true, "denied": [], "list": [{"n": 7}]});
-        for when in
-            ["type=result", "type=result ok=true", "ok", "type!=x", "gone!=1", "list.0.n=7", "list.-1.n=7"]
-        {
+        for when in [
+            "type=result",
+            "type=result ok=true",
+            "ok",
+            "type!=x",
+            "type^=res",
+            "type!^=x",
+            "gone!=1",
+            "list.0.n=7",
+            "list.-1.n=7",
+        ] {
             assert!(holds(when, &event), "{when}");
         }
-        for when in ["", "type=x", "type=result ok=false", "denied", "gone", "list.1.n", "type.deeper=1"] {
+        for when in
+            ["", "type=x", "type=result ok=false", "denied", "gone", "list.1.n", "type.deeper=1", "type!^=re"]
+        {
             assert!(!holds(when, &event), "{when}");
         }
     }

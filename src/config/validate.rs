@@ -165,6 +165,7 @@ impl<'a> Validator<'a, '_> {
             }
             let Some(whole) = all.get(name) else { continue };
             let kind = text_at(whole, "kind");
+            self.has_screen(node, whole, &key);
             let has_command = whole.at(&["command"]).is_some();
             match kind {
                 None if whole.at(&["kind"]).is_none() => {
@@ -187,6 +188,16 @@ impl<'a> Validator<'a, '_> {
                 }
                 Some(_) | None => {}
             }
+        }
+    }
+
+    fn has_screen(&mut self, node: &Node, whole: &Node, key: &str) {
+        let wanted = text_at(whole, "mode") == Some("interactive");
+        let driven = whole.at(&["interactive", "submit"]).is_some();
+        if wanted && !driven {
+            let place = node.at(&["mode"]).unwrap_or(node);
+            let message = "has no screen that sprint can drive; leave `mode` out, or describe it under `interactive` (docs/agents.md)";
+            self.report(place, &format!("{key}.mode"), message);
         }
     }
 

@@ -5,7 +5,7 @@ use camino::{Utf8Component, Utf8Path};
 
 use super::problem::shown;
 use super::selector::{Path, When};
-use super::{duration, placeholder, size};
+use super::{duration, keys, placeholder, size};
 
 /// A rule: the text is fine, or why it is not.
 pub(super) type TextRule = fn(&str) -> Result<(), String>;
@@ -59,6 +59,19 @@ pub(super) fn relative_path(text: &str) -> Result<(), String> {
 /// The same, or empty for none.
 pub(super) fn relative_path_or_none(text: &str) -> Result<(), String> {
     if text.is_empty() { Ok(()) } else { relative_path(text) }
+}
+
+/// A name of a file alone, or empty for none.
+pub(super) fn file_name_or_none(text: &str) -> Result<(), String> {
+    relative_path_or_none(text)?;
+    if text.contains('/') { Err(format!("`{}` is more than a file's name", shown(text))) } else { Ok(()) }
+}
+
+/// The name of a key.
+pub(super) fn key(text: &str) -> Result<(), String> {
+    keys::bytes(text).map(drop).ok_or_else(|| {
+        format!("`{}` is no key; write `Enter`, `Escape`, `C-u`, `Up` or one character", shown(text))
+    })
 }
 
 pub(super) fn glob(text: &str) -> Result<(), String> {

@@ -6,6 +6,7 @@ use super::ids::{CommitSha, FeatureId, RunId, TaskId, Token, WorkerName};
 use super::plan::Plan;
 use super::policy::Policy;
 use super::report::Report;
+use super::screen::Stand;
 use super::spent::Spent;
 use super::worker::ProcRef;
 
@@ -165,6 +166,19 @@ pub enum Event {
         /// Must be the run's own.
         token: Token,
         /// What.
+        text: String,
+    },
+    /// How an agent's program stands, as its worker sees it.
+    AgentSeen {
+        /// In which run.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// How it stands.
+        stand: Stand,
+        /// By what it is known.
+        source: String,
+        /// What it asks, or says.
         text: String,
     },
     /// The feature's integration branch is there.

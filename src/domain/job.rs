@@ -31,6 +31,7 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
     {
         worker.life = Life::Busy { proc: proc.clone(), run: id.clone() };
         worker.since_ms = now.wall_ms;
+        worker.seen = None;
     }
     draft.put_run(Run {
         id,

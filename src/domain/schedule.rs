@@ -177,6 +177,7 @@ fn ensure_slot(draft: &mut Draft<'_>, name: &WorkerName, role: Role, slot: u32) 
             started_ms: 0,
             reported: false,
             since_ms: draft.now.wall_ms,
+            seen: None,
         });
     }
 }

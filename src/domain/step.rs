@@ -4,6 +4,7 @@ use super::draft::{Draft, Step};
 use super::event::{Envelope, Event};
 use super::ids::{RunId, Token};
 use super::report::Report;
+use super::screen::{Seen, Stand};
 use super::spent::{Spent, SpentRow};
 use super::state::{Mode, RunStatus, State};
 use super::task::TaskKey;
@@ -38,6 +39,9 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
         Event::RunFailedAtOnce { run, token, agent } => failed_at_once(draft, run, token, agent),
         Event::RunCleared { run, survivors } => workers::run_cleared(draft, run, survivors),
         Event::Comment { run, token, text } => comment(draft, run, token, text),
+        Event::AgentSeen { run, token, stand, source, text } => {
+            agent_seen(draft, run, token, (*stand, source, text));
+        }
         Event::FeatureBegun { feature, head } => features::begun(draft, feature, head),
         Event::FeatureRefused { feature, reason } => features::refuse(draft, feature, 4, reason),
         Event::RefMoved { entry } => reported::landed(draft, entry),
@@ -173,6 +177,23 @@ fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Repor
             reported::reported(draft, &key, &run, report);
         }
         None => features::base_reported(draft, &run, report),
+    }
+}
+
+/// What is seen of an agent decides nothing; a person sees it, and the history what only a person
+/// can answer.
+fn agent_seen(draft: &mut Draft<'_>, id: &RunId, token: &Token, (stand, source, text): (Stand, &str, &str)) {
+    let Some(run) = draft.run(id).filter(|run| run.token == *token).cloned() else { return };
+    let since_ms = draft.now.wall_ms;
+    let Some(worker) = draft.edit_worker(&run.worker) else { return };
+    let seen = Seen { stand, source: source.to_owned(), text: text.to_owned(), since_ms };
+    let waited = worker.seen.replace(seen).is_some_and(|before| before.stand.needs_a_person());
+    let key = run.job.task.map(|id| TaskKey { feature: run.job.feature, id });
+    if stand.needs_a_person() {
+        let text = format!("its agent waits for you ({}): {text}", stand.word());
+        draft.say_worker("agent_waits", &run.worker, key.as_ref(), text);
+    } else if waited {
+        draft.say_worker("agent_goes_on", &run.worker, key.as_ref(), "its agent goes on");
     }
 }
 

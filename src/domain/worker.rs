@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{RunId, WorkerName};
 use super::pipeline::Role;
+use super::screen::Seen;
 
 /// A process, so that another one with the same pid is not taken for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,9 +122,17 @@ pub struct Worker {
     pub reported: bool,
     /// Wall clock milliseconds of the last change, for display.
     pub since_ms: i64,
+    /// How the agent of its run stands, while it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
 }
 
 impl Worker {
+    /// How the agent of its run stands, if it has a run and its agent was seen.
+    pub fn agent(&self) -> Option<&Seen> {
+        self.seen.as_ref().filter(|_| matches!(self.life, Life::Busy { .. }))
+    }
+
     /// The name of a role's slot: permanent roles with one slot go by the role alone.
     pub fn name_of(role: Role, slot: u32, max: u32) -> WorkerName {
         let alone = max == 1 && !matches!(role, Role::Developer | Role::Tester);

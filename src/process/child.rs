@@ -80,6 +80,8 @@ pub enum Session {
     NewGroup,
     /// A session of its own: no controlling terminal.
     NewSession,
+    /// A session of its own, whose terminal is the child's standard input.
+    Terminal,
 }
 
 /// One of the two output streams.
@@ -172,6 +174,11 @@ pub fn spawn(spec: &Spec) -> Result<Running, SpawnError> {
     command.stdin(open_stdin(&spec.stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
     isolate(&mut command, spec.session);
     let child = command.spawn().map_err(|source| spawn_error(spec, source))?;
+    adopt(spec, child)
+}
+
+/// A child of std's, as one of ours.
+pub(super) fn adopt(spec: &Spec, child: Child) -> Result<Running, SpawnError> {
     Running::adopt(child).map_err(|source| SpawnError::Os { program: spec.program.clone(), source })
 }
 
@@ -184,9 +191,12 @@ pub(super) fn isolate(command: &mut Command, session: Session) {
         command.pre_exec(move || {
             let done = match session {
                 Session::NewGroup => libc::setpgid(0, 0),
-                Session::NewSession => libc::setsid(),
+                Session::NewSession | Session::Terminal => libc::setsid(),
             };
             if done < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if session == Session::Terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
                 return Err(io::Error::last_os_error());
             }
             // Descriptors that our own parent left open without O_CLOEXEC are none of the child's
@@ -212,7 +222,7 @@ fn open_stdin(stdin: &Stdin) -> Result<Stdio, SpawnError> {
     }
 }
 
-fn spawn_error(spec: &Spec, source: io::Error) -> SpawnError {
+pub(super) fn spawn_error(spec: &Spec, source: io::Error) -> SpawnError {
     let program = spec.program.clone();
     // A missing directory and a missing program are the same errno.
     if !spec.cwd.is_dir() {

@@ -14,6 +14,7 @@ pub mod inhibit;
 pub mod load;
 pub mod lock;
 pub mod private;
+pub mod pseudo;
 pub mod run;
 pub mod signals;
 pub mod slots;

@@ -267,9 +267,14 @@ pub fn end_tree(scope: &Scope, grace: Duration, deadline: Duration) -> Result<()
     let (kill_at, give_up_at) = (start + grace, start + grace + deadline);
     let mut warned = BTreeSet::new();
     let mut empty_looks = 0;
+    // Whoever was a member stays one, with all below it: when its parent dies first, nothing else
+    // connects it with the tree any more, and it may take a while to die.
+    let mut scope = scope.clone();
     loop {
         let table = Table::scan()?;
-        let found = table.members(scope)?;
+        let found = table.members(&scope)?;
+        let known: BTreeSet<ProcId> = scope.leaders.iter().cloned().collect();
+        scope.leaders.extend(found.iter().map(|member| &member.id).filter(|id| !known.contains(id)).cloned());
         let now = Instant::now();
         empty_looks = if found.is_empty() { empty_looks + 1 } else { 0 };
         if empty_looks == 2 {

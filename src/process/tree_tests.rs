@@ -50,6 +50,23 @@ fn descendants_of_other_sessions_and_the_deaf_are_ended() {
 }
 
 #[test]
+fn a_member_whose_parent_dies_first_is_waited_for() {
+    // Each parent goes at SIGTERM, its child in a session of its own only at SIGKILL.
+    for _ in 0..20 {
+        let script = "setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & wait";
+        let (mut child, grandchild) = start_with(&mut sh(script));
+        end_tree(
+            &Scope { leaders: vec![id(&child)], ..Scope::default() },
+            Duration::from_millis(50),
+            Duration::from_secs(20),
+        )
+        .unwrap();
+        assert!(!grandchild.alive());
+        child.wait().unwrap();
+    }
+}
+
+#[test]
 fn an_orphan_of_another_session_is_found_by_its_mark_and_only_by_its_own() {
     let run = format!("run-{}-mark", std::process::id());
     let script = "setsid sh -c 'echo $$; exec sleep 300' & exec sleep 0.1";

@@ -5,27 +5,29 @@
 //! change in the worktree.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::brief::Order;
 use super::conversation::{self, Talk};
-use super::life::{Desk, beat};
+use super::interactive::{self, Setting};
+use super::life::Desk;
 use super::remarks::Remarks;
 use super::screen::Screen;
-use super::spending::Spending;
+use super::spending::{self, Spending};
+use super::vital::{LOOK, Vital};
 use crate::agents::claim::{self, Claim};
 use crate::agents::last_words::LastWords;
 use crate::agents::outcome::{ProgramEnding, Said};
 use crate::agents::protocol::{Protocol, Signal as Word};
 use crate::agents::stream::{Failure, Reader, Rules, Shown};
-use crate::config::Adapter;
 use crate::config::cli_agent::{ShowAs, Trouble};
+use crate::config::{Adapter, AgentMode};
 use crate::domain::budget::{Scope, Used};
-use crate::process::child::{self, Exit, Read, Running, Spec, Stream};
-use crate::process::tree::tree_usage;
+use crate::process::child::{self, Exit, Read, Running, Stream};
 
 /// A program that has said how it stands and does not exit is ended after this.
 const AFTER_CLAIM: Duration = Duration::from_secs(10);
@@ -33,21 +35,6 @@ const AFTER_CLAIM: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 /// How long output may still come after the program's exit, from what it left behind.
 const DRAIN: Duration = Duration::from_millis(500);
-/// Between two looks at clocks, CPU and heartbeat.
-const LOOK: Duration = Duration::from_secs(5);
-/// A gap of this length between two looks means that the worker itself was stopped.
-const OWN_STOP: Duration = Duration::from_mins(1);
-/// A program that fails within this time, with nothing used, changed or claimed, failed at once.
-const AT_ONCE: Duration = Duration::from_secs(10);
-/// Files that are looked at for a change before a program counts as hung.
-const FILES_MAX: usize = 20_000;
-
-/// How long the program may take, and be silent.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    timeout: Duration,
-    stall: Duration,
-}
 
 /// Runs the program to its end.
 ///
@@ -56,10 +43,16 @@ struct Limits {
 pub(super) fn drive(
     desk: &Desk<'_>,
     screen: &mut Screen,
-    spec: &Spec,
     adapter: &Adapter,
-    chat: Talk,
+    order: &Order,
+    (chat, changed): (Talk, &dyn Fn() -> bool),
 ) -> Result<(ProgramEnding, Said), String> {
+    if adapter.mode == AgentMode::Interactive && adapter.cli.is_some() {
+        let Order { spec, typed } = order;
+        let setting = Setting { spec, adapter, typed: typed.as_deref(), changed };
+        return interactive::drive(desk, screen, &setting, chat);
+    }
+    let spec = &order.spec;
     let reader = adapter.cli.as_ref().map(|cli| Rules::new(cli).map(Reader::new)).transpose();
     let reader = reader.map_err(|error| format!("the adapter `{}`: {error}", adapter.name))?;
     if desk.interrupts.run_ends(&desk.run.id).is_none()
@@ -75,8 +68,6 @@ pub(super) fn drive(
             return Ok((ProgramEnding::NotStarted(crate::error::chain(&error)), Said::default()));
         }
     };
-    let limits = Limits { timeout: Duration::from_millis(desk.run.job.timeout_ms), stall: adapter.stall };
-    let now = Instant::now();
     let mut drive = Drive {
         desk,
         adapter,
@@ -88,14 +79,14 @@ pub(super) fn drive(
         last_words: LastWords::default(),
         reader,
         worktree: &spec.cwd,
-        limits,
-        began: now,
-        life: Life { sign: now, cpu: 0, looked: now, began: SystemTime::now() },
+        timeout: Duration::from_millis(desk.run.job.timeout_ms),
+        began: Instant::now(),
+        vital: Vital::new(adapter.stall),
         end_at: None,
         remarks: Remarks::default(),
     };
     let mut ending = drive.follow();
-    let took = now.elapsed();
+    let took = drive.began.elapsed();
     // What it said last: once the report is in, the run is over and takes no remark.
     drive.has_claimed();
     if let Some(reader) = drive.reader.as_mut() {
@@ -110,8 +101,9 @@ pub(super) fn drive(
         ending = ProgramEnding::OverBudget(scope);
     }
     let said_something = drive.protocol.is_complete() || drive.protocol.question().is_some();
-    let told_nothing = desk.spent.borrow().is_none() && !said_something;
-    desk.at_once.set(adapter.cli.is_some() && took < AT_ONCE && told_nothing);
+    if adapter.cli.is_some() {
+        spending::note_the_end(desk, took, said_something);
+    }
     let said = Said {
         failure,
         weak,
@@ -134,19 +126,12 @@ struct Drive<'a> {
     /// Of a model's program: reads its stream.
     reader: Option<Reader>,
     worktree: &'a Path,
-    limits: Limits,
+    timeout: Duration,
     began: Instant,
-    life: Life,
+    vital: Vital,
     /// When a program that has said how it stands is ended.
     end_at: Option<Instant>,
     remarks: Remarks,
-}
-
-struct Life {
-    sign: Instant,
-    cpu: u64,
-    looked: Instant,
-    began: SystemTime,
 }
 
 impl Drive<'_> {
@@ -183,7 +168,7 @@ impl Drive<'_> {
         let streams = [self.running.stream(Stream::Out), self.running.stream(Stream::Err)];
         fds.extend(streams.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let now = Instant::now();
-        let deadlines = [Some(now + LOOK), Some(self.began + self.limits.timeout), self.end_at];
+        let deadlines = [Some(now + LOOK), Some(self.began + self.timeout), self.end_at];
         let next = deadlines.into_iter().flatten().min().unwrap_or(now);
         let millis = next.saturating_duration_since(now).as_millis();
         let wait = PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX).saturating_add(1));
@@ -209,7 +194,7 @@ impl Drive<'_> {
 
     fn take(&mut self, stream: Stream, bytes: &[u8]) {
         use std::io::Write as _;
-        self.life.sign = Instant::now();
+        self.vital.sign();
         let shown = match (&mut self.reader, stream) {
             (Some(reader), Stream::Out) => reader.out(bytes),
             (Some(reader), Stream::Err) => reader.err(bytes),
@@ -300,13 +285,11 @@ impl Drive<'_> {
         if self.end_at.is_some_and(|at| at <= now) {
             return Some(ProgramEnding::EndedAfterClaim);
         }
-        if now >= self.began + self.limits.timeout {
-            return Some(ProgramEnding::TimedOut(self.limits.timeout));
+        if now >= self.began + self.timeout {
+            return Some(ProgramEnding::TimedOut(self.timeout));
         }
-        if now >= self.life.looked + LOOK {
-            self.look(now);
-        }
-        (now >= self.life.sign + self.limits.stall).then_some(ProgramEnding::Hung(self.limits.stall))
+        self.vital.look(self.desk.place, self.running.pid(), self.worktree);
+        self.vital.is_hung().then(|| ProgramEnding::Hung(self.vital.stall()))
     }
 
     /// Whether the event of a good end has come, from a program that has one.
@@ -335,27 +318,6 @@ impl Drive<'_> {
         let Ok(claims) = claim::read(directory, &self.desk.run.token) else { return false };
         self.remarks.tell(self.desk, &claims.claims);
         claims.claims.iter().any(Claim::is_final)
-    }
-
-    /// Heartbeat, CPU, and the worker's own stops.
-    fn look(&mut self, now: Instant) {
-        beat(self.desk.place);
-        if now.duration_since(self.life.looked) > OWN_STOP {
-            self.life.sign = now;
-        }
-        self.life.looked = now;
-        if let Ok(usage) = tree_usage(&[self.running.pid()])
-            && let Some(cpu) = usage.first().map(|usage| usage.cpu_ticks)
-            && cpu != self.life.cpu
-        {
-            self.life.cpu = cpu;
-            self.life.sign = now;
-        }
-        let silent = now >= self.life.sign + self.limits.stall;
-        if silent && changed_since(self.worktree, self.life.began, &mut FILES_MAX.clone()) {
-            self.life.sign = now;
-            self.life.began = SystemTime::now();
-        }
     }
 
     /// SIGTERM to the group, then SIGKILL; the rest of the tree is the caller's.
@@ -388,23 +350,4 @@ fn own_limit(desk: &Desk<'_>, failure: Option<&Failure>) -> Option<Scope> {
     budget.money().filter(|_| is_limit)?;
     let used = desk.spent.borrow().as_ref().map(Used::of).unwrap_or_default();
     Some(budget.reached_by(&used).unwrap_or(Scope::Run))
-}
-
-/// Whether a file below `root` is newer than `since`. Looks at a bounded number of files.
-fn changed_since(root: &Path, since: SystemTime, left: &mut usize) -> bool {
-    let Ok(entries) = std::fs::read_dir(root) else { return false };
-    for entry in entries.flatten() {
-        if *left == 0 {
-            return false;
-        }
-        *left -= 1;
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.modified().is_ok_and(|at| at > since) {
-            return true;
-        }
-        if meta.is_dir() && entry.file_name() != ".git" && changed_since(&entry.path(), since, left) {
-            return true;
-        }
-    }
-    false
 }

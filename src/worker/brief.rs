@@ -9,9 +9,10 @@ use super::conversation::Talk;
 use super::life::Desk;
 use crate::agents::environment::RunContext;
 use crate::agents::feedback::Feedback;
+use crate::agents::program::Way;
 use crate::agents::prompt::{Document, FeatureText, GateCommand, PromptInput, StoryText, TaskText, Template};
-use crate::agents::{environment, program, prompt};
-use crate::config::{Adapter, GateConfig, PromptBy, StageConfig};
+use crate::agents::{environment, hooks, program, prompt};
+use crate::config::{Adapter, GateConfig, StageConfig};
 use crate::domain::ids::TaskId;
 use crate::domain::pipeline::StageKind;
 use crate::error::chain;
@@ -44,14 +45,22 @@ pub(super) fn adapter(desk: &Desk<'_>) -> Result<Option<Adapter>, String> {
     desk.config.agent(stage(desk)?.role).map_err(|error| format!("{error}; {}", error.hint()))
 }
 
-/// The command of a run, ready to be started in its worktree.
-pub(super) fn spec(
+/// What a run's program is started with.
+pub(super) struct Order {
+    /// The command, ready to be started in the worktree.
+    pub(super) spec: Spec,
+    /// The prompt, where the program gets it at its own screen.
+    pub(super) typed: Option<String>,
+}
+
+/// The command of a run, and what goes with it.
+pub(super) fn order(
     desk: &Desk<'_>,
     task: &TaskId,
     worktree: &Worktree,
     adapter: &Adapter,
     chat: &Talk,
-) -> Result<Spec, String> {
+) -> Result<Order, String> {
     let mut context = context(desk, task, worktree, adapter)?;
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
@@ -62,27 +71,40 @@ pub(super) fn spec(
     let path =
         env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
     let checkout = utf8(&desk.session.checkout)?;
-    let line =
-        program::command_line(adapter, &context, &text, &checkout, &path).map_err(|error| chain(&error))?;
+    write_hooks(adapter, &context)?;
+    let way = program::way(adapter, &context, &text);
+    let line = program::command_line(adapter, &context, way.argument(&text, &context), &checkout, &path)
+        .map_err(|error| chain(&error))?;
     let (program, args) = line.split_first().ok_or("the agent has no command")?;
-    Ok(Spec {
+    let spec = Spec {
         program: program.clone(),
         args: args.to_vec(),
         cwd: worktree.path.clone(),
         env,
-        stdin: stdin(adapter, &context),
+        stdin: stdin(way, &context),
         timeout: Duration::from_millis(desk.run.job.timeout_ms),
         output_max: OUTPUT_KEPT,
         grace: GRACE,
         session: Session::NewSession,
-    })
+    };
+    Ok(Order { spec, typed: (way == Way::Typed).then_some(text) })
 }
 
-fn stdin(adapter: &Adapter, context: &RunContext) -> Stdin {
-    match adapter.cli.as_ref().map(|cli| cli.headless.prompt) {
-        Some(PromptBy::Stdin) => Stdin::File(context.prompt_file.clone().into()),
-        Some(PromptBy::Argument) | None => Stdin::Null,
+fn stdin(way: Way, context: &RunContext) -> Stdin {
+    match way {
+        Way::Stdin => Stdin::File(context.prompt_file.clone().into()),
+        Way::Argument | Way::File | Way::Typed => Stdin::Null,
     }
+}
+
+/// The file by which a program knows to call `sprint hook`: in the run's directory, never in the
+/// person's own configuration.
+fn write_hooks(adapter: &Adapter, context: &RunContext) -> Result<(), String> {
+    let Some(keys) = adapter.cli.as_ref().map(|cli| &cli.hooks).filter(|keys| !keys.file.is_empty()) else {
+        return Ok(());
+    };
+    let path = context.run_dir.join(&keys.file);
+    std::fs::write(&path, hooks::content(keys, &context.sprint)).map_err(|error| format!("`{path}`: {error}"))
 }
 
 /// Whether this run goes on where the same attempt asked.
@@ -131,6 +153,7 @@ fn context(
         sprint: utf8(&sprint)?,
         session: None,
         resumes: false,
+        bell: utf8(&place.layout.worker_bell(&place.worker))?,
         own_home: utf8(&place.layout.state.join("home").join(&adapter.name))?,
     })
 }

@@ -13,8 +13,8 @@ use super::screen::Screen;
 use super::spending;
 use crate::agents::outcome::ProgramEnding;
 use crate::agents::stream::{Failure, Reader, Told, Usage};
-use crate::config::Adapter;
 use crate::config::cli_agent::Trouble;
+use crate::config::{Adapter, AgentMode};
 use crate::domain::budget::usd;
 use crate::domain::spent::Spent;
 use crate::domain::state::Job;
@@ -55,7 +55,11 @@ impl Talk {
             return Self { session: None, before: None, path: None, worktree };
         };
         let path = path(&desk.place.layout.state, &desk.run.job);
-        let known = path.as_deref().filter(|_| !cli.headless.resume.is_empty()).and_then(read);
+        let resume = match adapter.mode {
+            AgentMode::Headless => &cli.headless.resume,
+            AgentMode::Interactive => &cli.interactive.resume,
+        };
+        let known = path.as_deref().filter(|_| !resume.is_empty()).and_then(read);
         let before = known.filter(|known| known.agent == adapter.name && known.worktree == worktree);
         let named = || cli.session.assign.then(|| uuid::Uuid::new_v4().to_string());
         let session = before.as_ref().map(|before| before.session.clone()).or_else(named);

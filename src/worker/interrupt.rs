@@ -36,6 +36,8 @@ pub(super) struct Interrupts {
     over: RefCell<Option<(RunId, Scope)>>,
     /// Rung since somebody last asked.
     rung: Cell<bool>,
+    /// The pane has got another size since somebody last asked.
+    resized: Cell<bool>,
     log: RefCell<LogWatch>,
     looked: Cell<Instant>,
 }
@@ -52,6 +54,7 @@ impl Interrupts {
             revoked: RefCell::new(None),
             over: RefCell::new(None),
             rung: Cell::new(false),
+            resized: Cell::new(false),
         }
     }
 
@@ -125,16 +128,23 @@ impl Interrupts {
     /// Takes what has come. Orphans of runs, whose reaper we are, are taken away too.
     fn look(&self) {
         while let Ok(Some(signal)) = self.signals.next() {
-            if signal == Signal::SIGCHLD {
-                continue;
+            match signal {
+                Signal::SIGCHLD => {}
+                Signal::SIGWINCH => self.resized.set(true),
+                _ => self.ended.set(true),
             }
-            self.ended.set(true);
         }
         match self.bell.drain() {
             Ok(0) => {}
             Ok(_) => self.rung.set(true),
             Err(error) => tracing::warn!(%error, "the doorbell cannot be read"),
         }
+    }
+
+    /// Whether the pane has got another size since the last call.
+    pub(super) fn take_resized(&self) -> bool {
+        self.look();
+        self.resized.replace(false)
     }
 
     /// Takes away dead orphans that no child handle waits for.

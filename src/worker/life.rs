@@ -91,7 +91,7 @@ pub(super) struct Desk<'a> {
 pub fn work(place: &Place, role: Role) -> Result<(), WorkerError> {
     let _lock = Lock::try_exclusive(&place.layout.lock(&place.worker), "sprint worker")
         .map_err(|_held| WorkerError::Taken(place.worker.clone()))?;
-    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD];
+    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD, Signal::SIGWINCH];
     let signals = Signals::take_over(&signals).map_err(system("take over signals"))?;
     subreaper::become_subreaper().map_err(system("become a subreaper"))?;
     let bell = Doorbell::bind_or_wait(&place.layout.worker_bell(&place.worker))

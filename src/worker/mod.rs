@@ -3,6 +3,8 @@
 //! - [`life`] registers, waits at its doorbell and takes runs; it needs no supervisor to finish one.
 //! - `work`, `check`, `land` do the three kinds of stage; `agent` drives a program, `trees` gives
 //!   gates their worktrees.
+//!   `interactive` does so with the program's own screen: `port` is between its terminal and the `pane`,
+//!   `glass` is what it shows; `vital` are signs of life of both.
 //! - `screen` is the pane and the transcript, `deliver` brings a report to the supervisor.
 
 mod agent;
@@ -10,15 +12,20 @@ mod brief;
 mod check;
 mod conversation;
 mod deliver;
+mod glass;
+mod interactive;
 mod interrupt;
 mod land;
 mod life;
+mod pane;
+mod port;
 mod remarks;
 mod review;
 mod screen;
 mod spending;
 mod stream;
 mod trees;
+mod vital;
 mod work;
 
 pub use check::slots_directory;

@@ -29,9 +29,10 @@ pub(super) fn review(desk: &Desk<'_>, screen: &mut Screen, checked: Checked) -> 
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let worktree = worktree(desk, &pool, &checked)?;
     let chat = Talk::begin(desk, &adapter, &worktree);
-    let spec = brief::spec(desk, &task, &worktree, &adapter, &chat)?;
+    let order = brief::order(desk, &task, &worktree, &adapter, &chat)?;
     screen.say(&format!("{} reviews {}", adapter.name, checked.candidate.commit.short()));
-    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
+    let claimed = || false;
+    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &claimed))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }

@@ -96,14 +96,25 @@ impl Screen {
         }
     }
 
+    /// Into the transcript alone, while a program has the pane.
+    pub(super) fn note(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.transcribe(text.as_bytes());
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) {
+        self.transcribe(bytes);
+        self.show(bytes);
+    }
+
+    fn transcribe(&mut self, bytes: &[u8]) {
         if let Some(transcript) = &mut self.transcript
             && let Err(error) = transcript.append(bytes)
         {
             tracing::warn!(%error, "the transcript ends here");
             self.transcript = None;
         }
-        self.show(bytes);
     }
 
     fn show(&mut self, bytes: &[u8]) {

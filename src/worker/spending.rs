@@ -15,6 +15,9 @@ use crate::domain::spent::Spent;
 /// Between two tellings; a program that reports its use many times a second must not fill the log.
 const TELL: Duration = Duration::from_secs(1);
 
+/// A program that fails within this time, with nothing used, changed or claimed, failed at once.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
 /// What was seen so far of a run's use.
 #[derive(Debug, Default)]
 pub(super) struct Spending {
@@ -55,6 +58,12 @@ impl Spending {
     pub(super) fn reached(&self) -> Option<Scope> {
         self.reached
     }
+}
+
+/// The program has ended after this time. Where it has used, said and, as the caller will see, changed
+/// nothing, it failed at once.
+pub(super) fn note_the_end(desk: &Desk<'_>, took: Duration, said_something: bool) {
+    desk.at_once.set(took < AT_ONCE && !said_something && desk.spent.borrow().is_none());
 }
 
 /// For people: which budget, and what of it.

@@ -53,9 +53,10 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
         .map_err(|error| chain(&error))?;
     let begun = Begun::at(&worktree)?;
     let chat = Talk::begin(desk, &adapter, &worktree);
-    let spec = brief::spec(desk, task, &worktree, &adapter, &chat)?;
+    let order = brief::order(desk, task, &worktree, &adapter, &chat)?;
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
-    let (ending, said) = drive(desk, screen, &spec, &adapter, chat)?;
+    let changed = || has_changed(&worktree, &begun, &desk.run.job.base);
+    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &changed))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
@@ -202,6 +203,13 @@ pub(super) fn unserved_report(agent: &str, unserved: Unserved) -> Report {
 /// What was done so far is saved; the supervisor knows what becomes of the task.
 pub(super) fn overspent_report(desk: &Desk<'_>, scope: budget::Scope) -> Report {
     Report::Overspent { scope, reason: spending::reason(desk, scope) }
+}
+
+/// Whether there is anything that the run began without: for a program that has only ended its
+/// turn. What it is worth is judged when everything has ended.
+fn has_changed(worktree: &Worktree, begun: &Begun, base: &CommitSha) -> bool {
+    let head = worktree.head().is_ok_and(|head| head != begun.head);
+    head || leftovers::look(worktree, base).is_ok_and(|left| left.diff)
 }
 
 /// An attempt that ends for another reason says it too; what is left out is saved either way.

@@ -19,9 +19,13 @@ use self::usage::{amount, whole};
 use super::protocol::plain;
 use crate::config::StreamKind;
 use crate::config::cli_agent::{ShowAs, Trouble, UsageMode};
+use crate::config::interactive::HookKeys;
+use crate::config::selector::{Path, When};
 
 /// Bytes of one event; of a longer one only its length is known.
 pub const EVENT_BYTES_MAX: usize = 4 << 20;
+/// Lines at the end of a screen in which a failure is looked for.
+const SCREEN_LINES: usize = 20;
 /// Characters of a failure's text that are kept.
 const TEXT_CHARS_MAX: usize = 500;
 
@@ -159,6 +163,42 @@ impl Reader {
     /// Whether the adapter knows the event of a good end.
     pub fn knows_its_end(&self) -> bool {
         !self.rules.done.0.is_empty() || self.rules.done.1.is_some()
+    }
+
+    /// What a hook of the program tells is one more event. Returns what the model said last, where
+    /// the event ends its turn.
+    pub fn hook(&mut self, event: &Value, keys: &HookKeys) -> Option<String> {
+        if !keys.when.is_empty() && !When::parse(&keys.when).is_ok_and(|when| when.holds(event)) {
+            return None;
+        }
+        let text = |path: &str| Path::parse(path).map(|path| path.text(event)).unwrap_or_default();
+        let session = text(&keys.session);
+        if !session.is_empty() {
+            self.told.session = Some(session);
+        }
+        self.event(event);
+        Some(text(&keys.said)).filter(|said| !said.trim().is_empty())
+    }
+
+    /// What the program's own screen shows when it has ended: some say how to go on.
+    pub fn last_screen(&mut self, lines: &[String]) {
+        let Some(pattern) = &self.rules.session_screen else { return };
+        let found = lines.iter().rev().find_map(|line| pattern.captures(line)?.get(1));
+        if let Some(name) = found {
+            self.told.session = Some(name.as_str().to_owned());
+        }
+    }
+
+    /// What the program's own screen shows while it waits: it may tell a failure.
+    pub fn screen(&mut self, lines: &[String]) {
+        let shows = |line: &String| {
+            let rule =
+                self.rules.fail.iter().find(|rule| rule.screen.as_ref().is_some_and(|p| p.is_match(line)))?;
+            Some((self.failure(rule.class, line), rule.weak))
+        };
+        if let Some((failure, weak)) = lines.iter().rev().take(SCREEN_LINES).find_map(shows) {
+            self.failed(failure, weak);
+        }
     }
 
     /// What is known now.

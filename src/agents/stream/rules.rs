@@ -28,6 +28,7 @@ pub struct Rules {
     pub(super) stream: StreamKind,
     pub(super) session: (When, Path),
     pub(super) model: Path,
+    pub(super) session_screen: Option<Regex>,
     pub(super) show: Vec<ShowRule>,
     pub(super) remarks: bool,
     pub(super) done: (When, Option<Regex>),
@@ -51,6 +52,7 @@ pub(super) struct ShowRule {
 pub(super) struct FailRule {
     pub(super) when: When,
     pub(super) pattern: Option<Regex>,
+    pub(super) screen: Option<Regex>,
     pub(super) text: Path,
     pub(super) class: Trouble,
     pub(super) weak: bool,
@@ -79,6 +81,7 @@ impl Rules {
             stream: keys.headless.stream,
             session: (When::parse(&keys.session.when)?, Path::parse(&keys.session.at)?),
             model: Path::parse(&keys.session.model)?,
+            session_screen: optional(&keys.session.screen)?,
             show: keys.show.iter().map(ShowRule::new).collect::<Result<_, _>>()?,
             remarks: keys.headless.remarks,
             done: (When::parse(&keys.done.when)?, optional(&keys.done.pattern)?),
@@ -118,8 +121,9 @@ impl ShowRule {
 impl FailRule {
     fn new(keys: &FailKeys) -> Result<Self, BadRule> {
         let (when, text) = (When::parse(&keys.when)?, Path::parse(&keys.text)?);
-        let (pattern, until) = (optional(&keys.pattern)?, Path::parse(&keys.until)?);
-        Ok(Self { when, pattern, text, class: keys.class, weak: keys.weak, until })
+        let (pattern, screen) = (optional(&keys.pattern)?, optional(&keys.screen)?);
+        let until = Path::parse(&keys.until)?;
+        Ok(Self { when, pattern, screen, text, class: keys.class, weak: keys.weak, until })
     }
 }
 
