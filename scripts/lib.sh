@@ -79,6 +79,10 @@ package_of() {
   case $1 in
     codex) echo @openai/codex@0.169.0 ;;
     pi) echo @mariozechner/pi-coding-agent@0.73.1 ;;
+    opencode) echo opencode-ai@1.18.33 ;;
+    gemini) echo @google/gemini-cli@0.61.0 ;;
+    qwen) echo @qwen-code/qwen-code@0.15.10 ;;
+    claude) echo @anthropic-ai/claude-code@2.1.197 ;;
     *) die "no agent program $1 is known" ;;
   esac
 }
@@ -123,4 +127,29 @@ need_agents() {
       return 1
     fi
   done
+}
+
+# need_all_agents DIR: every agent program that the adapters know, each where it can be had. Claude
+# Code is not free software: it is installed only where SPRINT_TEST_CLAUDE=1 asks for it.
+need_all_agents() {
+  local dir=$1 name some=1
+  local names=(codex pi opencode gemini qwen)
+  [ "${SPRINT_TEST_CLAUDE:-}" != 1 ] || names+=(claude)
+  for name in "${names[@]}"; do
+    if need_agents "$dir" "$name"; then some=0; else say "no $name: its tests will be skipped"; fi
+  done
+  [ "${SPRINT_TEST_CLAUDE:-}" = 1 ] || say "no claude (SPRINT_TEST_CLAUDE=1 installs it): its tests will be skipped"
+  # Each in an environment of its own: they disagree about their libraries.
+  if need_tools "$dir/aider-venv" aider-chat==0.86.2; then
+    some=0
+  else
+    say "pip could not install aider: its tests will be skipped"
+  fi
+  # It needs mcp and does not say so.
+  if need_tools "$dir/mini-swe-agent-venv" mini-swe-agent==2.4.6 mcp; then
+    some=0
+  else
+    say "pip could not install mini-swe-agent: its tests will be skipped"
+  fi
+  return "$some"
 }

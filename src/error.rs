@@ -159,7 +159,9 @@ impl From<ProgramError> for CliError {
 /// A stage's own template is a part of the configuration.
 impl From<PromptError> for CliError {
     fn from(error: PromptError) -> Self {
-        Self::config(error.to_string()).because(error.source)
+        Self::config(error.to_string()).hint(
+            "the template of a prompt is tried before anything begins; docs/prompts.md says what it may use",
+        )
     }
 }
 

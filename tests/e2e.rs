@@ -23,8 +23,13 @@ mod gates;
 mod lost;
 #[path = "e2e/money.rs"]
 mod money;
+#[path = "e2e/prompts.rs"]
+mod prompts;
 #[path = "e2e/questions.rs"]
 mod questions;
+
+#[path = "e2e/roles.rs"]
+mod roles;
 
 use common::World;
 

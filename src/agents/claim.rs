@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::gate::Severity;
 use crate::domain::ids::Token;
 
 /// The file in the run's directory.
@@ -47,7 +48,10 @@ pub enum Claim {
         /// In a sentence.
         #[serde(default)]
         message: String,
-        /// Where.
+        /// What it looked at: files, acceptance scenarios, commands. Without any it is no review.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<String>,
+        /// Where, and what to do.
         #[serde(default)]
         findings: Vec<ClaimedFinding>,
     },
@@ -117,8 +121,48 @@ pub struct ClaimedFinding {
     /// From 1; 0 for none.
     #[serde(default)]
     pub line: u32,
-    /// What is wrong.
+    /// High and critical send back; the rest is recorded.
+    #[serde(default = "high")]
+    pub severity: Severity,
+    /// What is wrong, and what to do about it.
     pub message: String,
+}
+
+fn high() -> Severity {
+    Severity::High
+}
+
+impl ClaimedFinding {
+    /// Reads `path:line:severity:text`; the line may be missing, the path empty.
+    ///
+    /// # Errors
+    /// It is none, in words for the agent.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no finding; write path:line:severity:text with critical, high, medium, low or info, such as src/a.py:12:high:the total is not rounded; use round()"
+            )
+        };
+        let severities =
+            [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
+        let word = |severity: &Severity| format!(":{}:", severity.as_str());
+        let places = severities.iter().filter_map(|severity| Some((text.find(&word(severity))?, *severity)));
+        let (at, severity) = places.min_by_key(|(at, _)| *at).ok_or_else(wrong)?;
+        let message = text[at + severity.as_str().len() + 2..].trim();
+        let (path, line) = match text[..at].rsplit_once(':') {
+            Some((path, line)) => (path, line.trim().parse().map_err(|_| wrong())?),
+            None => (&text[..at], 0),
+        };
+        if message.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self { path: path.trim().to_owned(), line, severity, message: message.to_owned() })
+    }
+
+    /// Whether it sends the task back.
+    pub fn sends_back(&self) -> bool {
+        self.severity <= Severity::High
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -210,15 +254,22 @@ fn bounded(claim: Claim) -> Claim {
         Claim::Fail { reason } => Claim::Fail { reason: clean(&reason) },
         Claim::Blocked { question } => Claim::Blocked { question: clean(&question) },
         Claim::Comment { text } => Claim::Comment { text: clean(&text) },
-        Claim::Verdict { verdict, message, findings } => Claim::Verdict {
+        Claim::Verdict { verdict, message, evidence, findings } => Claim::Verdict {
             verdict,
             message: clean(&message),
+            evidence: evidence
+                .iter()
+                .take(FINDINGS_MAX)
+                .map(|text| clean(text))
+                .filter(|t| !t.is_empty())
+                .collect(),
             findings: findings
                 .into_iter()
                 .take(FINDINGS_MAX)
                 .map(|finding| ClaimedFinding {
                     path: clean(&finding.path),
                     line: finding.line,
+                    severity: finding.severity,
                     message: clean(&finding.message),
                 })
                 .collect(),
@@ -255,9 +306,11 @@ mod tests {
             Claim::Verdict {
                 verdict: AgentVerdict::Fail,
                 message: "no".to_owned(),
+                evidence: vec!["a.py".to_owned()],
                 findings: vec![ClaimedFinding {
                     path: "a.py".to_owned(),
                     line: 3,
+                    severity: Severity::Low,
                     message: "why?".to_owned(),
                 }],
             },
@@ -275,6 +328,25 @@ mod tests {
                 .replace(&"a".repeat(64), "TOKEN")
                 .replace(&"b".repeat(64), "OTHER")
         );
+    }
+
+    #[test]
+    fn a_finding_is_a_place_a_severity_and_what_to_do() {
+        let read = |text: &str| {
+            ClaimedFinding::parse(text)
+                .map(|f| format!("{} {} {} {}", f.path, f.line, f.severity.as_str(), f.message))
+        };
+        assert_eq!(
+            read("src/a.py:12:high:round: use round()").unwrap(),
+            "src/a.py 12 high round: use round()"
+        );
+        assert_eq!(read("src/a.py:low:a name").unwrap(), "src/a.py 0 low a name");
+        assert_eq!(read(":medium:no test").unwrap(), " 0 medium no test");
+        for wrong in ["", "src/a.py:12:bad", "src/a.py:x:high:y", "a.py:1:high:", "a.py:1:severe:x"] {
+            assert!(read(wrong).unwrap_err().contains("path:line:severity:text"), "{wrong}");
+        }
+        let old: ClaimedFinding = serde_json::from_str(r#"{"message":"x"}"#).unwrap();
+        assert!(old.sends_back(), "without a severity it is high");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct RunContext {
     pub port: u16,
     /// The role's model; empty: none asked for.
     pub model: String,
+    /// How hard it is to think; empty: nobody says.
+    pub effort: String,
     /// What is left for the run, in US dollars; empty where money is not limited.
     pub budget: String,
     /// The program `sprint` itself.
@@ -158,6 +160,7 @@ fn promised(run: &RunContext) -> Vec<(OsString, OsString)> {
         ("SPRINT_ANSWER", run.answer.clone()),
         ("SPRINT_PREVIOUS", run.previous.clone()),
         ("SPRINT_MODEL", Some(run.model.clone()).filter(|model| !model.is_empty())),
+        ("SPRINT_EFFORT", Some(run.effort.clone()).filter(|effort| !effort.is_empty())),
     ];
     pairs.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     // The kernel ends a variable at a NUL, and the start of the program would be refused.
@@ -189,6 +192,7 @@ pub(super) mod tests {
             slot: 2,
             port: 20_020,
             model: String::new(),
+            effort: String::new(),
             budget: "4.5".to_owned(),
             sprint: "/opt/sprint/bin/sprint".into(),
             session: None,
@@ -210,6 +214,7 @@ pub(super) mod tests {
             mode: crate::config::AgentMode::Headless,
             home: Home::Person,
             model: String::new(),
+            effort: String::new(),
             cli: None,
         }
     }
@@ -247,6 +252,7 @@ pub(super) mod tests {
         run.answer = Some("yes".to_owned());
         run.previous = Some("sprint-task/001-thing/T001/1".to_owned());
         run.model = "big".to_owned();
+        run.effort = "high".to_owned();
         run.title = "with\0NUL".to_owned();
         let mut own = adapter();
         own.home = Home::Own;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::claim::{AgentVerdict, Claim, ClaimedFinding};
+use super::claim::Claim;
 use super::stream::{Failure, Until};
 use crate::domain::budget::Scope;
 use crate::domain::ids::CommitSha;
@@ -27,7 +27,7 @@ pub enum ProgramEnding {
     EndedAfterClaim,
     /// We ended it, because a budget is used up; or it did so itself.
     OverBudget(Scope),
-    /// With its own screen: its turn was over, and we ended it.
+    /// Its turn was over, and we ended it: with its own screen, or because there is no more budget.
     TurnEnded,
     /// With its own screen: its prompt did not reach it.
     Unreached(String),
@@ -42,6 +42,8 @@ pub struct Said {
     pub question: Option<String>,
     /// `TASK_COMPLETE`.
     pub complete: bool,
+    /// A verdict with what belongs to it; one through `sprint agent verdict` goes before it.
+    pub review: Option<Claim>,
     /// What a model's program told of a failure, whatever its exit code.
     pub failure: Option<Failure>,
     /// What it told of a failure that counts only where nothing was changed.
@@ -281,83 +283,14 @@ pub fn exit_reason(code: i32) -> String {
     }
 }
 
-/// How a run of an agent in a check stage ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckOutcome {
-    /// It may go on.
-    Pass {
-        /// In a sentence; may be empty.
-        message: String,
-    },
-    /// Back to the developer.
-    Fail {
-        /// Why.
-        message: String,
-        /// Where.
-        findings: Vec<ClaimedFinding>,
-    },
-    /// The model's service does not serve.
-    Unserved(Unserved),
-    /// A budget is used up.
-    Overspent(Scope),
-    /// There is no judgement: never a pass, and not the developer's fault.
-    Error {
-        /// Why.
-        reason: String,
-    },
-    /// Nothing to judge.
-    Skipped,
-    /// It waits for an answer.
-    Blocked {
-        /// The question.
-        question: String,
-    },
-    /// The worker was ended.
-    Interrupted,
-}
-
-/// Judges an agent's run in a check stage. Exit 0 alone is no verdict: an agent that crashed
-/// politely would let everything through. Exit 1 alone is a failure.
-pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> CheckOutcome {
-    if let Some(question) = question(said, claims) {
-        return CheckOutcome::Blocked { question };
-    }
-    let verdict = claims.iter().rev().find_map(|claim| match claim {
-        Claim::Verdict { verdict, message, findings } => Some((*verdict, message, findings)),
-        Claim::Done { .. } | Claim::Fail { .. } | Claim::Blocked { .. } | Claim::Comment { .. } => None,
-    });
-    let failure = |message: String| CheckOutcome::Fail {
-        message,
-        findings: verdict.map(|(_, _, findings)| findings.clone()).unwrap_or_default(),
-    };
-    match (claimed(ending, said, claims), verdict) {
-        (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
-        (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
-        (Claimed::Overspent(scope), _) => CheckOutcome::Overspent(scope),
-        (Claimed::Unreached(reason), _) => CheckOutcome::Error { reason },
-        (_, Some((AgentVerdict::Fail, message, _))) => failure(message.clone()),
-        // It was ended because of that very verdict.
-        (Claimed::Failure(_), Some((AgentVerdict::Pass, message, _)))
-            if *ending == ProgramEnding::EndedAfterClaim
-                && !claims.iter().any(|claim| matches!(claim, Claim::Fail { .. })) =>
-        {
-            CheckOutcome::Pass { message: message.clone() }
-        }
-        (Claimed::Success(_), Some((AgentVerdict::Pass, message, _))) => {
-            CheckOutcome::Pass { message: message.clone() }
-        }
-        (Claimed::Success(_), None) => {
-            CheckOutcome::Error { reason: "the agent claimed success, but gave no verdict".to_owned() }
-        }
-        (Claimed::Skip, _) => CheckOutcome::Skipped,
-        (Claimed::Failure(reason), None) if *ending == ProgramEnding::Exited(1) => failure(reason),
-        (Claimed::Failure(reason), _) => CheckOutcome::Error { reason },
-    }
-}
+#[path = "outcome_check.rs"]
+mod check;
+pub use check::{CheckOutcome, Duty, Review, decide_check};
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agents::claim::AgentVerdict;
 
     fn endings() -> Vec<ProgramEnding> {
         let minute = Duration::from_mins(1);
@@ -380,8 +313,12 @@ mod tests {
     fn claim_sets() -> Vec<(&'static str, Vec<Claim>)> {
         let done = Claim::Done { message: "did it".to_owned() };
         let fail = Claim::Fail { reason: "too hard".to_owned() };
-        let verdict =
-            |verdict| Claim::Verdict { verdict, message: "looked".to_owned(), findings: Vec::new() };
+        let verdict = |verdict| Claim::Verdict {
+            verdict,
+            message: "looked".to_owned(),
+            evidence: vec!["a.py".to_owned()],
+            findings: Vec::new(),
+        };
         vec![
             ("no claim", Vec::new()),
             ("done", vec![done.clone()]),
@@ -411,8 +348,11 @@ mod tests {
         for ending in endings() {
             for (name, claims) in claim_sets() {
                 let work = decide(&ending, &said, &claims, &git(true, false), Needed::Change);
-                let check = decide_check(&ending, &said, &claims);
-                table.push(format!("{ending:?} · {name}\n    work:  {work:?}\n    check: {check:?}"));
+                let check = decide_check(&ending, &said, &claims, Duty::Judge);
+                let adds = decide_check(&ending, &said, &claims, Duty::Add { must: true, has: true });
+                table.push(format!(
+                    "{ending:?} · {name}\n    work:  {work:?}\n    check: {check:?}\n    adds:  {adds:?}"
+                ));
             }
         }
         insta::assert_snapshot!(table.join("\n"));
@@ -487,7 +427,7 @@ mod tests {
             let outcome = decide(&ending, &said, &claims, &git(true, false), Needed::Change);
             assert_eq!(outcome, RunOutcome::Blocked { question: "why?".to_owned() });
             assert_eq!(
-                decide_check(&ending, &said, &claims),
+                decide_check(&ending, &said, &claims, Duty::Judge),
                 CheckOutcome::Blocked { question: "why?".to_owned() }
             );
         }

@@ -80,6 +80,7 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::RunDir => run.run_dir.to_string(),
         Placeholder::Sprint => run.sprint.to_string(),
         Placeholder::Session => run.session.clone().unwrap_or_default(),
+        Placeholder::Effort | Placeholder::EffortArgs => run.effort.clone(),
         // Arguments that name the model are put in before; elsewhere it is its name alone.
         Placeholder::Model | Placeholder::ModelArgs => run.model.clone(),
         Placeholder::Budget | Placeholder::BudgetArgs => run.budget.clone(),

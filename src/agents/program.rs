@@ -126,9 +126,11 @@ fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext, prompt: &str) -> Ve
     let typed = way(adapter, run, prompt) == Way::Typed;
     let mode = mode_words(adapter, cli, run).iter().filter(|word| !(typed && *word == "{prompt}"));
     let model = if run.model.is_empty() { &[] } else { cli.headless.model.as_slice() };
+    let effort = if run.effort.is_empty() { &[] } else { cli.headless.effort.as_slice() };
     let budget = if run.budget.is_empty() { &[] } else { cli.headless.budget.as_slice() };
     let mode = mode.flat_map(|word| match word.as_str() {
         "{model.args}" => model.to_vec(),
+        "{effort.args}" => effort.to_vec(),
         "{budget.args}" => budget.to_vec(),
         _ => vec![word.clone()],
     });
@@ -178,6 +180,7 @@ fn executable(file: &Path) -> Option<bool> {
 mod tests {
     use super::super::environment::tests as tests_of_environment;
     use super::*;
+    use crate::config::cli_agent::Headless;
 
     #[test]
     fn the_command_line_of_each_kind() {
@@ -197,6 +200,53 @@ mod tests {
             line(&adapter).unwrap(),
             "/opt/sprint/bin/sprint agent scripted --script /state/worktrees/1/specs/001-thing/script/T001.toml"
         );
+    }
+
+    #[test]
+    fn model_and_effort_are_told_where_they_are_asked_for() {
+        let (mut adapter, mut run) = (tests_of_environment::adapter(), tests_of_environment::context());
+        let text = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let headless = crate::config::cli_agent::Headless {
+            args: text(&["-p", "{model.args}", "{effort.args}", "{prompt}"]),
+            model: text(&["--model", "{model}"]),
+            effort: text(&["-c", "effort={effort}"]),
+            ..crate::config::cli_agent::Headless::default()
+        };
+        adapter.kind = AdapterKind::Cli;
+        adapter.command = text(&["sh"]);
+        adapter.cli = Some(Box::new(CliKeys { headless, ..CliKeys::default() }));
+        let line = |run: &RunContext| {
+            let line = command_line(&adapter, run, "p", Utf8Path::new("/checkout"), OsStr::new("/bin"));
+            line.unwrap().join(OsStr::new(" ")).into_string().unwrap()
+        };
+        assert_eq!(line(&run), "/bin/sh -p p");
+        run.effort = "high".to_owned();
+        assert_eq!(line(&run), "/bin/sh -p -c effort=high p");
+        run.model = "big".to_owned();
+        assert_eq!(line(&run), "/bin/sh -p --model big -c effort=high p");
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_for_an_argument_goes_another_way() {
+        let (mut adapter, run) = (tests_of_environment::adapter(), tests_of_environment::context());
+        let words = || vec!["-p".to_owned(), "{prompt}".to_owned()];
+        let headless = Headless { args: words(), ..Headless::default() };
+        let interactive = Interactive { args: words(), ..Interactive::default() };
+        adapter.kind = AdapterKind::Cli;
+        adapter.command = vec!["sh".to_owned()];
+        adapter.cli = Some(Box::new(CliKeys { headless, interactive, ..CliKeys::default() }));
+        let long = "x".repeat(ARGUMENT_BYTES_MAX + 1);
+        let line = |adapter: &Adapter, way: Way| {
+            let argument = way.argument(&long, &run);
+            let line = command_line(adapter, &run, argument, Utf8Path::new("/checkout"), OsStr::new("/bin"));
+            line.unwrap().join(OsStr::new(" ")).into_string().unwrap()
+        };
+        assert_eq!(way(&adapter, &run, "short"), Way::Argument);
+        assert_eq!(way(&adapter, &run, &long), Way::File);
+        assert!(line(&adapter, Way::File).contains("in the file /state/runs/r/prompt.md"));
+        adapter.mode = AgentMode::Interactive;
+        assert_eq!(way(&adapter, &run, "short"), Way::Argument);
+        assert_eq!(way(&adapter, &run, &long), Way::Typed);
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! What a program says on its standard output: `BLOCKED: question` and `TASK_COMPLETE`, each a
-//! line of its own. An incremental parser over bytes; it keeps one bounded line and one question,
-//! however much is printed.
+//! What a program says on its standard output: `BLOCKED: question`, `TASK_COMPLETE`, and a review's
+//! `EVIDENCE:`, `FINDING:` and `VERDICT:`, each a line of its own. An incremental parser over bytes;
+//! what it keeps is bounded, however much is printed.
+
+use super::claim::{AgentVerdict, Claim, ClaimedFinding, FINDINGS_MAX};
+use crate::domain::gate::Severity;
 
 /// Bytes kept of a line, from its beginning; the rest is dropped. A question is no longer.
 pub const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -20,6 +23,9 @@ pub struct Protocol {
     line: Vec<u8>,
     question: Option<String>,
     complete: bool,
+    verdict: Option<(AgentVerdict, String)>,
+    evidence: Vec<String>,
+    findings: Vec<ClaimedFinding>,
 }
 
 impl Protocol {
@@ -59,6 +65,46 @@ impl Protocol {
         self.complete
     }
 
+    /// The review, if a verdict was said: the last one, with everything that came with it.
+    pub fn review(&self) -> Option<Claim> {
+        let (verdict, message) = self.verdict.clone()?;
+        Some(Claim::Verdict {
+            verdict,
+            message,
+            evidence: self.evidence.clone(),
+            findings: self.findings.clone(),
+        })
+    }
+
+    /// A line of a review. A finding that cannot be read is one without a place.
+    fn hear_review(&mut self, line: &str) {
+        if let Some(text) = line.strip_prefix("EVIDENCE:") {
+            if self.evidence.len() < FINDINGS_MAX {
+                self.evidence.push(text.trim().to_owned());
+            }
+        } else if let Some(text) = line.strip_prefix("FINDING:") {
+            let text = text.trim();
+            let plain = |_| ClaimedFinding {
+                path: String::new(),
+                line: 0,
+                severity: Severity::High,
+                message: text.to_owned(),
+            };
+            if self.findings.len() < FINDINGS_MAX {
+                self.findings.push(ClaimedFinding::parse(text).unwrap_or_else(plain));
+            }
+        } else if let Some(text) = line.strip_prefix("VERDICT:") {
+            let text = text.trim();
+            let (word, why) = text.split_once(|c: char| !c.is_alphanumeric()).unwrap_or((text, ""));
+            let why = why.trim_start_matches([' ', ':', '-', '–', '—']).trim().to_owned();
+            match word.to_ascii_lowercase().as_str() {
+                "pass" => self.verdict = Some((AgentVerdict::Pass, why)),
+                "fail" => self.verdict = Some((AgentVerdict::Fail, why)),
+                _ => {}
+            }
+        }
+    }
+
     fn keep(&mut self, text: &[u8]) {
         // A carriage return begins the line anew, as on a terminal; at its end it is part of CRLF.
         let mut text = text;
@@ -83,6 +129,7 @@ impl Protocol {
             self.complete = true;
             return Some(Signal::Complete);
         }
+        self.hear_review(line);
         let question = line.strip_prefix("BLOCKED:")?.trim();
         if self.question.is_some() {
             return None;
@@ -160,6 +207,21 @@ mod tests {
         assert_eq!(all(b"BLOCKED:\n"), blocked("(the agent gave no question)"));
         assert_eq!(all(b"BLOCKED: a\nBLOCKED: b\n"), blocked("a"));
         assert_eq!(all(b"TASK_COMPLETE\n"), [Signal::Complete]);
+    }
+
+    #[test]
+    fn a_review_is_what_came_with_the_last_verdict() {
+        let mut protocol = Protocol::default();
+        protocol.push(b"EVIDENCE: src/a.py\nVERDICT: fail\nFINDING: src/a.py:3:low:a name\nFINDING: broken\n`VERDICT: pass`\nVERDICT: maybe\nVERDICT: pass - it holds\n");
+        let Some(Claim::Verdict { verdict, message, evidence, findings }) = protocol.review() else {
+            panic!()
+        };
+        assert_eq!((verdict, message.as_str()), (AgentVerdict::Pass, "it holds"));
+        assert_eq!(evidence, ["src/a.py"]);
+        let shown: Vec<String> =
+            findings.iter().map(|f| format!("{} {} {}", f.path, f.severity.as_str(), f.message)).collect();
+        assert_eq!(shown, ["src/a.py low a name", " high broken"]);
+        assert_eq!(Protocol::default().review(), None);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct When {
     pub attempts: Vec<u32>,
     /// From this attempt on.
     pub from_attempt: u32,
+    /// In these stages; empty: in all.
+    pub stages: Vec<String>,
     /// With feedback, or without.
     pub feedback: Option<bool>,
     /// The feedback contains this text.
@@ -126,6 +128,8 @@ pub enum Action {
 pub struct Situation {
     /// `SPRINT_ATTEMPT`
     pub attempt: u32,
+    /// `SPRINT_STAGE`
+    pub stage: String,
     /// `SPRINT_FEEDBACK`
     pub feedback: Option<String>,
     /// `SPRINT_ANSWER`
@@ -154,6 +158,7 @@ impl When {
         };
         (self.attempts.is_empty() || self.attempts.contains(&situation.attempt))
             && situation.attempt >= self.from_attempt
+            && (self.stages.is_empty() || self.stages.contains(&situation.stage))
             && self.feedback.is_none_or(|wanted| wanted == situation.feedback.is_some())
             && self.answer.is_none_or(|wanted| wanted == situation.answer.is_some())
             && contains(&situation.feedback, &self.feedback_contains)
@@ -193,16 +198,26 @@ struct RawScript {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum OneOrMore {
-    One(u32),
-    More(Vec<u32>),
+enum OneOrMore<T> {
+    One(T),
+    More(Vec<T>),
+}
+
+impl<T> OneOrMore<T> {
+    fn all(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(all) => all,
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawStep {
     // Conditions.
-    attempt: Option<OneOrMore>,
+    attempt: Option<OneOrMore<u32>>,
+    stage: Option<OneOrMore<String>>,
     from_attempt: Option<u32>,
     feedback: Option<bool>,
     feedback_contains: Option<String>,
@@ -239,11 +254,8 @@ impl RawStep {
         // A question that is asked again although it was answered would never end.
         let question = (self.blocked.is_some() && self.answer_contains.is_none()).then_some(false);
         When {
-            attempts: match &self.attempt {
-                Some(OneOrMore::One(attempt)) => vec![*attempt],
-                Some(OneOrMore::More(attempts)) => attempts.clone(),
-                None => Vec::new(),
-            },
+            attempts: self.attempt.as_ref().map(|attempt| attempt.all().to_vec()).unwrap_or_default(),
+            stages: self.stage.as_ref().map(|stage| stage.all().to_vec()).unwrap_or_default(),
             from_attempt: self.from_attempt.unwrap_or(0),
             feedback: self.feedback,
             feedback_contains: self.feedback_contains.clone(),
@@ -411,13 +423,23 @@ mod tests {
         let when =
             |text: &str| parse("x", &format!("[[step]]\nsay = \"x\"\n{text}")).unwrap().steps.remove(0).when;
         let first = Situation { attempt: 1, ..Situation::default() };
-        let second =
-            Situation { attempt: 2, feedback: Some("{\"stage\":\"InReview\"}".to_owned()), answer: None };
-        let answered =
-            Situation { attempt: 1, feedback: Some("{}".to_owned()), answer: Some("Use Redis".to_owned()) };
+        let second = Situation {
+            attempt: 2,
+            stage: "InReview".to_owned(),
+            feedback: Some("{\"stage\":\"InReview\"}".to_owned()),
+            answer: None,
+        };
+        let answered = Situation {
+            attempt: 1,
+            stage: String::new(),
+            feedback: Some("{}".to_owned()),
+            answer: Some("Use Redis".to_owned()),
+        };
         let table = [
             ("", [true, true, true]),
             ("attempt = 1", [true, false, true]),
+            ("stage = \"InReview\"", [false, true, false]),
+            ("stage = [\"InReview\", \"\"]", [true, true, true]),
             ("attempt = [2, 3]", [false, true, false]),
             ("from_attempt = 2", [false, true, false]),
             ("feedback = true", [false, true, true]),

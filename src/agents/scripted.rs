@@ -61,6 +61,7 @@ impl World {
         let text = |name: &str| self.variable(name).map(|value| value.to_string_lossy().into_owned());
         Situation {
             attempt: text("SPRINT_ATTEMPT").and_then(|text| text.parse().ok()).unwrap_or(1),
+            stage: text("SPRINT_STAGE").unwrap_or_default(),
             feedback: text("SPRINT_FEEDBACK"),
             answer: text("SPRINT_ANSWER"),
         }

@@ -273,6 +273,9 @@ fn lower(lines: &[String]) -> String {
 }
 
 #[cfg(test)]
+#[path = "signals_recorded.rs"]
+mod recorded;
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

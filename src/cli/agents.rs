@@ -87,7 +87,7 @@ impl Look<'_> {
     fn row(&self, name: &str, agent: &AgentConfig) -> AgentRow {
         let program = agent.command.first().cloned().unwrap_or_default();
         let path = self.find(&program).ok().flatten();
-        let used_by = Role::ALL.into_iter().filter(|role| self.config.role(*role).agent == name).collect();
+        let used_by = Role::ALL.into_iter().filter(|role| self.config.names_agent(*role, name)).collect();
         let kind = agent.kind.unwrap_or(AdapterKind::Command);
         let tested = agent.version.tested.clone();
         let (name, problems) = (name.to_owned(), Vec::new());
@@ -211,7 +211,7 @@ fn check(look: &Look<'_>, args: &super::args::AgentsCheckArgs, out: &mut Out<'_>
     let rows: Vec<AgentRow> = match &args.name {
         Some(name) => vec![look.examined(name, look.agent(name)?)],
         None => programs(look.config)
-            .filter(|(name, _)| Role::ALL.iter().any(|role| look.config.role(*role).agent == **name))
+            .filter(|(name, _)| Role::ALL.iter().any(|role| look.config.names_agent(*role, name)))
             .map(|(name, agent)| look.examined(name, agent))
             .collect(),
     };

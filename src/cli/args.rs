@@ -64,6 +64,9 @@ pub enum Command {
     /// Look at a feature's tasks.md
     #[command(subcommand, arg_required_else_help = true)]
     Tasks(TasksCommand),
+    /// Show what agents are told
+    #[command(subcommand, arg_required_else_help = true)]
+    Prompt(PromptCommand),
     /// List, show and check the adapters of agent programs
     #[command(subcommand, arg_required_else_help = true)]
     Agents(AgentsCommand),
@@ -358,6 +361,26 @@ pub struct GatesRunArgs {
     pub json: bool,
 }
 
+/// `sprint prompt …`.
+#[derive(Debug, Subcommand)]
+pub enum PromptCommand {
+    /// Show the prompt that a task's agent would be sent now, word for word
+    Show(PromptShowArgs),
+}
+
+/// `sprint prompt show`.
+#[derive(Debug, Args)]
+pub struct PromptShowArgs {
+    /// The task, such as T003
+    pub task: String,
+    /// The stage; default: the one that the task is in
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `sprint agents …`.
 #[derive(Debug, Subcommand)]
 pub enum AgentsCommand {
@@ -482,10 +505,23 @@ pub enum VerdictWord {
 #[derive(Debug, Args, Clone)]
 pub struct VerdictArgs {
     /// Whether it may go on
-    pub verdict: VerdictWord,
-    /// Why
-    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    #[arg(required_unless_present = "json")]
+    pub verdict: Option<VerdictWord>,
+    /// What was looked at: a file, an acceptance scenario, a command; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub evidence: Vec<String>,
+    /// What was found, and what to do about it; may be given several times
+    #[arg(long, value_name = "PATH:LINE:SEVERITY:TEXT", value_parser = parse_finding)]
+    pub finding: Vec<crate::agents::claim::ClaimedFinding>,
+    /// Read all of it from standard input: {"verdict", "message", "evidence", "findings"}
+    #[arg(long, conflicts_with_all = ["verdict", "evidence", "finding"])]
+    pub json: bool,
+    /// Why; what begins with a hyphen comes behind `--`
     pub text: Vec<String>,
+}
+
+fn parse_finding(text: &str) -> Result<crate::agents::claim::ClaimedFinding, String> {
+    crate::agents::claim::ClaimedFinding::parse(text)
 }
 
 /// `sprint agent scripted`.

@@ -6,6 +6,7 @@ use super::environment::Environment;
 use super::fit;
 use super::foreign::{self, Foreign};
 use super::out::Out;
+use super::prompts;
 use super::request::{about_task, send};
 use super::start::frozen_policy;
 use crate::config::load;
@@ -62,8 +63,12 @@ pub fn reload(env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     let (client, _) = context.required()?;
     let layers = context.layers(env)?;
-    let config = load(&layers)?;
-    fit::check(&config, &layers, &context.repo, &built_on(&context, &client)?)?;
+    let mut config = load(&layers)?;
+    let base = built_on(&context, &client)?;
+    fit::check(&config, &layers, &context.repo, &base)?;
+    // The person's commit, never the integration branch: there a task could have written it.
+    let own = context.repo.head().map_err(|error| git_error("the repository cannot be read", error))?;
+    prompts::freeze(&mut config, &context.repo, &own)?;
     let policy = frozen_policy(&config);
     client.put_config(&config.fingerprint(), &config.to_json()).map_err(store_error)?;
     send(&context, Request::Reload { policy: Box::new(policy) }, out)

@@ -12,7 +12,7 @@ use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
 use super::{
     agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, hook, init,
-    install, lint, logs, start, status, stop, supervise, task,
+    install, lint, logs, prompt, start, status, stop, supervise, task,
 };
 use crate::error::{CliError, exit};
 
@@ -138,6 +138,7 @@ fn query(command: &Command, env: &Environment, out: &mut Out<'_>) -> Result<u8, 
         Command::Events(args) => events::run(args, env, out),
         Command::Task(command) => task::run(command, env, out),
         Command::Tasks(TasksCommand::Lint(args)) => lint::run(args, env, out),
+        Command::Prompt(command) => prompt::run(command, env, out),
         Command::Agents(command) => agents::run(command, env, out),
         Command::Cost(args) => cost::run(*args, env, out),
         Command::Queue(args) => task::queue(*args, env, out),

@@ -49,7 +49,7 @@ impl Picture<'_> {
 
     /// Agents whose service does not serve. What time alone mends is told too.
     fn holds_of(&self, feature: &Feature) -> Vec<NeedRow> {
-        let used: BTreeSet<&String> = feature.frozen.policy.agents.values().collect();
+        let used: BTreeSet<&String> = feature.frozen.policy.agents_in_use().collect();
         let holds =
             self.state().sprint.holds.iter().filter(|(agent, hold)| used.contains(agent) && hold.holds());
         let row = |(agent, hold): (&String, &Hold)| {

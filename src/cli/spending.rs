@@ -7,7 +7,7 @@ use super::cost::Sum;
 use crate::config::{AdapterKind, Config};
 use crate::domain::budget::{Limit, Scope, Used, day_of, usd};
 use crate::domain::event::Now;
-use crate::domain::pipeline::StageKind;
+use crate::domain::pipeline::{Role, StageKind};
 use crate::domain::state::{Feature, State};
 use crate::domain::task::Task;
 
@@ -116,10 +116,10 @@ pub fn unpriced(config: &Config) -> Vec<String> {
         let kinds = [StageKind::Work, StageKind::Check];
         config.pipeline.iter().any(|stage| stage.role == role && kinds.contains(&stage.kind))
     };
-    let agents = config.agents_in_use().unwrap_or_default();
-    let agents = agents.into_iter().filter(|(role, _)| asks(*role));
+    let roles = Role::ALL.into_iter().filter(|role| asks(*role));
+    let agents = roles.flat_map(|role| config.agents_of(role).unwrap_or_default());
     let mut names: Vec<String> = agents
-        .filter(|(_, adapter)| match (&adapter.cli, adapter.kind) {
+        .filter(|adapter| match (&adapter.cli, adapter.kind) {
             (_, AdapterKind::Scripted) => false,
             (None, _) => true,
             (Some(cli), _) => {
@@ -129,7 +129,7 @@ pub fn unpriced(config: &Config) -> Vec<String> {
                 !(tells || named)
             }
         })
-        .map(|(_, adapter)| adapter.name)
+        .map(|adapter| adapter.name)
         .collect();
     names.sort();
     names.dedup();

@@ -99,6 +99,7 @@ struct TaskJson {
     landed: Option<String>,
     gates: Vec<GateJson>,
     findings: Vec<serde_json::Value>,
+    remarks: Vec<serde_json::Value>,
     runs: Vec<RunJson>,
 }
 
@@ -167,6 +168,7 @@ fn describe(client: &Client, task: &Task, row: TaskRow) -> Result<TaskJson, CliE
             })
             .collect(),
         findings: task.feedback.as_ref().map(|feedback| feedback.findings.clone()).unwrap_or_default(),
+        remarks: task.remarks.clone(),
         runs: runs
             .into_iter()
             .map(|(run, state, began, ended)| RunJson {
@@ -211,6 +213,14 @@ fn render(json: &TaskJson, task: &Task, out: &mut Out<'_>) {
             .iter()
             .take(20)
             .for_each(|finding| out.line(format!("  {}", finding_line(finding))));
+    }
+    if !task.remarks.is_empty() {
+        out.line("");
+        out.line("Recorded by those who looked at it:");
+        task.remarks.iter().take(20).for_each(|remark| {
+            let severity = remark.get("severity").and_then(|value| value.as_str()).unwrap_or_default();
+            out.line(format!("  {} {}", plain(severity, 20), finding_line(remark)));
+        });
     }
     runs(&json.runs, out);
 }

@@ -76,8 +76,8 @@ impl Picture<'_> {
     }
 
     /// Why nobody works with a role's agent now.
-    fn hold(&self, feature: &Feature, stage: &Stage) -> Option<String> {
-        let agent = feature.frozen.policy.agents.get(&stage.role)?;
+    fn hold(&self, feature: &Feature, stage: &Stage, labels: &[String]) -> Option<String> {
+        let agent = feature.frozen.policy.agent_of(stage.role, labels)?;
         if let Some(over) = feature.over.filter(|_| stage.kind != StageKind::Land) {
             return Some(format!("the budget of the {} is used up", over.scope));
         }
@@ -123,7 +123,7 @@ impl Picture<'_> {
         match &task.status {
             Status::ToDo => why_not.get(&task.key.id).cloned().unwrap_or_default(),
             Status::Ready if self.held_by_disk(feature).is_some() => after_colon(NO_ROOM_ON_DISK, before),
-            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage)) {
+            Status::Ready => match stage.and_then(|stage| self.hold(feature, stage, &task.labels)) {
                 Some(hold) => hold,
                 None => after_colon(&waits_for(feature, stage), before),
             },

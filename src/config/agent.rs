@@ -11,7 +11,8 @@ use super::cli_agent::{
     VersionKeys,
 };
 use super::interactive::{AgentMode, Dialog, HookKeys, Interactive, ScreenKeys, SignalKeys};
-use super::model::{Config, Role};
+use super::label::LabelConfig;
+use super::model::{Config, Role, RoleConfig};
 use super::pipeline::StageKind;
 
 /// How a program is driven.
@@ -90,6 +91,9 @@ pub struct AgentConfig {
     /// Whose home it sees.
     #[serde(default)]
     pub home: Home,
+    /// The model of each role that has none of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub models: BTreeMap<Role, String>,
     /// Of the kind `cli`: with its own screen or without it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: AgentMode,
@@ -183,8 +187,11 @@ pub struct Adapter {
     /// With its own screen or without it.
     #[serde(default)]
     pub mode: AgentMode,
-    /// The role's model; empty: the adapter's own.
+    /// The model that is asked for; empty: the program's own.
     pub model: String,
+    /// How hard it thinks; empty: the program's own.
+    #[serde(default)]
+    pub effort: String,
     /// Of the kind `cli`: how to drive it and to read it.
     pub cli: Option<Box<CliKeys>>,
 }
@@ -230,9 +237,14 @@ impl AgentError {
     }
 }
 
-pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, AgentError> {
+pub(super) fn resolve(
+    config: &Config,
+    role: Role,
+    label: Option<&LabelConfig>,
+) -> Result<Option<Adapter>, AgentError> {
     let settings = config.role(role);
-    let name = settings.agent.clone();
+    let name = label.map(|label| &label.agent).filter(|name| !name.is_empty()).unwrap_or(&settings.agent);
+    let name = name.clone();
     if name == NO_AGENT {
         let works = config.pipeline.iter().any(|stage| stage.role == role && stage.kind == StageKind::Work);
         return if works { Err(AgentError::NobodyWorks { role }) } else { Ok(None) };
@@ -259,10 +271,26 @@ pub(super) fn resolve(config: &Config, role: Role) -> Result<Option<Adapter>, Ag
             .unwrap_or(config.timeouts.hung),
         home: agent.home,
         mode: agent.mode,
-        model: settings.model.clone(),
+        model: asked(label, settings, &name, |label| &label.model, |role| &role.model)
+            .or_else(|| agent.models.get(&role).cloned())
+            .unwrap_or_default(),
+        effort: asked(label, settings, &name, |label| &label.effort, |role| &role.effort).unwrap_or_default(),
         cli: (kind == AdapterKind::Cli).then(|| Box::new(agent.cli_keys())),
         name,
     }))
+}
+
+/// What the label asks for, else the role. A role's words are for the role's own agent.
+fn asked<'c>(
+    label: Option<&'c LabelConfig>,
+    settings: &'c RoleConfig,
+    agent: &str,
+    of_label: impl Fn(&'c LabelConfig) -> &'c String,
+    of_role: impl Fn(&'c RoleConfig) -> &'c String,
+) -> Option<String> {
+    let own = Some(of_role(settings)).filter(|_| settings.agent == agent);
+    let asked = label.map(of_label).filter(|text| !text.is_empty()).or(own);
+    asked.filter(|text| !text.is_empty()).cloned()
 }
 
 impl AgentConfig {

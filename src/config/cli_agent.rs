@@ -16,6 +16,10 @@ pub struct Headless {
     pub resume: Vec<String>,
     /// What stands in the place of `{model.args}` where the role has a model.
     pub model: Vec<String>,
+    /// What stands in the place of `{effort.args}` where an effort is asked for; empty: the program
+    /// knows none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub effort: Vec<String>,
     /// What stands in the place of `{budget.args}` where there is a budget in money.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budget: Vec<String>,

@@ -187,18 +187,22 @@ fn pair_value(pair: &Pair, origin: &Origin) -> Value {
     }
 }
 
-/// A model belongs to its agent: where a higher layer names another agent and no model, the lower
-/// layer's model would be one that the new agent does not know.
+/// Model and effort belong to their agent: where a higher layer names another agent and neither, the
+/// lower layer's would be words that the new agent does not know.
 fn drop_models_of_other_agents(merged: &mut Node, over: &Node) {
     for role in model::ROLE_NAMES {
         let agent_of =
             |node: &Node| node.at(&["roles", role, "agent"]).and_then(Node::as_text).map(str::to_owned);
         let Some(agent) = agent_of(over) else { continue };
-        if over.at(&["roles", role, "model"]).is_some() || agent_of(merged).as_ref() == Some(&agent) {
+        if agent_of(merged).as_ref() == Some(&agent) {
             continue;
         }
-        if let Some(model) = merged.at_mut(&["roles", role, "model"]) {
-            model.value = Value::Text(String::new());
+        for key in ["model", "effort"] {
+            if over.at(&["roles", role, key]).is_none()
+                && let Some(word) = merged.at_mut(&["roles", role, key])
+            {
+                word.value = Value::Text(String::new());
+            }
         }
     }
 }
@@ -221,6 +225,7 @@ fn build(merged: &Node) -> Config {
             .into_iter()
             .map(|(name, node)| (name, typed::<AgentConfig>(node.value.to_json())))
             .collect(),
+        label: merged.at(&["label"]).map(|node| typed(node.value.to_json())).unwrap_or_default(),
         timeouts,
         quality: typed(section("quality")),
         security: typed(section("security")),
@@ -230,6 +235,7 @@ fn build(merged: &Node) -> Config {
         merge: typed(section("merge")),
         budget: typed(section("budget")),
         prices: typed(section("prices")),
+        prompts: std::collections::BTreeMap::new(),
     }
 }
 

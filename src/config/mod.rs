@@ -11,6 +11,7 @@ pub mod duration;
 pub mod gate;
 pub mod interactive;
 pub mod keys;
+mod label;
 pub mod layout;
 mod load;
 mod misfit;
@@ -20,6 +21,7 @@ mod pipeline;
 pub mod placeholder;
 pub mod presets;
 mod problem;
+mod prompts;
 mod schema;
 pub mod selector;
 pub mod size;
@@ -32,6 +34,7 @@ pub use agent::{Adapter, AdapterKind, AgentConfig, AgentError, Commits, Home, NO
 pub use cli_agent::{CliKeys, PromptBy, StreamKind};
 pub use gate::{GateConfig, Mode};
 pub use interactive::AgentMode;
+pub use label::LabelConfig;
 pub use load::{DEFAULT_TOML, Layer, LayerBody, Pair, VARIABLE_PREFIX, load};
 pub use misfit::{Misfit, misfits};
 pub use model::{
@@ -41,6 +44,7 @@ pub use model::{
 pub use money::{Budget, Limit, Price, Prices};
 pub use pipeline::{Proof, StageConfig, StageKind, Target};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN_MAX, Problem, nearest};
+pub use prompts::{OwnPrompt, PROMPTS_DIR};
 pub use sources::{FILE_BYTES_MAX, SourceError, Sources};
 
 #[cfg(test)]

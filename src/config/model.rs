@@ -12,8 +12,10 @@ pub use crate::domain::pipeline::Role;
 
 use super::agent::{Adapter, AgentConfig, AgentError};
 use super::gate::GateConfig;
+use super::label::LabelConfig;
 use super::money::{Budget, Prices};
 use super::pipeline::StageConfig;
+use super::prompts::OwnPrompt;
 
 /// Everything that can be configured, complete: every key has its value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct Config {
     pub roles: Roles,
     /// `[agent.NAME]`, with `extends` resolved.
     pub agent: BTreeMap<String, AgentConfig>,
+    /// `[label.NAME]`
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub label: BTreeMap<String, LabelConfig>,
     /// `[timeouts]`
     pub timeouts: Timeouts,
     /// `[quality]`
@@ -51,6 +56,9 @@ pub struct Config {
     /// `[prices]`
     #[serde(default, skip_serializing_if = "Prices::is_none")]
     pub prices: Prices,
+    /// Templates of the repository's own, by stage: put in when a feature starts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, OwnPrompt>,
 }
 
 /// `[general]`
@@ -151,6 +159,9 @@ pub struct RoleConfig {
     pub agent: String,
     /// The model that the adapter is asked for; empty: its own default.
     pub model: String,
+    /// How hard the model thinks, in the adapter's words; empty: as it does by itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub effort: String,
     /// Workers at once; None: what `[agents]` says, and 1 for a role that is not there.
     #[serde(default)]
     pub max: Option<u32>,
@@ -305,16 +316,26 @@ impl Config {
     /// The adapter lacks its command: to be asked at `start`, so that
     /// `status` works without.
     pub fn agent(&self, role: Role) -> Result<Option<Adapter>, AgentError> {
-        super::agent::resolve(self, role)
+        self.agent_for(role, &[])
     }
 
-    /// Every role with an agent, and its adapter: what `start` needs to be there.
+    /// The adapter of a role for a task with these labels; `Ok(None)`: gates only.
+    ///
+    /// # Errors
+    /// As [`Config::agent`].
+    pub fn agent_for(&self, role: Role, labels: &[String]) -> Result<Option<Adapter>, AgentError> {
+        super::agent::resolve(self, role, self.label_for(role, labels))
+    }
+
+    /// Everybody who may be asked for in a stage of a role: its own adapter, and those of labels.
     ///
     /// # Errors
     /// The first agent that cannot be used.
-    pub fn agents_in_use(&self) -> Result<Vec<(Role, Adapter)>, AgentError> {
-        let adapter = |role| Ok(self.agent(role)?.map(|adapter| (role, adapter)));
-        Role::ALL.into_iter().filter_map(|role| adapter(role).transpose()).collect()
+    pub fn agents_of(&self, role: Role) -> Result<Vec<Adapter>, AgentError> {
+        let labelled = self.label.iter().filter(|(_, label)| label.roles.contains(&role));
+        let labels = labelled.map(|(name, _)| self.agent_for(role, std::slice::from_ref(name)));
+        let all = std::iter::once(self.agent(role)).chain(labels);
+        all.filter_map(Result::transpose).collect()
     }
 
     /// The canonical JSON: keys sorted, no white space.

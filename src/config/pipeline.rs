@@ -68,7 +68,7 @@ pub struct StageConfig {
     pub kind: StageKind,
     /// Who does it.
     pub role: Role,
-    /// A template in the repository for the agent's prompt; empty: the built-in one of the role.
+    /// A template in the repository for the agent's prompt; empty: see [`StageConfig::prompt_files`].
     pub prompt: String,
     /// What must be there to leave it.
     pub proof: Proof,

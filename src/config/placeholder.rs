@@ -42,6 +42,10 @@ pub enum Placeholder {
     Session,
     /// In the place of a whole argument: what names the model, or nothing; of the kind `cli`.
     ModelArgs,
+    /// How hard the model is to think; empty if nobody says.
+    Effort,
+    /// In the place of a whole argument: what names the effort, or nothing; of the kind `cli`.
+    EffortArgs,
     /// What is left for the run, in US dollars; empty where money is not limited.
     Budget,
     /// In the place of a whole argument: what sets that limit, or nothing; of the kind `cli`.
@@ -49,7 +53,7 @@ pub enum Placeholder {
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 20] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 22] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -68,6 +72,8 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 20] = [
     ("sprint", Placeholder::Sprint),
     ("session", Placeholder::Session),
     ("model.args", Placeholder::ModelArgs),
+    ("effort", Placeholder::Effort),
+    ("effort.args", Placeholder::EffortArgs),
     ("budget", Placeholder::Budget),
     ("budget.args", Placeholder::BudgetArgs),
 ];

@@ -75,6 +75,7 @@ pub(super) const ROOT: &[Field] = &[
     field("agents", Kind::Table(AGENTS)),
     field("roles", Kind::Table(ROLES)),
     field("agent", Kind::Named(NameRule { what: "agent", check: values::name }, AGENT)),
+    field("label", Kind::Named(NameRule { what: "label", check: values::name }, LABEL)),
     field("timeouts", Kind::Table(TIMEOUTS)),
     field("quality", Kind::Table(QUALITY)),
     field("security", Kind::Table(SECURITY)),
@@ -139,9 +140,26 @@ const ROLES: &[Field] = &[
     field("developer", Kind::Table(ROLE)),
 ];
 
+const LABEL: &[Field] = &[
+    field("agent", Kind::Text(values::name)),
+    field("model", Kind::Text(values::no_nul)),
+    field("effort", Kind::Text(values::no_nul)),
+    field("roles", Kind::Texts(values::role)),
+];
+
+const MODELS: &[Field] = &[
+    field("manager", Kind::Text(values::no_nul)),
+    field("reviewer", Kind::Text(values::no_nul)),
+    field("tester", Kind::Text(values::no_nul)),
+    field("librarian", Kind::Text(values::no_nul)),
+    field("merger", Kind::Text(values::no_nul)),
+    field("developer", Kind::Text(values::no_nul)),
+];
+
 const ROLE: &[Field] = &[
     field("agent", Kind::Text(values::name)),
     field("model", Kind::Text(values::no_nul)),
+    field("effort", Kind::Text(values::no_nul)),
     field("max", Kind::Int(1, WORKERS_MAX)),
     field("permanent", Kind::Bool),
 ];
@@ -156,6 +174,7 @@ const AGENT: &[Field] = &[
     field("retry", Kind::OneOf(&["fresh", "continue"])),
     field("stall", TIMEOUT),
     field("home", Kind::OneOf(&["person", "own"])),
+    field("models", Kind::Table(MODELS)),
     // Of the kind `cli`; what they mean is in `cli_agent` and `interactive`.
     field("mode", Kind::OneOf(&["headless", "interactive"])),
     field("headless", Kind::Table(HEADLESS)),
@@ -184,6 +203,7 @@ const HEADLESS: &[Field] = &[
     field("args", Kind::Texts(values::template)),
     field("resume", Kind::Texts(values::template)),
     field("model", Kind::Texts(values::template)),
+    field("effort", Kind::Texts(values::template)),
     field("budget", Kind::Texts(values::template)),
     field("prompt", Kind::OneOf(&["argument", "stdin"])),
     field("stream", Kind::OneOf(&["jsonl", "json", "text"])),

@@ -115,10 +115,14 @@ fn an_adapter_takes_over_what_it_extends() {
 
 #[test]
 fn a_model_is_dropped_with_its_agent() {
-    let low = Layer::toml("sprint.toml", "[roles.developer]\nagent = \"scripted\"\nmodel = \"old\"");
+    let low = Layer::toml(
+        "sprint.toml",
+        "[roles.developer]\nagent = \"scripted\"\nmodel = \"old\"\neffort = \"low\"",
+    );
     let other = Layer::flags(vec![("roles.developer.agent".to_owned(), "claude".to_owned())]);
     let same = Layer::flags(vec![("roles.developer.agent".to_owned(), "scripted".to_owned())]);
-    assert_eq!(load(&[low.clone(), other]).unwrap().roles.developer.model, "");
+    let dropped = load(&[low.clone(), other]).unwrap().roles.developer;
+    assert_eq!((dropped.model.as_str(), dropped.effort.as_str()), ("", ""));
     assert_eq!(load(&[low, same]).unwrap().roles.developer.model, "old");
 }
 
@@ -277,15 +281,58 @@ fn depth_does_not_exhaust_the_stack() {
 }
 
 #[test]
-fn agents_in_use_are_those_of_the_roles() {
-    let config =
-        file("[roles.developer]\nagent = \"scripted\"\n[roles.reviewer]\nagent = \"scripted\"").unwrap();
-    let mut roles: Vec<&str> =
-        config.agents_in_use().unwrap().iter().map(|(role, _)| role.as_str()).collect();
-    roles.sort_unstable();
-    assert_eq!(roles, ["developer", "reviewer"]);
-    assert!(
-        file("[roles.developer]\nagent = \"command\"").unwrap().agents_in_use().is_err(),
-        "it has no command"
+fn a_label_names_another_agent_for_the_roles_that_it_is_about() {
+    let config = file(
+        "[agent.a]\nkind = \"command\"\ncommand = [\"x\"]\nmodels = { developer = \"of-a\" }\n\
+         [agent.b]\nextends = \"a\"\nmodels = { developer = \"of-b\", reviewer = \"small\" }\n\
+         [roles.developer]\nagent = \"a\"\nmodel = \"mine\"\neffort = \"low\"\n\
+         [label.hard]\neffort = \"high\"\n[label.docs]\nagent = \"b\"\n\
+         [label.Look]\nroles = [\"reviewer\"]\nagent = \"b\"\n",
+    )
+    .unwrap();
+    let of = |role, labels: &[&str]| {
+        let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
+        let adapter = config.agent_for(role, &labels).unwrap();
+        adapter.map(|adapter| format!("{} {} {}", adapter.name, adapter.model, adapter.effort))
+    };
+    assert_eq!(of(Role::Developer, &[]).unwrap(), "a mine low");
+    assert_eq!(of(Role::Developer, &["Setup", "HARD"]).unwrap(), "a mine high");
+    assert_eq!(
+        of(Role::Developer, &["docs", "hard"]).unwrap(),
+        "b of-b ",
+        "the role's words are for its agent"
     );
+    assert_eq!(of(Role::Developer, &["look"]).unwrap(), "a mine low");
+    assert_eq!(
+        (of(Role::Reviewer, &["docs"]), of(Role::Reviewer, &["look"]).unwrap()),
+        (None, "b small ".into())
+    );
+    let names =
+        |role| config.agents_of(role).unwrap().into_iter().map(|adapter| adapter.name).collect::<Vec<_>>();
+    assert_eq!((names(Role::Reviewer), names(Role::Tester)), (vec!["b".to_owned()], Vec::<String>::new()));
+    assert!(file("[roles.developer]\nagent = \"command\"").unwrap().agents_of(Role::Developer).is_err());
+    assert!(config.names_agent(Role::Reviewer, "b") && !config.names_agent(Role::Reviewer, "a"));
+    let policy = crate::supervisor::freeze::policy(&config);
+    let agent = |role, label: &str| policy.agent_of(role, &[label.to_owned()]).map(String::as_str);
+    assert_eq!((agent(Role::Developer, "Docs"), agent(Role::Developer, "x")), (Some("b"), Some("a")));
+    assert_eq!((agent(Role::Reviewer, "look"), agent(Role::Reviewer, "docs")), (Some("b"), None));
+    let works =
+        |name: &str| policy.pipeline.stages.iter().any(|stage| stage.name.as_str() == name && stage.has_work);
+    assert!(works("InReview"), "a label's agent has something to do there");
+}
+
+#[test]
+fn a_role_that_says_nothing_takes_the_adapters_model() {
+    let config = load(&[Layer::toml("sprint.toml", "[roles.reviewer]\nagent = \"claude\"\n")]).unwrap();
+    let model = |role| config.agent(role).unwrap().unwrap().model;
+    assert_eq!((model(Role::Developer), model(Role::Reviewer)), ("sonnet".to_owned(), "haiku".to_owned()));
+}
+
+#[test]
+fn labels_and_efforts_that_would_do_nothing_are_refused() {
+    insta::assert_snapshot!(problems(
+        "[roles.reviewer]\nagent = \"gemini\"\neffort = \"high\"\n[roles.tester]\nagent = \"codex\"\neffort = \"high\"\n\
+         [label.docs]\nagent = \"codx\"\nroles = [\"writer\"]\nmodl = \"x\"\n[label.\"a b\"]\nmodel = \"x\"\n\
+         [label.hard]\neffort = \"high\"\nroles = [\"developer\", \"reviewer\"]\n"
+    ));
 }

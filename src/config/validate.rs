@@ -72,6 +72,8 @@ fn same(a: &Value, b: &Value) -> bool {
 pub(super) fn merged(root: &Node, problems: &mut Vec<Problem>) {
     let mut validator = Validator { root, problems };
     validator.roles();
+    validator.labels();
+    validator.efforts();
     validator.agents();
     let stages = validator.pipeline();
     validator.presets();
@@ -126,23 +128,68 @@ impl<'a> Validator<'a, '_> {
         self.root.at(&[key]).and_then(Node::as_table).unwrap_or(&EMPTY)
     }
 
-    fn roles(&mut self) {
-        let agents = self.table("agent");
-        for (role, settings) in self.table("roles") {
-            if let (Some(node), Some(name)) = (settings.at(&["agent"]), text_at(settings, "agent")) {
-                let known = agents.keys().map(String::as_str).chain([NO_AGENT]);
-                if values::name(name).is_ok() && !known.clone().any(|known| known == name) {
-                    let hint = nearest_hint(name, "one", known);
-                    self.report(
-                        node,
-                        &format!("roles.{role}.agent"),
-                        format!(
-                            "there is no agent `{}`{hint}; write `[agent.{0}]` to make it one",
-                            shown(name)
-                        ),
-                    );
-                }
+    fn known_agent(&mut self, settings: &Node, key: &str) {
+        let (Some(node), Some(name)) = (settings.at(&["agent"]), text_at(settings, "agent")) else { return };
+        let known = self.table("agent").keys().map(String::as_str).chain([NO_AGENT]);
+        if values::name(name).is_err() || known.clone().any(|known| known == name) {
+            return;
+        }
+        let hint = nearest_hint(name, "one", known);
+        let shown = shown(name);
+        self.report(
+            node,
+            key,
+            format!("there is no agent `{shown}`{hint}; write `[agent.{shown}]` to make it one"),
+        );
+    }
+
+    fn labels(&mut self) {
+        for (name, settings) in self.table("label") {
+            self.known_agent(settings, &format!("label.{name}.agent"));
+        }
+    }
+
+    /// An effort that the program cannot be told would be believed to hold.
+    fn efforts(&mut self) {
+        let agents = extended_agents(self.root);
+        let told = |agent: &str| {
+            agents.get(agent).is_none_or(|whole| {
+                text_at(whole, "kind") != Some("cli") || whole.at(&["headless", "effort"]).is_some()
+            })
+        };
+        let of_role = |role: &str| self.root.at(&["roles", role, "agent"]).and_then(Node::as_text);
+        let roles = self.table("roles").iter().map(|(name, node)| {
+            (format!("roles.{name}"), node, text_at(node, "agent").into_iter().collect::<Vec<_>>())
+        });
+        let labels = self.table("label").iter().map(|(name, node)| {
+            let whose: Vec<&str> = match node.at(&["roles"]).map(|list| &list.value) {
+                Some(Value::List(items)) => items.iter().filter_map(Node::as_text).collect(),
+                _ => vec!["developer"],
+            };
+            let own = text_at(node, "agent").filter(|agent| !agent.is_empty());
+            let agents = match own {
+                Some(agent) => vec![agent],
+                None => whose.into_iter().filter_map(of_role).collect(),
+            };
+            (format!("label.{name}"), node, agents)
+        });
+        for (section, settings, agents) in roles.chain(labels).collect::<Vec<_>>() {
+            let Some(place) = settings.at(&["effort"]).filter(|place| place.as_text() != Some("")) else {
+                continue;
+            };
+            if let Some(agent) = agents.into_iter().find(|agent| !told(agent)) {
+                let message = format!(
+                    "has no effect: the adapter `{}` has no `headless.effort`, with which its program could be told",
+                    shown(agent)
+                );
+                self.report(place, &format!("{section}.effort"), message);
             }
+        }
+    }
+
+    fn roles(&mut self) {
+        for (role, settings) in self.table("roles") {
+            self.known_agent(settings, &format!("roles.{role}.agent"));
             if matches!(role.as_str(), "manager" | "merger")
                 && let Some(node) = settings.at(&["max"])
                 && !matches!(node.value, Value::Int(1))
@@ -273,13 +320,20 @@ impl<'a> Validator<'a, '_> {
         }
         if let (Some(place), Some(kind)) = (node.at(&["proof"]), text_at(node, "kind"))
             && place.as_text() == Some("commit")
-            && kind != "work"
         {
-            self.report(
-                place,
-                "pipeline.stage.proof",
-                format!("`commit` can only be the proof of a `work` stage, and this is a `{kind}` stage"),
-            );
+            let writes = node.at(&["writes"]).is_some_and(|list| list.value != Value::List(Vec::new()));
+            let message = match kind {
+                "work" => return,
+                "check" if writes => return,
+                "check" => {
+                    "`commit` needs `writes`: the globs in which the agent of this stage may change files"
+                        .to_owned()
+                }
+                kind => format!(
+                    "`commit` can only be the proof of a `work` or `check` stage, and this is a `{kind}` stage"
+                ),
+            };
+            self.report(place, "pipeline.stage.proof", message);
         }
     }
 

@@ -33,6 +33,16 @@ pub(super) fn size(text: &str) -> Result<(), String> {
     size::parse(text).map(drop).map_err(|error| error.to_string())
 }
 
+/// One of the roles.
+pub(super) fn role(text: &str) -> Result<(), String> {
+    let known = super::model::ROLE_NAMES;
+    if known.contains(&text) {
+        return Ok(());
+    }
+    let hint = super::problem::nearest_hint(text, "one", known.iter().copied());
+    Err(format!("`{}` is no role{hint}", shown(text)))
+}
+
 /// Names become parts of paths, refs and tmux names.
 pub(super) fn name(text: &str) -> Result<(), String> {
     crate::domain::ids::GateName::parse(text).map(drop).map_err(|error| {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::draft::Draft;
+use super::gate::Verdict;
 use super::ids::FeatureId;
 use super::pipeline::{Role, StageKind};
 use super::policy::BREAKER_RUNS;
@@ -57,24 +58,48 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         return unserved(draft, agent, reason, *lasting, *until_ms);
     }
     match (&run.at_once, report) {
-        (Some(agent), Report::Failed { reason, .. } | Report::Errored { reason }) => {
+        (
+            Some(agent),
+            Report::Failed { reason, .. } | Report::Errored { reason } | Report::Unjudged { reason },
+        ) => {
             return failed_at_once(draft, agent, reason);
         }
         // Nobody knows how it would have gone on.
         (_, Report::Interrupted { .. }) => return,
         _ => {}
     }
-    let worked = run.job.kind == StageKind::Work
-        && matches!(report, Report::Worked { .. } | Report::Failed { .. } | Report::Overspent { .. });
+    let worked = was_served(run, report);
     let role = draft.worker(&run.worker).map(|worker| worker.role);
     let policy = draft.feature(&run.job.feature).map(|feature| &feature.frozen.policy);
-    let agent = role.zip(policy).and_then(|(role, policy)| policy.agents.get(&role)).cloned();
+    let agent = role.zip(policy).and_then(|(role, policy)| policy.agent_of(role, &run.job.labels)).cloned();
     let Some(agent) = agent else { return };
     if draft.sprint().at_once.contains_key(&agent) {
         draft.edit_sprint().at_once.remove(&agent);
     }
     if worked {
         served(draft, &agent);
+    }
+}
+
+/// Whether the report shows that the agent had its answers. In a check stage it is asked only when
+/// the gates have passed, and once an attempt.
+fn was_served(run: &Run, report: &Report) -> bool {
+    let asked = run.job.kind == StageKind::Check && run.job.task.is_some() && !run.job.stands;
+    match report {
+        Report::Worked { .. } | Report::Failed { .. } | Report::Overspent { .. } => {
+            run.job.kind == StageKind::Work
+        }
+        Report::Added { .. } | Report::Unjudged { .. } | Report::Checked { verdict: Verdict::Pass, .. } => {
+            asked
+        }
+        Report::Checked { .. }
+        | Report::Landable { .. }
+        | Report::NothingToDo { .. }
+        | Report::Blocked { .. }
+        | Report::Unserved { .. }
+        | Report::Errored { .. }
+        | Report::Survived { .. }
+        | Report::Interrupted { .. } => false,
     }
 }
 
@@ -172,8 +197,13 @@ pub(super) fn forget_deadlines(draft: &mut Draft<'_>) {
     }
 }
 
-/// The hold on a role's agent, if it holds.
-pub(super) fn hold_of<'d>(draft: &'d Draft<'_>, feature: &FeatureId, role: Role) -> Option<&'d Hold> {
-    let agent = draft.feature(feature)?.frozen.policy.agents.get(&role)?;
+/// The hold on the agent of a role for a task with these labels, if it holds.
+pub(super) fn hold_of<'d>(
+    draft: &'d Draft<'_>,
+    feature: &FeatureId,
+    role: Role,
+    labels: &[String],
+) -> Option<&'d Hold> {
+    let agent = draft.feature(feature)?.frozen.policy.agent_of(role, labels)?;
     draft.sprint().holds.get(agent).filter(|hold| hold.holds())
 }

@@ -222,9 +222,9 @@ fn next_look(now: Now) -> u64 {
     now.mono_ms.saturating_add(u64::try_from(left).unwrap_or(DAY_LOOK_MS).min(DAY_LOOK_MS))
 }
 
-/// Whether a run of the stage asks a model.
-pub(super) fn asks_a_model(policy: &Policy, stage: &Stage) -> bool {
-    matches!(stage.kind, StageKind::Work | StageKind::Check) && policy.agents.contains_key(&stage.role)
+/// Whether a run of the stage asks a model, for a task with these labels.
+pub(super) fn asks_a_model(policy: &Policy, stage: &Stage, labels: &[String]) -> bool {
+    matches!(stage.kind, StageKind::Work | StageKind::Check) && policy.agent_of(stage.role, labels).is_some()
 }
 
 /// A run has used so much so far. Told again, or less than before, it counts for nothing.
@@ -347,7 +347,7 @@ fn end_runs(draft: &mut Draft<'_>, id: &FeatureId, scope: Scope) {
     let Some(policy) = draft.feature(id).map(|feature| &feature.frozen.policy) else { return };
     let asks = |run: &&Run| {
         let stage = run.job.stage.as_ref().and_then(|name| policy.pipeline.stage(name));
-        stage.is_some_and(|stage| asks_a_model(policy, stage))
+        stage.is_some_and(|stage| asks_a_model(policy, stage, &run.job.labels))
     };
     let goes_on =
         |run: &&Run| run.job.feature == *id && run.status == RunStatus::Active && run.over.is_none();
@@ -376,12 +376,16 @@ pub(super) fn hold_overspent(draft: &mut Draft<'_>, current: &FeatureId) {
 /// One that was parked with its budget used up would begin anew: it does, as far as to wait.
 fn begin_overspent(draft: &mut Draft<'_>, current: &FeatureId) -> bool {
     let Some(policy) = draft.feature(current).map(|feature| &feature.frozen.policy) else { return false };
-    let first = policy.pipeline.stages.first().filter(|stage| asks_a_model(policy, stage)).cloned();
-    let Some(first) = first else { return false };
+    let Some(first) = policy.pipeline.stages.first().cloned() else { return false };
+    let asks = |draft: &Draft<'_>, key: &TaskKey| {
+        let policy = draft.feature(current).map(|feature| &feature.frozen.policy);
+        policy.zip(draft.task(key)).is_some_and(|(policy, task)| asks_a_model(policy, &first, &task.labels))
+    };
     let mut began = false;
     for work in work::open_work(draft, current) {
         if let WorkKind::Task { key, begins: true } = &work.kind
             && is_overspent(draft, key)
+            && asks(draft, key)
         {
             moves::enter(draft, key, &first, "");
             began = true;
@@ -395,7 +399,7 @@ fn hold_ready(draft: &mut Draft<'_>, current: &FeatureId, limit: Limit) {
     let asks = |task: &&Task| {
         let policy = draft.feature(current).map(|feature| &feature.frozen.policy);
         let stage = work::stage_of(draft, task);
-        policy.zip(stage).is_some_and(|(policy, stage)| asks_a_model(policy, stage))
+        policy.zip(stage).is_some_and(|(policy, stage)| asks_a_model(policy, stage, &task.labels))
     };
     let keys: Vec<TaskKey> =
         draft.tasks_of(current).filter(over).filter(asks).map(|task| task.key.clone()).collect();

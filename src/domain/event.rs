@@ -69,6 +69,9 @@ pub struct NewTask {
     pub dropped: bool,
     /// Numbers up to this one were used by earlier rounds.
     pub attempt: u32,
+    /// Its labels: another agent may work on such tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 /// A fact, or a request.

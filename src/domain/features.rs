@@ -94,7 +94,9 @@ fn queue(draft: &mut Draft<'_>, new: &NewFeature, round: u32) {
         let key = TaskKey { feature: new.id.clone(), id: task.id.clone() };
         let row = match draft.task(&key) {
             // What has landed or was left out in an earlier round stays so.
-            Some(known) if known.closed() => Task { order, title: task.title.clone(), ..known.clone() },
+            Some(known) if known.closed() => {
+                Task { order, title: task.title.clone(), labels: task.labels.clone(), ..known.clone() }
+            }
             Some(known) => Task {
                 attempt: known.attempt.max(task.attempt),
                 used: known.used,
@@ -128,6 +130,7 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
     Task {
         key: key.clone(),
         title: task.title.clone(),
+        labels: task.labels.clone(),
         order,
         status,
         stage: None,
@@ -139,6 +142,8 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
         resume_from: None,
         candidate: None,
         gates: Vec::new(),
+        stands: Vec::new(),
+        remarks: Vec::new(),
         feedback: None,
         answer: None,
         queued: None,
@@ -204,6 +209,8 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         | Report::Unserved { .. }
         | Report::Overspent { .. }
         | Report::Survived { .. }
+        | Report::Added { .. }
+        | Report::Unjudged { .. }
         | Report::Worked { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
@@ -247,6 +254,8 @@ fn foreign_reported(draft: &mut Draft<'_>, id: &FeatureId, report: &Report) {
         | Report::Unserved { .. }
         | Report::Overspent { .. }
         | Report::Survived { .. }
+        | Report::Added { .. }
+        | Report::Unjudged { .. }
         | Report::Worked { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }

@@ -5,9 +5,9 @@ use super::draft::Draft;
 use super::effect::Effect;
 use super::ids::{FeatureId, RunId, WorkerName};
 use super::moves;
-use super::pipeline::StageKind;
-use super::state::{Job, Run, RunStatus};
-use super::task::{Status, TaskKey};
+use super::pipeline::{Stage, StageKind};
+use super::state::{Feature, Job, Run, RunStatus};
+use super::task::{Status, Task, TaskKey};
 use super::work::{Work, WorkKind};
 use super::worker::Life;
 
@@ -79,6 +79,7 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
         dir: feature.dir.clone(),
         task: None,
         title: if foreign.is_some() { "the foreign head" } else { "the base" }.to_owned(),
+        labels: Vec::new(),
         stage: None,
         kind: StageKind::Check,
         member: 0,
@@ -88,6 +89,7 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
         resume_from: None,
         candidate: None,
         gates: Vec::new(),
+        stands: false,
         feedback: None,
         answer: None,
         stamp_s: draft.now.wall_ms / 1000,
@@ -100,13 +102,31 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
 fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
     let feature = draft.feature(&key.feature)?;
     let task = draft.task(key)?;
-    let stage = moves::named_stage(draft, key, task.stage.as_ref()?)?;
-    let asks = budget::asks_a_model(&feature.frozen.policy, &stage);
+    let stage = feature.frozen.policy.pipeline.stage(task.stage.as_ref()?)?;
+    let asks = budget::asks_a_model(&feature.frozen.policy, stage, &task.labels);
+    let budget = if asks { budget::left(draft, key) } else { Budget::default() };
+    job_of(feature, task, stage).map(|job| Job { budget, ..job })
+}
+
+/// The job that the task would be given if it came to a stage now: what a person looks at before.
+pub fn preview(feature: &Feature, task: &Task, stage: &Stage, config: &str) -> Option<Job> {
+    let there = task.stage.as_ref() == Some(&stage.name) && task.in_flight();
+    let mut task = task.clone();
+    if stage.kind == StageKind::Work && !there {
+        moves::begin_attempt(&mut task);
+    }
+    let based =
+        Feature { head: Some(feature.head.clone().unwrap_or(feature.base.clone())), ..feature.clone() };
+    job_of(&based, &task, stage).map(|job| Job { config: config.to_owned(), ..job })
+}
+
+fn job_of(feature: &Feature, task: &Task, stage: &Stage) -> Option<Job> {
     Some(Job {
-        feature: key.feature.clone(),
+        feature: feature.id.clone(),
         dir: feature.dir.clone(),
-        task: Some(key.id.clone()),
+        task: Some(task.key.id.clone()),
         title: task.title.clone(),
+        labels: task.labels.clone(),
         stage: Some(stage.name.clone()),
         kind: stage.kind,
         member: 0,
@@ -116,11 +136,12 @@ fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
         resume_from: task.resume_from.clone(),
         candidate: task.candidate.clone(),
         gates: task.gates.clone(),
+        stands: task.stands.contains(&stage.name),
         feedback: task.feedback.clone(),
         answer: task.answer.clone(),
         stamp_s: task.stamp_s,
         timeout_ms: stage.timeout_ms,
         config: feature.frozen.policy.config.clone(),
-        budget: if asks { budget::left(draft, key) } else { Budget::default() },
+        budget: Budget::default(),
     })
 }

@@ -26,7 +26,7 @@ pub mod task;
 pub mod worker;
 
 mod features;
-mod job;
+pub mod job;
 mod moves;
 mod reported;
 mod requests;

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::effect::Effect;
-use super::ids::{FeatureId, StageName};
+use super::ids::FeatureId;
 use super::pipeline::{Goto, Stage, StageKind};
 use super::policy::{DEATHS_MAX, RETRIES_MAX, error_backoff};
 use super::report::Feedback;
@@ -29,6 +29,7 @@ pub(super) fn feed(draft: &mut Draft<'_>, key: &TaskKey, input: Input, because: 
     let reason = because.reason.as_str();
     match transition(kind, input) {
         Move::Pass => pass(draft, key, reason),
+        Move::Recheck => recheck(draft, key, reason),
         Move::Fail => fail(draft, key, because),
         Move::Error => error(draft, key, because),
         Move::SkipStage => skip_stage(draft, key, reason),
@@ -118,6 +119,17 @@ fn pass(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
     let Some(stage) = stage_of(draft, key) else { return };
     draft.say_task("stage_passed", key, format!("passed {}{}", stage.name, after_colon(reason)));
     go(draft, key, &stage, &stage.on_pass.clone(), reason);
+}
+
+/// A new head: every gate of the attempt judges it, from the first stage on. What agents have said
+/// stands.
+fn recheck(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
+    let Some(stage) = stage_of(draft, key) else { return };
+    let Some(feature) = draft.feature(&key.feature) else { return };
+    let first = feature.frozen.policy.pipeline.first_check(&stage.name).unwrap_or(&stage).clone();
+    let text = format!("{} added to it{}; the gates run again", stage.name, after_colon(reason));
+    draft.say_task("stage_added", key, text);
+    enter(draft, key, &first, reason);
 }
 
 fn after_colon(reason: &str) -> String {
@@ -226,10 +238,19 @@ fn restart(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
     draft.say_task("task_retried", key, "is to be done again");
 }
 
+/// A new attempt: what the one before has made is what it may start from.
+pub(super) fn begin_attempt(task: &mut Task) {
+    task.resume_from = task.candidate.take().map(|candidate| candidate.commit);
+    clear_work(task);
+    task.attempt += 1;
+}
+
 fn clear_work(task: &mut Task) {
     task.head = None;
     task.candidate = None;
     task.gates.clear();
+    task.stands.clear();
+    task.remarks.clear();
     task.queued = None;
 }
 
@@ -279,9 +300,7 @@ pub(super) fn enter(draft: &mut Draft<'_>, key: &TaskKey, stage: &Stage, reason:
     }
     match stage.kind {
         StageKind::Work => {
-            task.resume_from = task.candidate.take().map(|candidate| candidate.commit);
-            clear_work(task);
-            task.attempt += 1;
+            begin_attempt(task);
             task.stamp_s = stamp;
             set(draft, key, Status::Ready, reason);
         }
@@ -362,9 +381,4 @@ fn all_tasks(draft: &Draft<'_>, keep: impl Fn(&Task) -> bool) -> Vec<TaskKey> {
 /// The stage that a task begins in.
 pub(super) fn first_stage(draft: &Draft<'_>, key: &TaskKey) -> Option<Stage> {
     draft.feature(&key.feature)?.frozen.policy.pipeline.stages.first().cloned()
-}
-
-/// The stage of that name in the task's pipeline.
-pub(super) fn named_stage(draft: &Draft<'_>, key: &TaskKey, name: &StageName) -> Option<Stage> {
-    draft.feature(&key.feature)?.frozen.policy.pipeline.stage(name).cloned()
 }

@@ -145,6 +145,14 @@ impl Pipeline {
         self.stages.get(at + 1)
     }
 
+    /// The first `check` stage that the work of `name`'s attempt comes to.
+    pub fn first_check(&self, name: &StageName) -> Option<&Stage> {
+        let at = self.stages.iter().position(|stage| stage.name == *name)?;
+        let before = &self.stages[..=at];
+        let work = before.iter().rposition(|stage| stage.kind == StageKind::Work).map_or(0, |work| work + 1);
+        before[work..].iter().find(|stage| stage.kind == StageKind::Check)
+    }
+
     /// The nearest `work` stage at or before `name`, else the first stage.
     pub fn rework(&self, name: &StageName) -> Option<&Stage> {
         let at = self.stages.iter().position(|stage| stage.name == *name)?;

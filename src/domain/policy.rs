@@ -28,6 +28,9 @@ pub struct Policy {
     /// The agents of the roles that have one: whose service may be on hold.
     #[serde(default)]
     pub agents: BTreeMap<Role, String>,
+    /// The agents of tasks with a label, by the label in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub label_agents: BTreeMap<String, BTreeMap<Role, String>>,
     /// What models may use.
     #[serde(default, skip_serializing_if = "Budget::is_none")]
     pub budget: Budget,
@@ -43,6 +46,19 @@ pub struct Policy {
     pub must_land: Vec<GateName>,
     /// Fingerprint of the frozen configuration, whose text the store keeps.
     pub config: String,
+}
+
+impl Policy {
+    /// The agent of a role for a task with these labels: the first label that says anything counts.
+    pub fn agent_of(&self, role: Role, labels: &[String]) -> Option<&String> {
+        let mut said = labels.iter().filter_map(|label| self.label_agents.get(&label.to_ascii_lowercase()));
+        said.find_map(|agents| agents.get(&role)).or_else(|| self.agents.get(&role))
+    }
+
+    /// Every agent that somebody works with; some more than once.
+    pub fn agents_in_use(&self) -> impl Iterator<Item = &String> {
+        self.agents.values().chain(self.label_agents.values().flat_map(BTreeMap::values))
+    }
 }
 
 /// Waits before a gate that could not run is repeated, in milliseconds.

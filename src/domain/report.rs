@@ -108,8 +108,29 @@ pub enum Report {
         gates: Vec<GateRecord>,
         /// For the next attempt, when it failed.
         feedback: Option<Feedback>,
+        /// What a review found and does not send back, in the shape of the gates' findings.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remarks: Vec<serde_json::Value>,
         /// One line for people.
         summary: String,
+    },
+    /// A `check` stage: its agent has added to the work, within what it may write, and has nothing
+    /// against it.
+    Added {
+        /// The task's new head: the old one, and what was added.
+        head: CommitSha,
+        /// The files that it adds or changes.
+        paths: Vec<String>,
+        /// As of [`Report::Checked`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remarks: Vec<serde_json::Value>,
+        /// One line for people.
+        summary: String,
+    },
+    /// A `check` stage: its agent gives no judgement that counts, also after it was told why.
+    Unjudged {
+        /// Why, and what to do about it.
+        reason: String,
     },
     /// A `land` stage: the candidate may land.
     Landable {

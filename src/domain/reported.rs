@@ -24,7 +24,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
     );
     if !of_this_run {
         draft.say_task("report_ignored", key, "a report for a run that the task is not in");
-    } else if !fits(run.job.kind, report) {
+    } else if !fits(run, report) {
         let reason = "the worker's report does not fit the stage; see `sprint logs`";
         feed(draft, key, Input::Errored, &Because::reason(reason));
     } else if let Report::Landable { candidate, gates } = report {
@@ -54,8 +54,11 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
 
 /// Which reports a kind of stage may end with. Only the branch's own move lands a task, so a
 /// `land` stage never just passes.
-fn fits(kind: StageKind, report: &Report) -> bool {
+fn fits(run: &Run, report: &Report) -> bool {
+    let kind = run.job.kind;
     match report {
+        // Whoever has spoken is not asked again, so that no two stages add to each other's work for ever.
+        Report::Added { .. } => kind == StageKind::Check && !run.job.stands,
         Report::Errored { .. }
         | Report::Unserved { .. }
         | Report::Overspent { .. }
@@ -67,7 +70,9 @@ fn fits(kind: StageKind, report: &Report) -> bool {
         }
         Report::Failed { .. } => kind != StageKind::Wait,
         Report::Landable { .. } => kind == StageKind::Land,
-        Report::Checked { verdict: Verdict::Pass | Verdict::Skipped, .. } => kind == StageKind::Check,
+        Report::Unjudged { .. } | Report::Checked { verdict: Verdict::Pass | Verdict::Skipped, .. } => {
+            kind == StageKind::Check
+        }
         Report::Checked { verdict: Verdict::Fail | Verdict::Error, .. } => {
             matches!(kind, StageKind::Check | StageKind::Land)
         }
@@ -85,6 +90,8 @@ fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
             };
             (input, Because { reason: summary.clone(), feedback: feedback.clone() })
         }
+        Report::Added { summary, .. } => (Input::Added, Because::reason(summary)),
+        Report::Unjudged { reason } => (Input::Survived, Because::reason(reason)),
         Report::Failed { reason, feedback } => {
             (Input::Failed, Because { reason: reason.clone(), feedback: feedback.clone() })
         }
@@ -112,14 +119,26 @@ fn keep(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
             task.head = Some(head.clone());
             task.candidate = None;
             task.gates.clear();
+            task.stands.clear();
         }
-        Report::Checked { candidate: Some(candidate), gates, .. } => {
+        Report::Added { head, remarks, .. } => {
+            task.head = Some(head.clone());
+            task.candidate = None;
+            task.gates.clear();
+            stands(task, run, remarks);
+        }
+        Report::Checked { verdict, candidate: Some(candidate), gates, remarks, .. } => {
             // Verdicts under an older configuration count for this stage alone.
             judged(task, candidate, if current { gates } else { &[] });
+            match verdict {
+                Verdict::Pass | Verdict::Skipped => stands(task, run, remarks),
+                Verdict::Fail | Verdict::Error => {}
+            }
         }
         // What cannot be merged is no ground for the next attempt: it begins on the head.
         Report::Failed { .. } if run.job.kind == StageKind::Land => task.candidate = None,
         Report::Checked { candidate: None, .. }
+        | Report::Unjudged { .. }
         | Report::Failed { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. }
@@ -129,6 +148,14 @@ fn keep(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
         | Report::Survived { .. }
         | Report::Interrupted { .. }
         | Report::Landable { .. } => {}
+    }
+}
+
+/// The stage's agent has nothing against the attempt.
+fn stands(task: &mut Task, run: &Run, remarks: &[serde_json::Value]) {
+    task.remarks.extend_from_slice(remarks);
+    if let Some(stage) = run.job.stage.clone().filter(|stage| !task.stands.contains(stage)) {
+        task.stands.push(stage);
     }
 }
 

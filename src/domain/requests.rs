@@ -90,6 +90,7 @@ fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
         Input::Stop => format!("{id} cannot be stopped while it is {state}"),
         Input::Assigned
         | Input::Passed
+        | Input::Added
         | Input::Failed
         | Input::Errored
         | Input::NothingToDo
@@ -112,7 +113,7 @@ fn answer(draft: &mut Draft<'_>, id: i64, task: &TaskId, text: &str) {
     if let Some(row) = key.and_then(|key| draft.edit_task(&key)) {
         if let Status::Waiting { wait: WaitKind::Answer, text: question } = &row.status {
             let (question, answer, attempt) = (question.clone(), text.to_owned(), row.attempt);
-            row.answer = Some(Answered { question, answer, attempt, given: false });
+            row.answer = Some(Answered { question, answer, attempt, stage: row.stage.clone(), given: false });
         } else if let Some(before) = replace_answer(row, text) {
             let (key, text) = (row.key.clone(), format!("answered, instead of \"{before}\""));
             draft.say_task("task_answered", &key, text.clone());
@@ -300,8 +301,7 @@ fn is_held(draft: &Draft<'_>, feature: &Feature) -> bool {
     feature
         .frozen
         .policy
-        .agents
-        .values()
+        .agents_in_use()
         .filter_map(|agent| holds.get(agent))
         .any(|hold| hold.until_ms.is_none())
 }

@@ -247,7 +247,7 @@ fn is_held_for_now(draft: &Draft<'_>, current: &FeatureId) -> bool {
     if feature.over.is_some_and(|over| over.scope == Scope::Day) && waits_for_budget(draft, current) {
         return true;
     }
-    let agents = feature.frozen.policy.agents.values();
+    let agents = feature.frozen.policy.agents_in_use();
     let waits =
         agents.filter_map(|agent| draft.sprint().holds.get(agent)).any(|hold| hold.until_ms > Some(0));
     waits && draft.tasks_of(current).any(|task| matches!(task.status, Status::ToDo | Status::Ready))

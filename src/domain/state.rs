@@ -177,6 +177,9 @@ pub struct Job {
     pub task: Option<TaskId>,
     /// The task's title.
     pub title: String,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The stage; `None` for the base.
     pub stage: Option<StageName>,
     /// What kind of stage; the base is a check.
@@ -195,6 +198,9 @@ pub struct Job {
     pub candidate: Option<Candidate>,
     /// The verdicts on it.
     pub gates: Vec<GateRecord>,
+    /// The stage's agent has spoken for this attempt already: its gates alone run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands: bool,
     /// From the attempt before.
     pub feedback: Option<Feedback>,
     /// The answer to the agent's question.

@@ -167,6 +167,9 @@ pub struct Task {
     pub key: TaskKey,
     /// One line for people; never executed, never a ref.
     pub title: String,
+    /// Its labels: another agent may work on such tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Its place in the plan.
     pub order: u32,
     /// Where it is.
@@ -190,6 +193,12 @@ pub struct Task {
     pub candidate: Option<Candidate>,
     /// The verdicts on it.
     pub gates: Vec<GateRecord>,
+    /// Stages whose agent has nothing against the attempt: its word stands for what later stages add.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stands: Vec<StageName>,
+    /// What reviews of the attempt found and did not send back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<serde_json::Value>,
     /// What was wrong with the last attempt.
     pub feedback: Option<Feedback>,
     /// The answer for the next run, with its question.
@@ -216,6 +225,9 @@ pub struct Answered {
     pub answer: String,
     /// The attempt that asked: it goes on where it was; a later one only knows the answer.
     pub attempt: u32,
+    /// The stage that asked; none in rows of a version that knew only developers' questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
     /// Whether a run has it: until then the person may say something else.
     #[serde(default)]
     pub given: bool,
@@ -257,6 +269,8 @@ pub enum Input {
     Assigned,
     /// Its run passed.
     Passed,
+    /// Its run added to the work: there is a new head.
+    Added,
     /// Its run failed.
     Failed,
     /// Something could not run.
@@ -269,7 +283,7 @@ pub enum Input {
     Died,
     /// Its run was ended by sprint itself.
     Interrupted,
-    /// Its processes would not end.
+    /// Only the operator can go on: its processes would not end, or its agent gives no judgement.
     Survived,
     /// A budget is used up.
     Overspent,
@@ -301,9 +315,10 @@ pub enum Input {
 
 impl Input {
     /// Every input, for the table.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Assigned,
         Self::Passed,
+        Self::Added,
         Self::Failed,
         Self::Errored,
         Self::NothingToDo,
@@ -336,6 +351,8 @@ pub enum Move {
     Run,
     /// As the stage's `on_pass` says.
     Pass,
+    /// Back to the first check stage: the gates run again.
+    Recheck,
     /// As the stage's `on_fail` says, or parked when the attempts are spent.
     Fail,
     /// Later again, or as the stage's `on_error` says.
@@ -386,7 +403,7 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died | I::Interrupted => {
                 M::Ignore
             }
-            I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Ready => match input {
@@ -401,10 +418,12 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died | I::Interrupted | I::Survived => {
                 M::Ignore
             }
-            I::Due | I::Landable | I::Landed | I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
+            I::Added | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Running => match input {
             I::Passed => M::Pass,
+            I::Added => M::Recheck,
             I::Failed => M::Fail,
             I::Errored => M::Error,
             I::NothingToDo => M::SkipStage,
@@ -426,7 +445,7 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Overspent | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Landable | I::Landed => M::Ignore,
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         // From the intent until its result nothing else may move the task.
@@ -439,7 +458,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Errored => M::Error,
             I::Answer | I::Approve | I::Reject | I::Retry | I::Skip | I::Stop => M::Refuse,
             I::Assigned | I::Passed | I::Failed | I::NothingToDo | I::Asked | I::Died => M::Ignore,
-            I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Freed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Freed => {
+                M::Ignore
+            }
         },
         StatusKind::Waiting(wait) => match input {
             I::Answer => match wait {
@@ -470,7 +491,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut => M::Ignore,
         },
         StatusKind::Parked => match input {
@@ -480,7 +503,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Skipped => match input {
@@ -489,7 +514,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Done => match input {
@@ -497,7 +524,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
     }

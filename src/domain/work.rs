@@ -59,7 +59,7 @@ fn task_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
     let used_up = budget::used_up(draft, id).is_some();
     let mut found = found(draft, id);
     found.retain(|(task, work)| {
-        hold_of(draft, id, work.role).is_none() && !(used_up && asks_a_model(draft, task, work))
+        hold_of(draft, id, work.role, &task.labels).is_none() && !(used_up && asks_a_model(draft, task, work))
     });
     found.into_iter().map(|(_, work)| work).collect()
 }
@@ -78,7 +78,7 @@ fn asks_a_model(draft: &Draft<'_>, task: &Task, work: &Work) -> bool {
         WorkKind::Task { begins: true, .. } => policy.pipeline.stages.first(),
         WorkKind::Task { begins: false, .. } | WorkKind::Base { .. } => stage_of(draft, task),
     };
-    stage.is_some_and(|stage| budget::asks_a_model(policy, stage))
+    stage.is_some_and(|stage| budget::asks_a_model(policy, stage, &task.labels))
 }
 
 /// What could be assigned if every service served and there were no budgets.

@@ -54,6 +54,15 @@ pub fn is_directory(repo: &Repo, commit: &CommitSha, path: &str) -> Result<bool>
     Ok(matches!(kind, Some(ObjectType::Tree | ObjectType::Commit)))
 }
 
+/// Whether a commit has anything there, a file or a directory.
+///
+/// # Errors
+/// The commit is missing.
+pub fn is_there(repo: &Repo, commit: &CommitSha, path: &str) -> Result<bool> {
+    let lib = repo.open()?;
+    Ok(tree(&lib, commit)?.get_path(Path::new(path)).is_ok())
+}
+
 /// The bytes of a file in a commit; `None` if it is not there, not a file, or too large.
 ///
 /// # Errors

@@ -13,6 +13,7 @@
 //! Consequence, on purpose: sprint's own checkouts never run `filter.*` drivers, so LFS files are
 //! pointers in the worktrees (reported at start) until `[worktree] setup` fetches them.
 
+pub mod addition;
 pub mod branch;
 pub mod candidate;
 pub mod command;

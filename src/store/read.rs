@@ -155,6 +155,19 @@ impl Client {
         Ok(Overview { state, inbox, asked })
     }
 
+    /// The tasks of a feature that are on their way.
+    ///
+    /// # Errors
+    /// What SQLite says, or [`StoreError::Row`].
+    pub fn in_flight(&self, feature: &FeatureId) -> Result<Vec<Task>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT body FROM tasks WHERE feature = ?1
+             AND status IN ('ready', 'running', 'retry', 'landing', 'waiting') ORDER BY id",
+        )?;
+        let bodies = query.query_map([feature.as_str()], |row| row.get::<_, String>(0))?;
+        bodies.map(|body| serde_json::from_str(&body?).map_err(StoreError::row("tasks"))).collect()
+    }
+
     /// Lines of the history after `seq`, oldest first, at most `most`.
     ///
     /// # Errors

@@ -103,8 +103,14 @@ fn feature() -> NewFeature {
         depends_on: Vec::new(),
         done: false,
     };
-    let task =
-        NewTask { id: item.id.clone(), title: "title".to_owned(), done: false, dropped: false, attempt: 0 };
+    let task = NewTask {
+        id: item.id.clone(),
+        title: "title".to_owned(),
+        done: false,
+        dropped: false,
+        attempt: 0,
+        labels: Vec::new(),
+    };
     NewFeature {
         id: feature_id(),
         dir: "specs/001-thing".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{self, Config, GateConfig, Presets, StageConfig, Target};
+use crate::config::{self, Config, GateConfig, LabelConfig, Presets, StageConfig, Target};
 use crate::domain::ids::GateName;
 use crate::domain::pipeline::{Goto, Pipeline, Role, Stage, StageKind};
 use crate::domain::plan::ParkedPolicy;
@@ -16,6 +16,7 @@ pub fn policy(config: &Config) -> Policy {
         pipeline: Pipeline { stages },
         roles: roles(config),
         agents: agents(config),
+        label_agents: label_agents(config),
         max_in_flight: config.max_in_flight(),
         budget: config.budget.rules(),
         parked: match config.planner.parked {
@@ -37,8 +38,25 @@ fn agents(config: &Config) -> BTreeMap<Role, String> {
     Role::ALL.into_iter().filter_map(|role| Some((role, agent(role)?))).collect()
 }
 
+/// A label without an agent says nothing here: the role's own works on it. The first of a task's
+/// labels counts, so a label that only names a model keeps a later one from naming another agent.
+fn label_agents(config: &Config) -> BTreeMap<String, BTreeMap<Role, String>> {
+    let agents = |label: &LabelConfig| {
+        let own = |role: Role| {
+            let said = Some(&label.agent).filter(|agent| !agent.is_empty());
+            (role, said.unwrap_or(&config.role(role).agent).clone())
+        };
+        let all = label.roles.iter().map(|role| own(*role));
+        all.filter(|(_, agent)| agent != config::NO_AGENT).collect()
+    };
+    config.label.iter().map(|(name, label)| (name.to_ascii_lowercase(), agents(label))).collect()
+}
+
 fn stage(config: &Config, raw: &StageConfig) -> Stage {
-    let has_agent = config.role(raw.role).agent != config::NO_AGENT;
+    let labelled = |label: &LabelConfig| {
+        label.roles.contains(&raw.role) && !label.agent.is_empty() && label.agent != config::NO_AGENT
+    };
+    let has_agent = config.role(raw.role).agent != config::NO_AGENT || config.label.values().any(labelled);
     Stage {
         name: raw.name.clone(),
         kind: raw.kind,

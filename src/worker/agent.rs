@@ -88,19 +88,23 @@ pub(super) fn drive(
     let mut ending = drive.follow();
     let took = drive.began.elapsed();
     // What it said last: once the report is in, the run is over and takes no remark.
-    drive.has_claimed();
+    let claimed = drive.has_claimed();
     if let Some(reader) = drive.reader.as_mut() {
         let shown = conversation::result(desk, adapter).map(|bytes| reader.result(&bytes));
         drive.show(&shown.unwrap_or_default());
     }
     let weak = drive.reader.as_ref().and_then(|reader| reader.told().weak.clone());
-    let told_its_end = drive.tells_its_end();
+    if ending == ProgramEnding::EndedAfterClaim && !claimed && drive.tells_its_end() {
+        ending = ProgramEnding::TurnEnded;
+    }
     let (reader, chat) = (drive.reader.take(), drive.chat);
     let failure = reader.and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
     if let Some(scope) = own_limit(desk, failure.as_ref()) {
         ending = ProgramEnding::OverBudget(scope);
     }
-    let said_something = drive.protocol.is_complete() || drive.protocol.question().is_some();
+    let review = drive.protocol.review();
+    let said_something =
+        drive.protocol.is_complete() || drive.protocol.question().is_some() || review.is_some();
     if adapter.cli.is_some() {
         spending::note_the_end(desk, took, said_something);
     }
@@ -108,7 +112,8 @@ pub(super) fn drive(
         failure,
         weak,
         question: drive.protocol.question().map(str::to_owned),
-        complete: drive.protocol.is_complete() || told_its_end,
+        complete: drive.protocol.is_complete(),
+        review,
         last_words: drive.last_words.line(),
     };
     Ok((ending, said))

@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
-use super::check::gates_for;
 use super::conversation::Talk;
 use super::life::Desk;
+use super::prompt::{self, Scene, feedback, previous};
 use crate::agents::environment::RunContext;
-use crate::agents::feedback::Feedback;
 use crate::agents::program::Way;
-use crate::agents::prompt::{Document, FeatureText, GateCommand, PromptInput, StoryText, TaskText, Template};
-use crate::agents::{environment, hooks, program, prompt};
-use crate::config::{Adapter, GateConfig, StageConfig};
+use crate::agents::prompt as agents_prompt;
+use crate::agents::{environment, hooks, program};
+use crate::config::{Adapter, StageConfig};
+use crate::domain::budget::Used;
 use crate::domain::ids::TaskId;
-use crate::domain::pipeline::StageKind;
+use crate::domain::report::Candidate;
 use crate::error::chain;
-use crate::feature::{Companion, Feature};
 use crate::git::worktree::Worktree;
-use crate::git::{branch, contents};
 use crate::process::child::{Session, Spec, Stdin};
 
 /// Output of the program that is kept in memory: none, it goes to the pane and the transcript.
@@ -29,10 +27,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const PORTS_FROM: u32 = 20_000;
 const PORTS_EACH: u32 = 20;
 
-/// The three documents of every feature, and what they are about.
-const OWN_DOCUMENTS: [(&str, &str); 3] =
-    [("spec.md", "what is wanted"), ("plan.md", "how it is to be built"), ("tasks.md", "all tasks")];
-
 /// The stage of this run, as frozen.
 pub(super) fn stage<'a>(desk: &Desk<'a>) -> Result<&'a StageConfig, String> {
     let name = desk.run.job.stage.as_ref();
@@ -42,7 +36,18 @@ pub(super) fn stage<'a>(desk: &Desk<'a>) -> Result<&'a StageConfig, String> {
 
 /// The agent of this stage's role; `None`: gates only.
 pub(super) fn adapter(desk: &Desk<'_>) -> Result<Option<Adapter>, String> {
-    desk.config.agent(stage(desk)?.role).map_err(|error| format!("{error}; {}", error.hint()))
+    desk.config
+        .agent_for(stage(desk)?.role, &desk.run.job.labels)
+        .map_err(|error| format!("{error}; {}", error.hint()))
+}
+
+/// What a run's prompt is about, beside the task.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Subject<'a> {
+    /// What a check stage judges.
+    pub(super) candidate: Option<&'a Candidate>,
+    /// Why the agent's answer of a moment ago does not count.
+    pub(super) again: Option<&'a str>,
 }
 
 /// What a run's program is started with.
@@ -60,11 +65,23 @@ pub(super) fn order(
     worktree: &Worktree,
     adapter: &Adapter,
     chat: &Talk,
+    subject: &Subject<'_>,
 ) -> Result<Order, String> {
     let mut context = context(desk, task, worktree, adapter)?;
+    if let Some(candidate) = subject.candidate {
+        context.base = candidate.base.clone();
+    }
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = prompt_text(desk, adapter, &context)?;
+    let text = match subject.again {
+        // It has heard the rest.
+        Some(reason) if chat.resumes() => agents_prompt::again(reason),
+        Some(reason) => {
+            let whole = prompt_text(desk, adapter, subject.candidate)?;
+            format!("{whole}\n{}", agents_prompt::again(reason))
+        }
+        None => prompt_text(desk, adapter, subject.candidate)?,
+    };
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
     let env = environment::environment(&desk.session.environment(), adapter, &context);
@@ -109,8 +126,7 @@ fn write_hooks(adapter: &Adapter, context: &RunContext) -> Result<(), String> {
 
 /// Whether this run goes on where the same attempt asked.
 pub(super) fn continues(desk: &Desk<'_>) -> bool {
-    let job = &desk.run.job;
-    job.answer.as_ref().is_some_and(|answered| answered.attempt == job.attempt)
+    prompt::continues(&desk.run.job)
 }
 
 /// Paths are given to programs as text.
@@ -129,6 +145,8 @@ fn context(
     let (job, place) = (&desk.run.job, desk.place);
     let run_dir = utf8(&place.layout.run(&desk.run.id))?;
     let block = PORTS_FROM + worktree.number * PORTS_EACH;
+    // An earlier round of the same run.
+    let used = desk.spent.borrow().as_ref().map_or(0, |spent| Used::of(spent).micro_usd);
     let sprint = std::env::current_exe().map_err(|error| format!("sprint's own program: {error}"))?;
     Ok(RunContext {
         run: desk.run.id.clone(),
@@ -142,14 +160,15 @@ fn context(
         worktree: utf8(&worktree.path)?,
         prompt_file: run_dir.join("prompt.md"),
         run_dir,
-        feedback: feedback(desk).map(|feedback| feedback.to_json()),
+        feedback: feedback(job).map(|feedback| feedback.to_json()),
         answer: job.answer.as_ref().map(|answered| answered.answer.clone()),
         base: job.base.clone(),
-        previous: previous(desk, task),
+        previous: previous(&place.repo, job, task),
         slot: place.slot,
         port: u16::try_from(block).unwrap_or(u16::MAX - 20),
         model: adapter.model.clone(),
-        budget: job.budget.money().map(dollars).unwrap_or_default(),
+        effort: adapter.effort.clone(),
+        budget: job.budget.money().map(|left| dollars(left.saturating_sub(used))).unwrap_or_default(),
         sprint: utf8(&sprint)?,
         session: None,
         resumes: false,
@@ -164,116 +183,10 @@ fn dollars(micro: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The branch of the attempt before, if it is there.
-fn previous(desk: &Desk<'_>, task: &TaskId) -> Option<String> {
+/// As `sprint prompt show` prints it. `candidate`: what a check stage judges.
+fn prompt_text(desk: &Desk<'_>, adapter: &Adapter, candidate: Option<&Candidate>) -> Result<String, String> {
     let job = &desk.run.job;
-    let name = branch::task(&job.feature, task, job.attempt.checked_sub(1).filter(|attempt| *attempt > 0)?);
-    desk.place.repo.reference(&branch::head_ref(&name)).ok().flatten().map(|_| name)
-}
-
-/// What the attempt before was told is wrong, or the answer to its question.
-fn feedback(desk: &Desk<'_>) -> Option<Feedback> {
-    let job = &desk.run.job;
-    if let Some(answered) = job.answer.as_ref().filter(|_| continues(desk)) {
-        let stage = job.stage.as_ref().map_or("", |stage| stage.as_str());
-        return Some(Feedback::answer(stage, &answered.question, &answered.answer));
-    }
-    let told = job.feedback.as_ref()?;
-    let findings = told.findings.iter().filter_map(|value| serde_json::from_value(value.clone()).ok());
-    Some(Feedback {
-        stage: told.stage.clone(),
-        reason: told.reason.clone(),
-        findings: findings.collect(),
-        ..Feedback::default()
-    })
-}
-
-fn prompt_text(desk: &Desk<'_>, adapter: &Adapter, context: &RunContext) -> Result<String, String> {
-    let stage = stage(desk)?;
-    let gates = gates_for(desk, &desk.run.job.base, None, |_| true)?;
-    let input = prompt_input(desk, adapter, context, stage, &gates);
-    let own = own_template(desk, stage)?;
-    let template = match (&own, stage.kind) {
-        (Some(text), _) => Template::Own { name: &stage.prompt, text },
-        (None, StageKind::Work) => Template::Work,
-        (None, StageKind::Check | StageKind::Land | StageKind::Wait) => Template::Check,
-    };
-    prompt::render(template, &input).map_err(|error| chain(&error))
-}
-
-/// The stage's own template, as the base has it: a task does not write the next one's prompt.
-fn own_template(desk: &Desk<'_>, stage: &StageConfig) -> Result<Option<String>, String> {
-    if stage.prompt.is_empty() {
-        return Ok(None);
-    }
-    let found =
-        contents::blob(&desk.place.repo, &desk.run.job.base, &stage.prompt).map_err(|error| chain(&error))?;
-    let bytes = found
-        .ok_or_else(|| format!("the prompt `{}` of stage {} is not in the base", stage.prompt, stage.name))?;
-    String::from_utf8(bytes).map(Some).map_err(|_| format!("the prompt `{}` is not UTF-8", stage.prompt))
-}
-
-fn prompt_input(
-    desk: &Desk<'_>,
-    adapter: &Adapter,
-    context: &RunContext,
-    stage: &StageConfig,
-    gates: &[GateConfig],
-) -> PromptInput {
-    let job = &desk.run.job;
-    let directory = context.feature_dir_in_worktree();
-    let read = |name: &str| std::fs::read(directory.join(name)).unwrap_or_default();
-    let feature = Feature::read(&read("spec.md"), &read("plan.md"), &read("tasks.md"));
-    let line = feature.tasks.task(&context.task);
-    PromptInput {
-        task: TaskText {
-            id: context.task.to_string(),
-            text: line.map_or_else(|| job.title.clone(), |line| format!("{}\n{}", line.title, line.details)),
-            paths: line.map(|line| line.paths.clone()).unwrap_or_default(),
-        },
-        feature: FeatureText {
-            name: job.feature.to_string(),
-            title: feature.spec.title.clone(),
-            dir: job.dir.clone(),
-        },
-        story: line.and_then(|line| story(&feature, &line.stories)),
-        documents: documents(&job.dir, &context.worktree),
-        gates: gates
-            .iter()
-            .map(|gate| GateCommand { name: gate.name.to_string(), command: gate.command.join(" ") })
-            .collect(),
-        attempt: job.attempt,
-        attempts: stage.attempts,
-        feedback: feedback(desk),
-        previous: context.previous.clone(),
-        commit: adapter.commit,
-        base: job.base.to_string(),
-        // An agent of a check stage changes nothing yet.
-        writes: if stage.kind == StageKind::Work { stage.writes.clone() } else { Vec::new() },
-        port: context.port,
-    }
-}
-
-fn story(feature: &Feature, names: &[String]) -> Option<StoryText> {
-    let story = names.iter().find_map(|name| feature.spec.stories.iter().find(|story| story.id == *name))?;
-    let scenarios: Vec<String> =
-        story.scenarios.iter().map(|scenario| format!("- {}", scenario.text)).collect();
-    Some(StoryText {
-        id: story.id.clone(),
-        priority: story.priority.clone().unwrap_or_default(),
-        text: format!("{}\n{}", story.title, scenarios.join("\n")),
-    })
-}
-
-/// What there is to read beside the task, by path.
-fn documents(dir: &str, worktree: &Utf8PathBuf) -> Vec<Document> {
-    let own = OWN_DOCUMENTS.iter().map(|(name, what)| (format!("{dir}/{name}"), *what));
-    let beside = crate::feature::COMPANIONS.iter().map(|companion| match companion {
-        Companion::FeatureFile(name) | Companion::FeatureDirectory(name) => {
-            (format!("{dir}/{name}"), "background")
-        }
-        Companion::RepositoryFile(name) => ((*name).to_owned(), "the rules of this repository"),
-    });
-    let there = own.chain(beside).filter(|(path, _)| worktree.join(path).exists());
-    there.map(|(path, what)| Document { path, what: what.to_owned() }).collect()
+    let in_flight = desk.interrupts.client().in_flight(&job.feature).map_err(|error| chain(&error))?;
+    let scene = Scene { repo: &desk.place.repo, config: desk.config, job, candidate, in_flight: &in_flight };
+    scene.prompt(adapter.commit).map(|prompt| prompt.text)
 }

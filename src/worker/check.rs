@@ -1,7 +1,6 @@
 //! A `check` stage: the candidate, its gates, and an agent's verdict where the role has one.
 //! Also the base before the first task, which is a check without a task.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,9 +9,9 @@ use std::path::PathBuf;
 use super::life::Desk;
 use super::review;
 use super::screen::Screen;
+use super::select::{Tree, gates_on};
 use super::trees::{CandidateTrees, identity};
 use crate::agents::feedback::FeedbackFinding;
-use crate::config::Presets;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Verdict, overall};
 use crate::domain::ids::{CommitSha, TaskId};
@@ -20,7 +19,6 @@ use crate::domain::report::{Candidate, Feedback, GateRecord, Report};
 use crate::error::chain;
 use crate::gates::{self, BaseScan, Cache, Context, Side, Thresholds, Trees};
 use crate::git::candidate::{self, Request};
-use crate::git::contents;
 use crate::process::slots::Slots;
 use crate::process::system;
 
@@ -106,6 +104,8 @@ pub(super) struct Checked {
     pub(super) candidate: Candidate,
     pub(super) gates: Vec<GateRecord>,
     pub(super) feedback: Option<Feedback>,
+    /// What a review found and does not send back.
+    pub(super) remarks: Vec<serde_json::Value>,
     pub(super) summary: String,
 }
 
@@ -117,6 +117,7 @@ impl Checked {
             candidate: Some(self.candidate),
             gates: self.gates,
             feedback: self.feedback,
+            remarks: self.remarks,
             summary: self.summary,
         }
     }
@@ -133,6 +134,7 @@ fn judge(desk: &Desk<'_>, screen: &mut Screen, candidate: &Candidate) -> Result<
         candidate: candidate.clone(),
         gates: records(&gates, &results, &candidate.tree),
         feedback: (verdict == Verdict::Fail).then(|| feedback(stage.as_str(), &results)),
+        remarks: Vec::new(),
         summary: summary(&results),
     };
     match verdict {
@@ -161,6 +163,7 @@ fn base(desk: &Desk<'_>, screen: &mut Screen) -> Report {
                 candidate: None,
                 gates: Vec::new(),
                 feedback: None,
+                remarks: Vec::new(),
                 summary: summary(&results),
             }
         }
@@ -189,34 +192,8 @@ pub(super) fn gates_for(
     base: Option<&CommitSha>,
     wanted: impl Fn(&GateConfig) -> bool,
 ) -> Result<Vec<GateConfig>, String> {
-    // What a tree is made of is asked only where it decides something.
-    let taken: Vec<&GateConfig> =
-        desk.config.gate.iter().filter(|gate| gate.enabled && wanted(gate)).collect();
-    let asks = matches!(desk.config.gates.presets, Presets::Auto(_))
-        && taken.iter().any(|gate| gate.preset.is_some());
-    let languages = if asks { languages(desk, head, base)? } else { BTreeSet::new() };
-    let presets = &desk.config.gates.presets;
-    Ok(taken.into_iter().filter(|gate| gates::takes_part(gate, presets, &languages)).cloned().collect())
-}
-
-/// The languages of a candidate and its base.
-fn languages(
-    desk: &Desk<'_>,
-    head: &CommitSha,
-    base: Option<&CommitSha>,
-) -> Result<BTreeSet<&'static str>, String> {
-    let repo = &desk.place.repo;
-    let mut files = contents::files(repo, head).map_err(|error| chain(&error))?;
-    if let Some(base) = base {
-        files.extend(contents::files(repo, base).map_err(|error| chain(&error))?);
-    }
-    let plan_path = format!("{}/plan.md", desk.run.job.dir);
-    let plan = contents::blob(repo, head, &plan_path).map_err(|error| chain(&error))?.unwrap_or_default();
-    let language = crate::feature::PlanDocument::read(&plan).language;
-    Ok(gates::languages(
-        files.iter().map(String::as_str),
-        Some(&language).filter(|l| !l.is_empty()).map(String::as_str),
-    ))
+    let tree = Tree { repo: &desk.place.repo, feature_dir: &desk.run.job.dir, head, base };
+    gates_on(&tree, desk.config, wanted)
 }
 
 /// Whether kept results are believed.

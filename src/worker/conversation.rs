@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::life::Desk;
+use super::review::sum;
 use super::screen::Screen;
 use super::spending;
 use crate::agents::outcome::ProgramEnding;
@@ -86,7 +87,8 @@ impl Talk {
         if let Some(usage) = usage {
             let spent = spending::spent(desk, adapter, told, &usage);
             screen.say(&used(&spent));
-            desk.spent.replace(Some(spent));
+            let before = desk.spent.take();
+            desk.spent.replace(sum(before, Some(spent)));
         }
         if let Some(path) = &self.path {
             let unknown = self.resumes() && told.session.is_none() && !told.done;

@@ -51,6 +51,7 @@ fn gate(desk: &Desk<'_>, screen: &mut Screen, candidate: &Candidate) -> Result<R
                 candidate: Some(candidate.clone()),
                 gates: records(&open, &results, &candidate.tree),
                 feedback: Some(feedback(stage, &results)),
+                remarks: Vec::new(),
                 summary: summary(&results),
             })
         }

@@ -249,6 +249,7 @@ fn is_result(report: &Report) -> bool {
     match report {
         Report::Worked { .. }
         | Report::Checked { .. }
+        | Report::Added { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
         | Report::Blocked { .. }
@@ -257,6 +258,7 @@ fn is_result(report: &Report) -> bool {
         // Under a signal, tools fail for that reason.
         Report::Failed { .. }
         | Report::Errored { .. }
+        | Report::Unjudged { .. }
         | Report::Unserved { .. }
         | Report::Interrupted { .. } => false,
     }
@@ -291,6 +293,8 @@ fn outcome(report: &Report) -> String {
     match report {
         Report::Worked { head, .. } => format!("done: {}", head.short()),
         Report::Checked { verdict, summary, .. } => format!("verdict: {verdict}. {summary}"),
+        Report::Added { head, paths, .. } => format!("added as {}: {}", head.short(), paths.join(", ")),
+        Report::Unjudged { reason } => format!("no judgement: {reason}"),
         Report::Landable { candidate, .. } => format!("may land: {}", candidate.commit.short()),
         Report::Failed { reason, .. } => format!("failed: {reason}"),
         Report::NothingToDo { reason } => format!("nothing to do: {reason}"),

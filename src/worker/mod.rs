@@ -3,10 +3,11 @@
 //! - [`life`] registers, waits at its doorbell and takes runs; it needs no supervisor to finish one.
 //! - `work`, `check`, `land` do the three kinds of stage; `agent` drives a program, `trees` gives
 //!   gates their worktrees.
-//!   `interactive` does so with the program's own screen: `port` is between its terminal and the `pane`,
-//!   `glass` is what it shows; `vital` are signs of life of both.
+//!   `interactive` does so with the program's own screen: `typist` types into it, `port` is
+//!   between its terminal and the `pane`, `glass` is what it shows; `vital` are signs of life of both.
 //! - `screen` is the pane and the transcript, `deliver` brings a report to the supervisor.
 
+mod added;
 mod agent;
 mod brief;
 mod check;
@@ -19,14 +20,18 @@ mod land;
 mod life;
 mod pane;
 mod port;
+mod prompt;
 mod remarks;
 mod review;
 mod screen;
+mod select;
 mod spending;
 mod stream;
 mod trees;
+mod typist;
 mod vital;
 mod work;
 
 pub use check::slots_directory;
 pub use life::{Place, WorkerError, work};
+pub use prompt::{Prompt, Scene};

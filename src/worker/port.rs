@@ -40,9 +40,9 @@ impl Port {
     }
 
     /// Waits for anything to happen, at most until then. `keys`: whether a person may type now.
-    pub(super) fn wait(&self, others: [BorrowedFd<'_>; 2], keys: bool, until_ms: u64) {
+    pub(super) fn wait(&self, others: &[BorrowedFd<'_>], keys: bool, until_ms: u64) {
         let mut fds = vec![PollFd::new(self.running.pidfd(), PollFlags::POLLIN)];
-        fds.extend(others.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        fds.extend(others.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
         if !self.gone {
             let writes = if self.to_program.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
             fds.push(PollFd::new(self.master.as_fd(), PollFlags::POLLIN | writes));

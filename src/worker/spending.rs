@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::conversation::Talk;
 use super::deliver;
 use super::life::Desk;
+use super::review::sum;
 use crate::agents::stream::{Told, Usage};
 use crate::config::{Adapter, Prices};
 use crate::domain::budget::{Scope, Used};
@@ -35,9 +36,11 @@ impl Spending {
             return;
         }
         self.seen = told.usage;
-        let Some(spent) = chat.used(adapter, told).map(|usage| spent(desk, adapter, told, &usage)) else {
+        let Some(now) = chat.used(adapter, told).map(|usage| spent(desk, adapter, told, &usage)) else {
             return;
         };
+        // With what an earlier round of the run has used.
+        let Some(spent) = sum(desk.spent.borrow().clone(), Some(now)) else { return };
         self.reached = desk.run.job.budget.reached_by(&Used::of(&spent));
         self.untold = Some(spent).filter(|_| desk.run.job.budget.is_shared());
     }
@@ -64,6 +67,12 @@ impl Spending {
 /// nothing, it failed at once.
 pub(super) fn note_the_end(desk: &Desk<'_>, took: Duration, said_something: bool) {
     desk.at_once.set(took < AT_ONCE && !said_something && desk.spent.borrow().is_none());
+}
+
+/// The budget that the run's programs have used up so far, if one is.
+pub(super) fn used_up(desk: &Desk<'_>) -> Option<Scope> {
+    let spent = desk.spent.borrow();
+    spent.as_ref().and_then(|spent| desk.run.job.budget.reached_by(&Used::of(spent)))
 }
 
 /// For people: which budget, and what of it.

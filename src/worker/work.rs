@@ -53,7 +53,7 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
         .map_err(|error| chain(&error))?;
     let begun = Begun::at(&worktree)?;
     let chat = Talk::begin(desk, &adapter, &worktree);
-    let order = brief::order(desk, task, &worktree, &adapter, &chat)?;
+    let order = brief::order(desk, task, &worktree, &adapter, &chat, &brief::Subject::default())?;
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
     let changed = || has_changed(&worktree, &begun, &desk.run.job.base);
     let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &changed))?;

@@ -182,6 +182,7 @@ impl Sprint {
             gates: Vec::new(),
             feedback: None,
             summary: "all gates pass".into(),
+            remarks: Vec::new(),
         };
         self.report(task, pass);
     }
@@ -246,6 +247,7 @@ fn new_feature(id: &FeatureId, samples: &[Sample], developers: u32, base: &Commi
                 done: sample.done,
                 dropped: false,
                 attempt: 0,
+                labels: Vec::new(),
             })
             .collect(),
         policy,

@@ -229,3 +229,31 @@ fn tokens_without_a_price_have_that_of_the_table_and_are_marked() {
     let shown = world.sprint(&["cost"]).expect(0).stdout;
     assert!(shown.contains("~$0.0020") && shown.contains("as of 2026-11-01"), "{shown}");
 }
+
+#[test]
+fn a_review_that_is_asked_again_has_what_its_first_round_left() {
+    let mut world = fake("- [ ] T001 write a.txt\n", "turn 10 0.01; finish $1");
+    // Twice it gives no verdict; the second time it would go on for ever.
+    world.script(
+        "judge.sh",
+        &format!(
+            "{TURN}echo \"$@\" >> $W/asked\n\
+             [ $(wc -l < $W/asked) = 1 ] && {{ turn 10 0.20; echo '{{\"type\":\"done\"}}'; exit; }}\n\
+             turn 10 0.35; sleep 60"
+        ),
+    );
+    world.set("roles.reviewer.agent", "\"judge\"");
+    world.set("agent.judge.extends", "\"fake\"");
+    world.set("agent.judge.command", "[\"./judge.sh\"]");
+    world.set("budget.run", "{ usd = 0.5 }");
+    ready(&world);
+    world.start().expect(1);
+    assert_eq!(world.read("asked"), "T001 --max 0.5\nT001 --max 0.3\n");
+    let status = world.status();
+    let row = task_row(&status, "T001");
+    assert_eq!((&row["state"], &row["attempt"]), (&json!("Waiting"), &json!(1)), "{status:#}");
+    let reason = row["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the budget of the run is used up ($0.55 of $0.50)"), "{reason}");
+    assert_eq!(status["cost"]["cost_micro_usd"], json!(560_000), "{status:#}");
+    world.assert_nothing_left();
+}

@@ -37,6 +37,7 @@ pub fn check(
             what_begins_may_begin(new, before, after);
         }
         what_is_done_stays_done(old, new, envelope);
+        a_new_head_is_judged_from_the_beginning(old, new, after);
     }
 }
 
@@ -158,6 +159,25 @@ fn what_is_done_stays_done(old: &Task, new: &Task, envelope: &Envelope) {
     }
     if matches!(new.status, Status::Done { .. }) && !matches!(old.status, Status::Done { .. }) {
         assert!(matches!(old.status, Status::Landing { .. }), "{} is done without landing", old.key.id);
+    }
+}
+
+/// Whatever changes the head, no verdict on the old one is left, and no stage adds twice.
+fn a_new_head_is_judged_from_the_beginning(old: &Task, new: &Task, after: &State) {
+    if new.head.is_some() && new.head != old.head {
+        assert!(new.candidate.is_none() && new.gates.is_empty(), "{} keeps what was judged", new.key.id);
+        let stage = new
+            .stage
+            .as_ref()
+            .and_then(|name| after.features[&new.key.feature].frozen.policy.pipeline.stage(name));
+        // Reports on their way to the landing are older.
+        assert!(stage.is_none_or(|stage| stage.kind != StageKind::Land), "{} lands unjudged", new.key.id);
+        assert!(new.stands.len() <= new.stands.iter().collect::<BTreeSet<_>>().len(), "{:?}", new.stands);
+    }
+    if let (Some(_), Some(_), true) =
+        (&old.head, &new.head, old.head != new.head && old.attempt == new.attempt)
+    {
+        assert!(new.stands.len() > old.stands.len(), "{}: a stage that has spoken adds again", new.key.id);
     }
 }
 

@@ -4,7 +4,7 @@ use sprint::domain::budget::{Budget, Limit, Scope};
 use sprint::domain::effect::Effect;
 use sprint::domain::event::{Event, Request};
 use sprint::domain::ids::{TaskId, WorkerName};
-use sprint::domain::pipeline::StageKind;
+use sprint::domain::pipeline::{Role, StageKind};
 use sprint::domain::plan::PlanItem;
 use sprint::domain::policy::Policy;
 use sprint::domain::report::Report;
@@ -286,4 +286,27 @@ fn money_and_tokens_are_limits_of_their_own() {
     let Status::Waiting { text, .. } = task(world, 1).status else { panic!() };
     assert!(text.starts_with("the budget of the run is used up (100 of 100 tokens)"), "{text}");
     assert_eq!(task(world, 1).failures, 0);
+}
+
+#[test]
+fn an_agent_that_a_label_names_has_its_budget_and_its_breaker() {
+    let mut policy = limited(of_feature(100));
+    policy.agents.clear();
+    policy.label_agents.insert("hard".to_owned(), [(Role::Developer, "other".to_owned())].into());
+    let mut world = World::new(Choices::default());
+    world.faults = false;
+    let mut new = feature("001-one", &chain(1), policy);
+    new.stay = true;
+    new.tasks[0].labels = vec!["Hard".to_owned()];
+    world.start(new);
+    let run = works(&mut world, 1);
+    assert_eq!(run.job.budget.feature.tokens, Some(100));
+    world.state.sprint.at_once.insert("other".to_owned(), 2);
+    world.spend(&run, 120, false);
+    assert_eq!(world.state.runs[&run.id].over, Some(Scope::Feature));
+    world.spend(&run, 120, true);
+    world.report(&run, Report::Overspent { scope: Scope::Feature, reason: "x".to_owned() });
+    assert!(world.state.sprint.at_once.is_empty(), "it has worked");
+    while world.turn() {}
+    assert!(world.state.runs.is_empty() && task(&world, 1).status == Status::Ready, "no model is asked");
 }

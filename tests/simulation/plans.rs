@@ -126,6 +126,7 @@ pub fn feature(name: &str, items: &[PlanItem], policy: Policy) -> NewFeature {
         done: item.done,
         dropped: false,
         attempt: 0,
+        labels: if item.line % 3 == 0 { vec!["Other".to_owned()] } else { Vec::new() },
     });
     NewFeature {
         id: feature_id(name),

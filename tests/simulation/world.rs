@@ -286,11 +286,20 @@ impl World {
                 other => other,
             },
             12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false, until_ms: None },
-            14 => Report::Overspent { scope: Scope::Run, reason: text },
-            15 => Report::Overspent { scope: Scope::Feature, reason: text },
             13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true, until_ms: None },
+            14 if job_adds(run) => self.added(text),
+            // It lies: it has spoken before, or nobody may add there.
+            15 if self.choices.chance(200) => self.added(text),
+            16 if self.choices.chance(200) => Report::Unjudged { reason: text },
+            17 => Report::Overspent { scope: Scope::Run, reason: text },
+            18 => Report::Overspent { scope: Scope::Feature, reason: text },
             _ => good,
         }
+    }
+
+    fn added(&mut self, summary: String) -> Report {
+        let paths = vec!["tests/test_a.py".to_owned()];
+        Report::Added { head: self.commit(), paths, remarks: Vec::new(), summary }
     }
 
     pub fn report(&mut self, run: &Run, report: Report) {
@@ -659,8 +668,19 @@ impl World {
     }
 }
 
+fn job_adds(run: &Run) -> bool {
+    run.job.kind == StageKind::Check && run.job.task.is_some() && !run.job.stands
+}
+
 pub fn checked(verdict: Verdict, candidate: Option<Candidate>) -> Report {
-    Report::Checked { verdict, candidate, gates: Vec::new(), feedback: None, summary: String::new() }
+    Report::Checked {
+        verdict,
+        candidate,
+        gates: Vec::new(),
+        feedback: None,
+        remarks: Vec::new(),
+        summary: String::new(),
+    }
 }
 
 pub fn record(gate: &str, verdict: Verdict, tree: &CommitSha) -> GateRecord {

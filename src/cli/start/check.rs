@@ -12,6 +12,7 @@ use crate::cli::context::{Context, git_error, sources};
 use crate::cli::disk::{self, LowDisk};
 use crate::cli::environment::Environment;
 use crate::cli::fit;
+use crate::cli::prompts;
 use crate::cli::spending;
 use crate::cli::tasks_lint::{self, Format};
 use crate::config::layout::tools_directory;
@@ -55,9 +56,13 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
     let checked = preflight::check(&env.cwd).map_err(refused)?;
     check_tmux(env)?;
     let layers = layers(args, env, &checked)?;
-    let config = load(&layers)?;
+    let mut config = load(&layers)?;
+    if args.agent.is_some() {
+        config.ignore_labels_of_developers();
+    }
     let base = base_commit(args, &checked)?;
     fit::check(&config, &layers, &checked.repo, &base)?;
+    prompts::freeze(&mut config, &checked.repo, &base)?;
     let directories = directories(args, env, &checked, &base)?;
     check_agents(&config, env, &checked)?;
     let mut warnings: Vec<String> = checked.warnings.iter().map(ToString::to_string).collect();
@@ -198,19 +203,15 @@ fn check_agents(config: &Config, env: &Environment, checked: &Checked) -> Result
     let needed: BTreeSet<Role> = config
         .pipeline
         .iter()
-        .filter(|stage| stage.kind == StageKind::Work || config.role(stage.role).agent != config::NO_AGENT)
+        .filter(|stage| matches!(stage.kind, StageKind::Work | StageKind::Check))
         .map(|stage| stage.role)
         .collect();
     for role in needed {
-        let adapter = config.agent(role).map_err(|error| {
+        let adapters = config.agents_of(role).map_err(|error| {
             let hint = error.hint();
             CliError::environment(format!("the {role} has no agent that can be used: {error}")).hint(hint)
         })?;
-        let Some(adapter) = adapter else {
-            return Err(CliError::config(format!("the role {role} makes changes and has no agent"))
-                .hint(format!("name one in sprint.toml: [roles.{role}] agent = \"…\"")));
-        };
-        if adapter.kind != AdapterKind::Scripted {
+        for adapter in adapters.iter().filter(|adapter| adapter.kind != AdapterKind::Scripted) {
             let program = adapter.command.first().map_or("", String::as_str);
             program::find(program, &top, &path).map_err(|error| {
                 CliError::environment(error.to_string())
@@ -317,6 +318,7 @@ fn new_tasks(checked: &Checked, directory: &FeatureDir, feature: &Feature) -> Re
             done: task.done && !task.dropped,
             dropped: task.dropped,
             attempt,
+            labels: task.labels.clone(),
         })
     };
     feature.tasks.tasks.iter().map(task).collect()

@@ -1,5 +1,6 @@
 //! Tests of this module on real repositories, each in a directory of its own.
 
+mod addition;
 mod candidate;
 mod durable;
 mod hostile;

@@ -1,0 +1,64 @@
+//! Templates of a repository's own: found, tried and put into the configuration before anything
+//! begins, so that a mistake in one is told now and not in the night.
+
+use std::fs;
+use std::io::Read as _;
+
+use super::context::git_error;
+use super::text::plain;
+use crate::agents::prompt::{Template, check};
+use crate::config::{Config, OwnPrompt, StageConfig};
+use crate::domain::ids::CommitSha;
+use crate::error::CliError;
+use crate::git::{Repo, contents};
+
+/// A template that is larger is none.
+const TEMPLATE_BYTES_MAX: usize = 256 * 1024;
+
+/// Puts them in: as the base has them; one that the base does not have, as the checkout has it.
+///
+/// # Errors
+/// One has a mistake or a stage names one that is not there (exit 2), or the base cannot be read.
+pub(super) fn freeze(config: &mut Config, repo: &Repo, base: &CommitSha) -> Result<(), CliError> {
+    let mut found = Vec::new();
+    for stage in &config.pipeline {
+        if let Some(own) = own_prompt(stage, repo, base)? {
+            check(Template { name: &own.file, text: &own.text })?;
+            found.push((stage.name.to_string(), own));
+        }
+    }
+    config.prompts.extend(found);
+    Ok(())
+}
+
+fn own_prompt(stage: &StageConfig, repo: &Repo, base: &CommitSha) -> Result<Option<OwnPrompt>, CliError> {
+    for file in stage.prompt_files() {
+        let tracked =
+            contents::blob(repo, base, &file).map_err(|error| git_error("the base cannot be read", error))?;
+        let bytes = tracked.or_else(|| in_checkout(repo, &file));
+        if let Some(bytes) = bytes {
+            return text(&file, bytes).map(|text| Some(OwnPrompt { file, text }));
+        }
+    }
+    if stage.prompt.is_empty() {
+        return Ok(None);
+    }
+    let (name, file) = (&stage.name, plain(&stage.prompt, 200));
+    Err(CliError::config(format!("the stage `{name}` has the prompt `{file}`, which is not there"))
+        .hint("write it, or take the key `prompt` out: the built-in one then holds"))
+}
+
+fn in_checkout(repo: &Repo, file: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(TEMPLATE_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+    let file = fs::File::open(repo.top.join(file)).ok()?;
+    file.take(bound).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn text(file: &str, bytes: Vec<u8>) -> Result<String, CliError> {
+    if bytes.len() > TEMPLATE_BYTES_MAX {
+        return Err(CliError::config(format!("the prompt `{file}` has more than 256 KiB")));
+    }
+    String::from_utf8(bytes).map_err(|_| CliError::config(format!("the prompt `{file}` is not UTF-8")))
+}
