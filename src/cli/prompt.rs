@@ -26,7 +26,7 @@ use crate::supervisor::freeze;
 use crate::worker::Scene;
 
 /// Bytes of a prompt that was sent.
-const PROMPT_BYTES_MAX: u64 = 4 << 20;
+const PROMPT_BYTES_MAX: u64 = 16 << 20;
 
 /// What is shown of a prompt beside its text.
 #[derive(Debug, Serialize)]

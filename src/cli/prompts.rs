@@ -13,7 +13,7 @@ use crate::error::CliError;
 use crate::git::{Repo, contents};
 
 /// A template that is larger is none.
-const TEMPLATE_BYTES_MAX: usize = 256 * 1024;
+const TEMPLATE_BYTES_MAX: usize = 4 << 20;
 
 /// Puts them in: as the base has them; one that the base does not have, as the checkout has it.
 ///
@@ -58,7 +58,7 @@ fn in_checkout(repo: &Repo, file: &str) -> Option<Vec<u8>> {
 
 fn text(file: &str, bytes: Vec<u8>) -> Result<String, CliError> {
     if bytes.len() > TEMPLATE_BYTES_MAX {
-        return Err(CliError::config(format!("the prompt `{file}` has more than 256 KiB")));
+        return Err(CliError::config(format!("the prompt `{file}` has more than 4 MiB")));
     }
     String::from_utf8(bytes).map_err(|_| CliError::config(format!("the prompt `{file}` is not UTF-8")))
 }
