@@ -23,6 +23,8 @@ mod features;
 mod gates;
 #[path = "e2e/lost.rs"]
 mod lost;
+#[path = "e2e/money.rs"]
+mod money;
 #[path = "e2e/prompts.rs"]
 mod prompts;
 #[path = "e2e/questions.rs"]

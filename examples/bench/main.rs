@@ -16,6 +16,7 @@ mod merge;
 mod probe;
 mod ready;
 mod report;
+mod requests;
 mod stats;
 mod tmux;
 mod workers;
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) own: PathBuf,
     /// Fewer and smaller: for a look, and for continuous integration.
     pub(crate) quick: bool,
+    /// The parts that were asked for by name.
+    names: Vec<String>,
     /// When no further sample is taken.
     until: Instant,
 }
@@ -46,6 +49,11 @@ impl Plan {
         if self.quick { quick } else { full }
     }
 
+    /// Whether a part was asked for by its name: then it may take its time.
+    pub(crate) fn names(&self, part: &str) -> bool {
+        self.names.iter().any(|name| name == part)
+    }
+
     /// Whether the time for the whole measurement is over: what is missing then is said.
     pub(crate) fn is_over(&self) -> bool {
         Instant::now() >= self.until
@@ -54,13 +62,14 @@ impl Plan {
 
 type Measure = fn(&Plan, &mut Report) -> Outcome<()>;
 
-const ALL: [(&str, Measure); 6] = [
+const ALL: [(&str, Measure); 7] = [
     ("ready", ready::measure),
     ("flow", flow::measure),
     ("merge", merge::measure),
     ("idle", idle::measure),
     ("growth", growth::measure),
     ("workers", workers::measure),
+    (requests::NAME, requests::measure),
 ];
 
 fn main() -> Outcome<()> {
@@ -70,12 +79,13 @@ fn main() -> Outcome<()> {
     if probe::play(now, &words)? {
         return Ok(());
     }
-    let names: Vec<&String> = words.iter().skip_while(|word| *word != "--only").skip(1).collect();
+    let names: Vec<String> = words.iter().skip_while(|word| *word != "--only").skip(1).cloned().collect();
     let sprint = words.first().ok_or("usage: bench SPRINT [--quick] [--seconds N] [--only NAME…]")?;
     let plan = Plan {
         sprint: std::fs::canonicalize(sprint)?,
         own: std::env::current_exe()?,
         quick: words.iter().any(|word| word == "--quick"),
+        names: names.clone(),
         until: Instant::now() + seconds(&words)?,
     };
     let mut report = Report::default();

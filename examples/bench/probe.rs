@@ -23,6 +23,12 @@ pub(crate) fn play(now: i64, words: &[String]) -> Outcome<bool> {
             stamp(now, &Path::new(directory).join(task))?;
             std::thread::sleep(Duration::from_mins(10));
         }
+        // An agent that asks its model once, and then the person.
+        ["agent-request", port, directory] => {
+            std::net::TcpStream::connect(("127.0.0.1", port.parse::<u16>()?))?;
+            stamp(now, &Path::new(directory).join(std::process::id().to_string()))?;
+            println!("BLOCKED: which way?");
+        }
         // An agent that cannot go on.
         ["agent-ask"] => println!("BLOCKED: which way?"),
         // The least that idles: what an idle worker calls, and nothing else.

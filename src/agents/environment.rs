@@ -55,6 +55,8 @@ pub struct RunContext {
     pub model: String,
     /// How hard it is to think; empty: nobody says.
     pub effort: String,
+    /// What is left for the run, in US dollars; empty where money is not limited.
+    pub budget: String,
     /// The program `sprint` itself.
     pub sprint: Utf8PathBuf,
     /// The name of the conversation, for an adapter of the kind `cli`.
@@ -194,6 +196,7 @@ pub(super) mod tests {
             port: 20_020,
             model: String::new(),
             effort: String::new(),
+            budget: "4.5".to_owned(),
             sprint: "/opt/sprint/bin/sprint".into(),
             session: None,
             resumes: false,

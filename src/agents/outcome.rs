@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::claim::Claim;
-use super::stream::Failure;
+use super::stream::{Failure, Until};
+use crate::domain::budget::Scope;
 use crate::domain::ids::CommitSha;
 use crate::domain::triage::Proposal;
 
@@ -25,7 +26,9 @@ pub enum ProgramEnding {
     /// We ended it, because it had said how it stands (a claim, `BLOCKED`, `TASK_COMPLETE`) and
     /// did not exit.
     EndedAfterClaim,
-    /// With its own screen: its turn was over, and we ended it.
+    /// We ended it, because a budget is used up; or it did so itself.
+    OverBudget(Scope),
+    /// Its turn was over, and we ended it: with its own screen, or because there is no more budget.
     TurnEnded,
     /// With its own screen: its prompt did not reach it.
     Unreached(String),
@@ -111,6 +114,8 @@ pub enum RunOutcome {
     },
     /// The model's service does not serve: no attempt is spent.
     Unserved(Unserved),
+    /// A budget is used up: no attempt is spent.
+    Overspent(Scope),
 }
 
 /// The model's service does not serve.
@@ -120,6 +125,8 @@ pub struct Unserved {
     pub reason: String,
     /// Whether waiting alone does not help.
     pub lasting: bool,
+    /// When it serves again, if it tells.
+    pub until: Option<Until>,
 }
 
 /// What must be there for [`RunOutcome::Done`].
@@ -154,6 +161,7 @@ pub fn decide(
     match (claimed(ending, said, claims), git.worktree) {
         (Claimed::Interrupted, _) => RunOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => RunOutcome::Unserved(unserved),
+        (Claimed::Overspent(scope), _) => RunOutcome::Overspent(scope),
         (Claimed::Unreached(reason), _) => RunOutcome::Unjudged { reason },
         (_, Standing::Swept) => unjudged("the directory of all worktrees"),
         // Nobody can work without a worktree. A claim of success all the same is the agent's own.
@@ -207,6 +215,7 @@ enum Claimed {
     Skip,
     /// The model's service does not serve, for now or for this account.
     Unserved(Unserved),
+    Overspent(Scope),
     Interrupted,
     /// It was never asked: nobody's failure.
     Unreached(String),
@@ -228,6 +237,7 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     };
     match ending {
         ProgramEnding::Interrupted => Claimed::Interrupted,
+        ProgramEnding::OverBudget(scope) => Claimed::Overspent(*scope),
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
         ProgramEnding::Unreached(why) => Claimed::Unreached(format!(
             "the prompt did not reach the agent: {why}; `sprint logs` shows its screen"
@@ -235,7 +245,8 @@ fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
         _ if let Some(failure) =
             said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
         {
-            Claimed::Unserved(Unserved { reason: failure.reason(), lasting: failure.class.is_lasting() })
+            let (reason, lasting) = (failure.reason(), failure.class.is_lasting());
+            Claimed::Unserved(Unserved { reason, lasting, until: failure.until })
         }
         ProgramEnding::TimedOut(limit) => Claimed::Failure(with_last_words(over("took longer than", *limit))),
         ProgramEnding::Hung(limit) => {
@@ -313,6 +324,9 @@ pub fn decide_triage(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> T
         (_, Some(proposal)) => TriageOutcome::Proposed(proposal),
         (Claimed::Unserved(unserved), None) => TriageOutcome::Unserved(unserved),
         (Claimed::Failure(reason) | Claimed::Unreached(reason), None) => TriageOutcome::Nothing { reason },
+        (Claimed::Overspent(scope), None) => {
+            TriageOutcome::Nothing { reason: format!("the budget of the {scope} is used up") }
+        }
         (Claimed::Success(_) | Claimed::Skip, None) => {
             TriageOutcome::Nothing { reason: "the agent ended without a proposal".to_owned() }
         }

@@ -2,6 +2,7 @@
 
 use super::{Claimed, ProgramEnding, Said, Unserved, claimed, question};
 use crate::agents::claim::{AgentVerdict, Claim, ClaimedFinding};
+use crate::domain::budget::Scope;
 
 /// What the agent of a check stage is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum CheckOutcome {
     },
     /// The model's service does not serve.
     Unserved(Unserved),
+    /// A budget is used up.
+    Overspent(Scope),
     /// There is no judgement: never a pass, and not the developer's fault.
     Error {
         /// Why.
@@ -70,6 +73,7 @@ pub fn decide_check(ending: &ProgramEnding, said: &Said, claims: &[Claim], duty:
     match (claimed(ending, said, claims), verdict) {
         (Claimed::Interrupted, _) => CheckOutcome::Interrupted,
         (Claimed::Unserved(unserved), _) => CheckOutcome::Unserved(unserved),
+        (Claimed::Overspent(scope), _) => CheckOutcome::Overspent(scope),
         (Claimed::Unreached(reason), _) => CheckOutcome::Error { reason },
         (_, Some((AgentVerdict::Fail, review))) => sent_back(review, duty),
         // It was ended because of that very verdict.
@@ -222,5 +226,14 @@ mod tests {
         let decide = |claims: &[Claim]| decide_check(&ProgramEnding::Exited(0), &said, claims, Duty::Judge);
         assert!(matches!(decide(&[]), CheckOutcome::Pass(_)));
         assert!(matches!(decide(&[verdict(AgentVerdict::Fail, &["a.py"], &[])]), CheckOutcome::Fail(_)));
+    }
+
+    #[test]
+    fn a_turn_that_is_over_says_nothing_and_a_budget_is_no_judgement() {
+        let decide =
+            |ending| decide_check(&ending, &Said::default(), &[], Duty::Add { must: false, has: false });
+        assert!(matches!(decide(ProgramEnding::TurnEnded), CheckOutcome::Unfit { .. }));
+        let over = CheckOutcome::Overspent(Scope::Run);
+        assert_eq!(decide(ProgramEnding::OverBudget(Scope::Run)), over);
     }
 }

@@ -104,6 +104,7 @@ fn value(placeholder: Placeholder, run: &RunContext, prompt: &str) -> String {
         Placeholder::Model | Placeholder::ModelArgs => run.model.clone(),
         // Put in before; elsewhere there is nothing to offer them with.
         Placeholder::McpArgs => String::new(),
+        Placeholder::Budget | Placeholder::BudgetArgs => run.budget.clone(),
     }
 }
 

@@ -127,10 +127,12 @@ fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext, prompt: &str) -> Ve
     let mode = mode_words(adapter, cli, run).iter().filter(|word| !(typed && *word == "{prompt}"));
     let model = if run.model.is_empty() { &[] } else { cli.headless.model.as_slice() };
     let effort = if run.effort.is_empty() { &[] } else { cli.headless.effort.as_slice() };
+    let budget = if run.budget.is_empty() { &[] } else { cli.headless.budget.as_slice() };
     let mode = mode.flat_map(|word| match word.as_str() {
         "{model.args}" => model.to_vec(),
         "{effort.args}" => effort.to_vec(),
         "{mcp.args}" => cli.mcp.args.clone(),
+        "{budget.args}" => budget.to_vec(),
         _ => vec![word.clone()],
     });
     adapter.command.iter().cloned().chain(mode).collect()

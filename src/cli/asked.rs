@@ -55,7 +55,7 @@ impl Asked {
     }
 
     fn envelope(&self, request: &Request) -> Envelope {
-        let now = self.now.unwrap_or(Now { wall_ms: 0, mono_ms: 0 });
+        let now = self.now.unwrap_or(Now { wall_ms: 0, mono_ms: 0, utc_offset_s: 0 });
         // No run is drawn while nothing is assigned.
         let event = Event::Request { id: 0, request: request.clone() };
         Envelope { now, entropy: String::new(), event }

@@ -1,5 +1,6 @@
-//! `sprint cost`: what the models' programs say that they have used, by task, role, agent and day.
-//! A price that a program does not tell is unknown, and stays so in every sum that it is part of.
+//! `sprint cost`: what the models' programs say that they have used, by task, role, agent and day,
+//! against the budgets. A price that neither a program nor the table tells is unknown, and stays so in
+//! every sum that it is part of; what is computed by the table is marked.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,14 @@ use super::args::JsonArgs;
 use super::context::{Context, store_error};
 use super::environment::Environment;
 use super::out::Out;
+use super::spending::{self, BudgetRow};
 use super::text::{Cell, Table, rfc3339};
+use crate::config::Config;
+use crate::domain::budget::usd;
+use crate::domain::state::Feature;
 use crate::error::{CliError, exit};
-use crate::store::SpentRun;
+use crate::process::clock;
+use crate::store::{Client, Plans, SpentRun};
 
 /// What some runs used together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -28,6 +34,11 @@ pub struct Sum {
     pub cost_micro_usd: u64,
     /// How many did not tell what they cost.
     pub cost_unknown: u64,
+    /// The part of the cost that is not the programs' word, but by the configured prices.
+    pub estimated_micro_usd: u64,
+    /// The newest date of those prices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated: Option<String>,
 }
 
 /// `sprint cost --json`.
@@ -45,6 +56,10 @@ pub struct CostJson {
     pub agents: BTreeMap<String, Sum>,
     /// By day, in UTC.
     pub days: BTreeMap<String, Sum>,
+    /// Budgets with what is used of them.
+    pub budget: Vec<BudgetRow>,
+    /// Agents that budgets of money do not bind.
+    pub unpriced: Vec<String>,
     /// Every run.
     pub runs: Vec<SpentRun>,
 }
@@ -55,17 +70,29 @@ pub struct CostJson {
 /// No repository, or a store that cannot be read.
 pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
-    let runs = match context.reader()? {
-        Some(client) => client.spent().map_err(store_error)?,
-        None => Vec::new(),
-    };
-    let cost = CostJson::of(runs);
+    let mut cost = CostJson::default();
+    if let Some(client) = context.reader()? {
+        cost = CostJson::of(client.spent().map_err(store_error)?);
+        let state = client.overview_with(Plans::OfAll).map_err(store_error)?.state;
+        let budgeted = state.features.values().filter(|row| !row.frozen.policy.budget.is_none());
+        if let Some(feature) = budgeted.max_by_key(|feature| feature.order) {
+            cost.budget = spending::all(&state, feature, clock::now());
+            cost.unpriced =
+                frozen(&client, feature).map(|config| spending::unpriced(&config)).unwrap_or_default();
+        }
+    }
     if args.json {
         out.json(&cost);
     } else {
         show(&cost, out);
     }
     Ok(exit::DONE)
+}
+
+/// The configuration that a feature is built with; one of another version tells nothing.
+fn frozen(client: &Client, feature: &Feature) -> Option<Config> {
+    let text = client.config(&feature.frozen.policy.config).ok().flatten()?;
+    serde_json::from_str(&text).ok()
 }
 
 impl CostJson {
@@ -87,6 +114,13 @@ impl CostJson {
 }
 
 impl Sum {
+    /// What these runs used together.
+    pub fn of<'r>(runs: impl IntoIterator<Item = &'r SpentRun>) -> Self {
+        let mut sum = Self::default();
+        runs.into_iter().for_each(|run| sum.add(run));
+        sum
+    }
+
     fn add(&mut self, run: &SpentRun) {
         self.runs += 1;
         self.tokens_in = self.tokens_in.saturating_add(run.input);
@@ -94,12 +128,21 @@ impl Sum {
         self.tokens_cached = self.tokens_cached.saturating_add(run.cached.unwrap_or(0));
         self.cost_micro_usd = self.cost_micro_usd.saturating_add(run.cost_micro_usd.unwrap_or(0));
         self.cost_unknown += u64::from(run.cost_micro_usd.is_none());
+        if let Some(date) = &run.estimated {
+            let cost = run.cost_micro_usd.unwrap_or(0);
+            self.estimated_micro_usd = self.estimated_micro_usd.saturating_add(cost);
+            self.estimated = self.estimated.take().max(Some(date.clone()));
+        }
     }
 
-    /// `$0.0123`, `unknown`, or both where some runs tell it.
+    /// `$0.0123`, `~$0.0123` where a part of it is computed, `unknown`, or both where some runs tell it.
     pub fn price(&self) -> String {
-        let known =
-            format!("${}.{:04}", self.cost_micro_usd / 1_000_000, self.cost_micro_usd % 1_000_000 / 100);
+        let mark = if self.estimated.is_some() { "~" } else { "" };
+        let known = format!(
+            "{mark}${}.{:04}",
+            self.cost_micro_usd / 1_000_000,
+            self.cost_micro_usd % 1_000_000 / 100
+        );
         match self.cost_unknown {
             0 => known,
             all if all == self.runs => "unknown".to_owned(),
@@ -110,8 +153,45 @@ impl Sum {
 
 fn show(cost: &CostJson, out: &mut Out<'_>) {
     if cost.runs.is_empty() {
-        return out.line("no model has told of any use here");
+        out.line("no model has told of any use here");
+    } else {
+        sums(cost, out);
     }
+    if let Some(date) = &cost.total.estimated {
+        out.line(format!("~ by your own prices as of {date}, not by what the program tells"));
+    }
+    budgets(cost, out);
+    if !cost.unpriced.is_empty() {
+        let names = cost.unpriced.join(" and ");
+        out.line(format!("budgets of money do not bind {names}: no price is known; see `[prices]`"));
+    }
+}
+
+fn budgets(cost: &CostJson, out: &mut Out<'_>) {
+    if cost.budget.is_empty() {
+        return;
+    }
+    out.line("");
+    let mut table = Table::new(&["BUDGET", "OF", "LIMIT", "USED", "LEFT"]);
+    for row in &cost.budget {
+        let money = row.limit_micro_usd.map(|limit| {
+            (usd(limit), usd(row.used_micro_usd), row.left_micro_usd.map_or_else(String::new, usd))
+        });
+        let tokens = row.limit_tokens.map(|limit| {
+            let left = row.left_tokens.map_or_else(String::new, |left| format!("{left} tokens"));
+            (format!("{limit} tokens"), format!("{} tokens", row.used_tokens), left)
+        });
+        for (limit, used, left) in money.into_iter().chain(tokens) {
+            let cells = [row.budget.to_string(), row.of.clone(), limit, used, left];
+            table.row(cells.iter().map(|text| Cell::new(text)).collect());
+        }
+    }
+    for line in table.lines(out.colour, out.columns) {
+        out.line(line);
+    }
+}
+
+fn sums(cost: &CostJson, out: &mut Out<'_>) {
     let mut table = Table::new(&["WHAT", "RUNS", "TOKENS IN", "CACHED", "TOKENS OUT", "COST"]);
     row(&mut table, "all", &cost.total);
     for sums in [&cost.features, &cost.tasks, &cost.roles, &cost.agents, &cost.days] {
@@ -149,6 +229,7 @@ mod tests {
             output: 30,
             cached: cost,
             cost_micro_usd: cost,
+            estimated: None,
         }
     }
 
@@ -163,5 +244,15 @@ mod tests {
         assert_eq!((cost.total.runs, cost.total.tokens_in, cost.total.tokens_out), (3, 3000, 90));
         assert_eq!(cost.days.keys().collect::<Vec<_>>(), ["2026-01-01"]);
         assert_eq!(cost.roles["developer"].runs, 3);
+    }
+
+    #[test]
+    fn what_is_computed_is_marked_with_the_date_of_the_prices() {
+        let mut own = run("T002", Some(10_000));
+        own.estimated = Some("2026-11-01".to_owned());
+        let sum = Sum::of(&[run("T001", Some(20_000)), own]);
+        assert_eq!(sum.price(), "~$0.0300");
+        assert_eq!((sum.estimated_micro_usd, sum.estimated.as_deref()), (10_000, Some("2026-11-01")));
+        assert_eq!(Sum::of(&[run("T001", Some(20_000))]).price(), "$0.0200");
     }
 }

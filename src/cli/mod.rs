@@ -44,6 +44,7 @@ pub mod logs;
 pub mod mcp;
 pub mod prompt;
 pub mod scripted;
+pub mod spending;
 pub mod start;
 pub mod status;
 pub mod stop;

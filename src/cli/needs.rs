@@ -8,6 +8,7 @@ use super::out::Out;
 use super::picture::{NeedRow, Picture, ProposalRow, TEXT_MAX};
 use super::text::{LINE_MAX, Tone, plain};
 use crate::domain::accounts::Hold;
+use crate::domain::budget::Scope;
 use crate::domain::ids::TaskId;
 use crate::domain::state::{Feature, FeatureStatus};
 use crate::domain::task::{Status, Task, WaitKind};
@@ -38,6 +39,7 @@ impl Picture<'_> {
         if let Some(why) = self.base_trouble(feature) {
             needs.push(need(None, "retry", &why, mend(None)));
         }
+        needs.extend(self.budget_of(feature));
         needs.extend(self.holds_of(feature));
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
@@ -56,6 +58,14 @@ impl Picture<'_> {
             need(None, kind, &self.hold_text(agent, hold), "sprint resume      tries it at once".to_owned())
         };
         if matches!(feature.status, FeatureStatus::Finished) { Vec::new() } else { holds.map(row).collect() }
+    }
+
+    /// A budget that is used up: the feature's waits for the person, the day's ends by itself.
+    fn budget_of(&self, feature: &Feature) -> Option<NeedRow> {
+        let over = feature.over.filter(|_| !matches!(feature.status, FeatureStatus::Finished))?;
+        let kind = if over.scope == Scope::Day { "retry" } else { "operator" };
+        let fix = format!("raise `[budget] {}` in sprint.toml, then: sprint reload", over.scope);
+        Some(need(None, kind, &self.over_text(feature)?, fix))
     }
 
     /// Agents' programs that wait at their own screens: only there can they be answered.

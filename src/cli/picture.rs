@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::asked::{Asked, PendingRow};
+use super::cost::Sum;
 use super::disk::LowDisk;
 use super::foreign::Foreign;
+use super::spending::{self, CostOf};
 use super::text::{plain, rfc3339};
 use super::why::not_begun;
 use crate::config::layout::Layout;
@@ -45,6 +47,8 @@ pub struct StatusJson {
     pub needs_you: Vec<NeedRow>,
     /// What a person has asked for and the supervisor has not applied yet.
     pub pending: Vec<PendingRow>,
+    /// What the feature's models have used, and the budgets.
+    pub cost: CostOf,
 }
 
 /// A task in `status`.
@@ -162,6 +166,8 @@ pub struct Picture<'a> {
     pub overview: &'a Overview,
     /// What was asked for and is not applied yet.
     pub asked: &'a Asked,
+    /// What the models of the feature that is shown have used.
+    pub spent: &'a Sum,
     /// Where integration branches are on which landing is halted.
     pub foreign: &'a BTreeMap<FeatureId, Foreign>,
     /// Where things live.
@@ -183,12 +189,7 @@ impl Picture<'_> {
 
     /// The feature that is shown: the one that is built, else the next, else the last.
     pub fn feature(&self) -> Option<&Feature> {
-        let state = self.state();
-        let mut all: Vec<&Feature> = state.features.values().collect();
-        all.sort_by_key(|feature| feature.order);
-        let queued = all.iter().find(|feature| feature.status == FeatureStatus::Queued).copied();
-        let unfinished = all.iter().rev().find(|feature| feature.status != FeatureStatus::Finished).copied();
-        state.current().or(queued).or(unfinished).or(all.last().copied())
+        shown_feature(self.state())
     }
 
     /// The disk, if it keeps a feature from going on.
@@ -224,7 +225,12 @@ impl Picture<'_> {
             queue: self.feature().map(|feature| self.queue(feature)).unwrap_or_default(),
             needs_you: self.needs(),
             pending: self.asked.rows(),
+            cost: self.feature().map(|feature| self.cost(feature)).unwrap_or_default(),
         }
+    }
+
+    fn cost(&self, feature: &Feature) -> CostOf {
+        CostOf { sum: self.spent.clone(), budget: spending::shared(self.state(), feature, self.now) }
     }
 
     /// The tasks of a feature in the order of the plan.
@@ -322,6 +328,15 @@ impl Picture<'_> {
         all.sort_by_key(|feature| feature.order);
         all
     }
+}
+
+/// The feature that is shown: the one that is built, else the next, else the last.
+pub fn shown_feature(state: &State) -> Option<&Feature> {
+    let mut all: Vec<&Feature> = state.features.values().collect();
+    all.sort_by_key(|feature| feature.order);
+    let queued = all.iter().find(|feature| feature.status == FeatureStatus::Queued).copied();
+    let unfinished = all.iter().rev().find(|feature| feature.status != FeatureStatus::Finished).copied();
+    state.current().or(queued).or(unfinished).or(all.last().copied())
 }
 
 fn agent_row(seen: &Seen) -> AgentRow {

@@ -12,6 +12,7 @@ use super::prompts;
 use super::request::find_task;
 use super::text::plain;
 use crate::config::{Adapter, Config, StageConfig};
+use crate::domain::budget::Budget;
 use crate::domain::ids::{FeatureId, RunId, StageName, TaskId};
 use crate::domain::job::preview;
 use crate::domain::pipeline::StageKind;
@@ -151,6 +152,7 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
         stamp_s: 0,
         timeout_ms: 0,
         config: config.fingerprint(),
+        budget: Budget::default(),
     };
     Ok(Subject { config, job, in_flight: Vec::new(), run: None })
 }

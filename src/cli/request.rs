@@ -13,7 +13,7 @@ use super::text::plain;
 use crate::config::layout::Layout;
 use crate::config::nearest;
 use crate::domain::draft::Reply;
-use crate::domain::event::{Now, Request};
+use crate::domain::event::Request;
 use crate::domain::ids::TaskId;
 use crate::domain::state::State;
 use crate::domain::task::{Task, TaskKey};
@@ -142,7 +142,7 @@ pub fn about_task(
     let request = request(id.clone());
     let mut instead = String::new();
     if supervisor.is_none() {
-        let asked = Asked::of(&overview, Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_ms() });
+        let asked = Asked::of(&overview, clock::now());
         foresee(&overview, &asked, &id, &request)?;
         if let (Request::Answer { .. }, Some((_, Request::Answer { text, .. }))) =
             (&request, asked.about_id(&id))

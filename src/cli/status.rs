@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use super::args::StatusArgs;
 use super::asked::{Asked, PendingRow};
 use super::context::Context;
+use super::cost::Sum;
 use super::disk::{self, LowDisk};
 use super::environment::Environment;
 use super::follow::Follower;
 use super::foreign::Foreign;
 use super::needs;
 use super::out::Out;
-use super::picture::{Picture, StatusJson, TaskRow, WorkerRow, is_there};
+use super::picture::{Picture, StatusJson, TaskRow, WorkerRow, is_there, shown_feature};
+use super::spending::{self, CostOf};
 use super::text::{Cell, LINE_MAX, Table, Tone, count, plain, span};
 use crate::domain::event::Now;
 use crate::domain::ids::FeatureId;
@@ -57,6 +59,7 @@ pub(super) struct Moment<'a> {
     layout: &'a crate::config::layout::Layout,
     overview: Overview,
     asked: Asked,
+    spent: Sum,
     foreign: BTreeMap<FeatureId, Foreign>,
     pub(super) supervisor: Option<SupervisorFile>,
     /// What the supervisor takes for too little room, if one runs.
@@ -74,7 +77,7 @@ impl<'a> Moment<'a> {
         let living = overview.state.workers.values().any(|worker| worker.life.proc().is_some());
         // A machine whose `/proc` is closed still has a sprint to show.
         let processes = if living { tree::Table::scan().ok() } else { None };
-        let now = Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_ms() };
+        let now = clock::now();
         let asked = if overview.asked.is_empty() { Asked::default() } else { Asked::of(&overview, now) };
         let halted = overview.state.features.values().filter(|feature| feature.halted.is_some());
         let foreign = halted
@@ -84,7 +87,22 @@ impl<'a> Moment<'a> {
         let disk_free_min = supervisor.as_ref().and_then(|_| disk::least(client, &overview.state));
         let low = disk_free_min.filter(|_| overview.state.sprint.disk_low);
         let disk = low.and_then(|least| LowDisk::judge(disk::free(context), least));
-        Ok(Some(Self { layout, overview, asked, foreign, supervisor, disk_free_min, disk, processes, now }))
+        let spent = match shown_feature(&overview.state) {
+            Some(feature) => Sum::of(&client.spent_of(&feature.id).map_err(super::context::store_error)?),
+            None => Sum::default(),
+        };
+        Ok(Some(Self {
+            layout,
+            overview,
+            asked,
+            spent,
+            foreign,
+            supervisor,
+            disk_free_min,
+            disk,
+            processes,
+            now,
+        }))
     }
 
     /// What can be shown of it.
@@ -92,6 +110,7 @@ impl<'a> Moment<'a> {
         Picture {
             overview: &self.overview,
             asked: &self.asked,
+            spent: &self.spent,
             foreign: &self.foreign,
             layout: self.layout,
             supervisor: self.supervisor.as_ref(),
@@ -113,6 +132,7 @@ pub(super) fn nothing() -> StatusJson {
         queue: Vec::new(),
         needs_you: Vec::new(),
         pending: Vec::new(),
+        cost: CostOf::default(),
     }
 }
 
@@ -193,6 +213,9 @@ fn heading(picture: &Picture<'_>, status: &StatusJson, out: &mut Out<'_>) {
     ));
     if let Some(why) = under_heading(picture) {
         out.line(format!("  {}", plain(&why, LINE_MAX)));
+    }
+    if let Some(cost) = spending::line(&status.cost) {
+        out.line(format!("  {}", plain(&cost, LINE_MAX)));
     }
     out.line("");
 }

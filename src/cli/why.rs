@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::picture::{Picture, state_word};
-use super::text::{count, span};
+use super::text::{clock, count, span};
 use crate::domain::accounts::Hold;
+use crate::domain::budget::{Scope, day_of, used_up_text};
 use crate::domain::ids::TaskId;
-use crate::domain::pipeline::{Role, Stage, StageKind};
+use crate::domain::pipeline::{Stage, StageKind};
 use crate::domain::plan::{self, Plan, PlannedTask};
 use crate::domain::policy::RETRIES_MAX;
 use crate::domain::schedule::progress_of;
@@ -65,9 +66,21 @@ impl Picture<'_> {
         format!("retry {errors} of {RETRIES_MAX} {when}")
     }
 
+    /// Why no model is asked for a feature, if so.
+    pub(super) fn over_text(&self, feature: &Feature) -> Option<String> {
+        let over = feature.over?;
+        let days = &self.state().sprint.days;
+        let today = days.get(&day_of(self.now)).copied().unwrap_or_default();
+        let used = if over.scope == Scope::Day { today } else { feature.used };
+        Some(used_up_text(over.scope, &feature.frozen.policy.budget, &used))
+    }
+
     /// Why nobody works with a role's agent now.
-    fn hold(&self, feature: &Feature, role: Role, labels: &[String]) -> Option<String> {
-        let agent = feature.frozen.policy.agent_of(role, labels)?;
+    fn hold(&self, feature: &Feature, stage: &Stage, labels: &[String]) -> Option<String> {
+        let agent = feature.frozen.policy.agent_of(stage.role, labels)?;
+        if let Some(over) = feature.over.filter(|_| stage.kind != StageKind::Land) {
+            return Some(format!("the budget of the {} is used up", over.scope));
+        }
         let hold = self.state().sprint.holds.get(agent).filter(|hold| hold.holds())?;
         Some(self.hold_text(agent, hold))
     }
@@ -77,7 +90,12 @@ impl Picture<'_> {
         let next = match hold.until_ms {
             None => "until you have seen to it".to_owned(),
             Some(_) if self.supervisor.is_none() => "tried again at the next `sprint start`".to_owned(),
-            Some(until) => format!("tried again in {}", span(until.saturating_sub(self.now.mono_ms))),
+            Some(until) => {
+                let left = until.saturating_sub(self.now.mono_ms);
+                let told = i64::try_from(left).ok().filter(|_| hold.told_ms.is_some());
+                let at = told.map(|left| format!(" (at {})", clock(self.now.wall_ms.saturating_add(left))));
+                format!("tried again in {}{}", span(left), at.unwrap_or_default())
+            }
         };
         format!("{agent} is on hold, {next}: {}", hold.reason)
     }
@@ -107,7 +125,7 @@ impl Picture<'_> {
             Status::Ready if self.held_by_disk(feature).is_some() => after_colon(NO_ROOM_ON_DISK, before),
             Status::Ready => match stage
                 .filter(|stage| stage.kind != StageKind::Land)
-                .and_then(|stage| self.hold(feature, stage.role, &task.labels))
+                .and_then(|stage| self.hold(feature, stage, &task.labels))
             {
                 Some(hold) => hold,
                 None => after_colon(&waits_for(feature, stage), before),
@@ -145,6 +163,9 @@ impl Picture<'_> {
 
 /// What a task waits for that nothing in the plan holds: a place in flight, then a developer.
 pub(super) fn waits_to_begin<'t>(feature: &Feature, tasks: impl Iterator<Item = &'t Task>) -> String {
+    if let Some(over) = feature.over {
+        return format!("the budget of the {} is used up (`[budget] {0}`)", over.scope);
+    }
     let most = feature.frozen.policy.max_in_flight;
     let busy = tasks.filter(|task| task.takes_place()).count();
     if u32::try_from(busy).unwrap_or(u32::MAX) < most {

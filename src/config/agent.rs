@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cli_agent::{
-    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, McpKeys, SessionKeys, Show, UsageKeys,
-    VersionKeys,
+    ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, McpKeys, ResetKeys, SessionKeys, Show,
+    UsageKeys, VersionKeys,
 };
 use super::interactive::{AgentMode, Dialog, HookKeys, Interactive, ScreenKeys, SignalKeys};
 use super::label::LabelConfig;
@@ -142,6 +142,9 @@ pub struct AgentConfig {
     /// What texts of failures tell.
     #[serde(default, skip_serializing_if = "is_default")]
     pub class: Vec<ClassKeys>,
+    /// What texts tell of the end of a limit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reset: Vec<ResetKeys>,
     /// Where it tells what it used.
     #[serde(default, skip_serializing_if = "is_default")]
     pub usage: UsageKeys,
@@ -320,6 +323,7 @@ impl AgentConfig {
             done: self.done.clone(),
             fail: self.fail.clone(),
             class: self.class.clone(),
+            reset: self.reset.clone(),
             usage: self.usage.clone(),
             version: self.version.clone(),
             login: self.login.clone(),

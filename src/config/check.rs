@@ -63,6 +63,7 @@ impl Checker<'_> {
             },
             Kind::Table(fields) => self.section(node, path, fields),
             Kind::Named(rule, fields) => self.named(node, path, rule, fields),
+            Kind::Mixed(fixed, rule, fields) => self.mixed(node, path, fixed, (rule, fields)),
             Kind::Tables(fields) => self.tables(node, path, fields),
         }
     }
@@ -204,6 +205,23 @@ impl Checker<'_> {
             }
             self.section(section, &dotted, fields);
         }
+    }
+
+    fn mixed(
+        &mut self,
+        node: &Node,
+        path: &str,
+        fixed: &'static [Field],
+        (rule, fields): (schema::NameRule, &'static [Field]),
+    ) {
+        let Some(table) = node.as_table() else {
+            return self.wrong_type(node, path, "a table");
+        };
+        let is_fixed = |key: &str| fixed.iter().any(|field| field.key == key);
+        let (known, named): (Table, Table) = table.clone().into_iter().partition(|(key, _)| is_fixed(key));
+        let part = |table| Node { origin: node.origin.clone(), value: Value::Table(table) };
+        self.section(&part(known), path, fixed);
+        self.named(&part(named), path, rule, fields);
     }
 
     fn tables(&mut self, node: &Node, path: &str, fields: &'static [Field]) {

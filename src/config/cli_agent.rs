@@ -20,6 +20,9 @@ pub struct Headless {
     /// knows none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub effort: Vec<String>,
+    /// What stands in the place of `{budget.args}` where there is a budget in money.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<String>,
     /// How it reads the prompt.
     pub prompt: PromptBy,
     /// What it prints on standard output.
@@ -66,6 +69,9 @@ pub struct SessionKeys {
     pub when: String,
     /// Where in that event.
     pub at: String,
+    /// Where that event names the model, which the price of its tokens depends on.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub model: String,
     /// What of its own screen, when it has ended, is the name: the first group.
     pub screen: String,
 }
@@ -138,6 +144,9 @@ pub struct FailKeys {
     /// Whether it counts only where the run changed nothing: the model was refused something, and
     /// may have found another way. A good end does not take it back.
     pub weak: bool,
+    /// Where the event tells when a limit ends: seconds, a date, Unix time or a time of day.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub until: String,
 }
 
 /// Kinds of failures of a model's program.
@@ -208,6 +217,15 @@ pub struct ClassKeys {
     /// Is this.
     #[serde(rename = "is")]
     pub class: Trouble,
+}
+
+/// How a text tells when a limit ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResetKeys {
+    /// In the text of a failure; its groups are `hours`, `minutes` and `seconds` from now, `at` (a
+    /// date with a time), `unix`, or `clock` (the time of day here).
+    pub pattern: String,
 }
 
 /// Where the program tells what it used.
@@ -307,6 +325,8 @@ pub struct CliKeys {
     pub fail: Vec<FailKeys>,
     /// What texts of failures tell.
     pub class: Vec<ClassKeys>,
+    /// What texts tell of the end of a limit.
+    pub reset: Vec<ResetKeys>,
     /// What was used.
     pub usage: UsageKeys,
     /// The version.

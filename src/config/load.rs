@@ -233,6 +233,8 @@ fn build(merged: &Node) -> Config {
         gate: gates(merged),
         worktree: typed(section("worktree")),
         merge: typed(section("merge")),
+        budget: typed(section("budget")),
+        prices: typed(section("prices")),
         prompts: std::collections::BTreeMap::new(),
     }
 }

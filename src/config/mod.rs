@@ -16,6 +16,7 @@ pub mod layout;
 mod load;
 mod misfit;
 mod model;
+mod money;
 mod pipeline;
 pub mod placeholder;
 pub mod presets;
@@ -40,6 +41,7 @@ pub use model::{
     Agents, AutoWord, Config, Finish, Gates, General, Merge, Order, ParkedDependents, Planner, Presets,
     Quality, Role, RoleConfig, Roles, Security, Stories, Timeouts, Worktree,
 };
+pub use money::{Budget, Limit, Price, Prices};
 pub use pipeline::{Proof, StageConfig, StageKind, Target};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN_MAX, Problem, nearest};
 pub use prompts::{OwnPrompt, PROMPTS_DIR};

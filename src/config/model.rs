@@ -13,6 +13,7 @@ pub use crate::domain::pipeline::Role;
 use super::agent::{Adapter, AgentConfig, AgentError};
 use super::gate::GateConfig;
 use super::label::LabelConfig;
+use super::money::{Budget, Prices};
 use super::pipeline::StageConfig;
 use super::prompts::OwnPrompt;
 
@@ -49,6 +50,12 @@ pub struct Config {
     pub worktree: Worktree,
     /// `[merge]`
     pub merge: Merge,
+    /// `[budget]`
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
+    /// `[prices]`
+    #[serde(default, skip_serializing_if = "Prices::is_none")]
+    pub prices: Prices,
     /// Templates of the repository's own, by stage: put in when a feature starts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, OwnPrompt>,

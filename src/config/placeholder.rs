@@ -48,10 +48,14 @@ pub enum Placeholder {
     EffortArgs,
     /// In the place of a whole argument: what offers sprint's tools, or nothing; of the kind `cli`.
     McpArgs,
+    /// What is left for the run, in US dollars; empty where money is not limited.
+    Budget,
+    /// In the place of a whole argument: what sets that limit, or nothing; of the kind `cli`.
+    BudgetArgs,
 }
 
 /// All of them by name.
-pub const PLACEHOLDERS: [(&str, Placeholder); 21] = [
+pub const PLACEHOLDERS: [(&str, Placeholder); 23] = [
     ("prompt", Placeholder::Prompt),
     ("prompt.file", Placeholder::PromptFile),
     ("task.id", Placeholder::TaskId),
@@ -73,6 +77,8 @@ pub const PLACEHOLDERS: [(&str, Placeholder); 21] = [
     ("effort", Placeholder::Effort),
     ("effort.args", Placeholder::EffortArgs),
     ("mcp.args", Placeholder::McpArgs),
+    ("budget", Placeholder::Budget),
+    ("budget.args", Placeholder::BudgetArgs),
 ];
 
 /// A part of an argument.

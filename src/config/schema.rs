@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Table(&'static [Field]),
     /// Sections by free names: `[gate.NAME]`.
     Named(NameRule, &'static [Field]),
+    /// Fixed keys, and sections by free names beside them: `[prices]`.
+    Mixed(&'static [Field], NameRule, &'static [Field]),
     /// `[[pipeline.stage]]`.
     Tables(&'static [Field]),
 }
@@ -83,6 +85,15 @@ pub(super) const ROOT: &[Field] = &[
     field("gate", Kind::Named(NameRule { what: "gate", check: values::name }, GATE)),
     field("worktree", Kind::Table(WORKTREE)),
     field("merge", Kind::Table(&[field("finish", Kind::OneOf(&["none", "ff", "pr"]))])),
+    field("budget", Kind::Table(BUDGET)),
+    field(
+        "prices",
+        Kind::Mixed(
+            &[field("as_of", Kind::Text(values::date))],
+            NameRule { what: "model", check: values::model },
+            PRICE,
+        ),
+    ),
 ];
 
 const GENERAL: &[Field] = &[
@@ -193,6 +204,7 @@ const AGENT: &[Field] = &[
     field("done", Kind::Table(DONE)),
     field("fail", Kind::Tables(FAIL)),
     field("class", Kind::Tables(CLASS)),
+    field("reset", Kind::Tables(&[field("pattern", Kind::Text(values::reset))])),
     field("usage", Kind::Table(USAGE)),
     field("version", Kind::Table(VERSION)),
     field("login", Kind::Table(LOGIN)),
@@ -212,6 +224,7 @@ const HEADLESS: &[Field] = &[
     field("resume", Kind::Texts(values::template)),
     field("model", Kind::Texts(values::template)),
     field("effort", Kind::Texts(values::template)),
+    field("budget", Kind::Texts(values::template)),
     field("prompt", Kind::OneOf(&["argument", "stdin"])),
     field("stream", Kind::OneOf(&["jsonl", "json", "text"])),
     field("remarks", Kind::Bool),
@@ -254,6 +267,7 @@ const SESSION: &[Field] = &[
     field("assign", Kind::Bool),
     field("when", SELECTOR),
     field("at", Kind::Text(values::event_path)),
+    field("model", Kind::Text(values::event_path)),
     field("screen", Kind::Text(values::regex)),
 ];
 
@@ -275,6 +289,7 @@ const FAIL: &[Field] = &[
     field("text", Kind::Text(values::event_path)),
     field("class", Kind::OneOf(TROUBLES)),
     field("weak", Kind::Bool),
+    field("until", Kind::Text(values::event_path)),
 ];
 
 const CLASS: &[Field] = &[field("pattern", Kind::Text(values::regex)), field("is", Kind::OneOf(TROUBLES))];
@@ -342,6 +357,25 @@ const WORKTREE: &[Field] = &[
     field("link", PATHS),
 ];
 
+/// More US dollars than this are a typing error.
+const USD_MAX: f64 = 1_000_000.0;
+
+const BUDGET: &[Field] = &[
+    field("run", Kind::Table(LIMIT)),
+    field("task", Kind::Table(LIMIT)),
+    field("feature", Kind::Table(LIMIT)),
+    field("day", Kind::Table(LIMIT)),
+];
+
+const LIMIT: &[Field] =
+    &[field("usd", Kind::Number(0.001, USD_MAX)), field("tokens", Kind::Int(1, i64::MAX))];
+
+const PRICE: &[Field] = &[
+    field("input", Kind::Number(0.0, USD_MAX)),
+    field("output", Kind::Number(0.0, USD_MAX)),
+    field("cached", Kind::Number(0.0, USD_MAX)),
+];
+
 /// The names of the keys of a section.
 pub(super) fn keys(fields: &'static [Field]) -> impl Iterator<Item = &'static str> {
     fields.iter().map(|field| field.key)
@@ -355,6 +389,9 @@ pub(super) fn find(path: &[String]) -> Option<Kind> {
         kind = match kind {
             Kind::Table(fields) => fields.iter().find(|field| field.key == key)?.kind,
             Kind::Named(_, fields) => Kind::Table(fields),
+            Kind::Mixed(fixed, _, named) => {
+                fixed.iter().find(|field| field.key == key).map_or(Kind::Table(named), |field| field.kind)
+            }
             Kind::Env => Kind::Text(values::no_nul),
             _ => return None,
         };
@@ -373,7 +410,7 @@ pub(super) fn dotted_keys() -> Vec<String> {
 fn collect(fields: &'static [Field], prefix: &str, all: &mut Vec<String>) {
     for field in fields {
         let dotted = format!("{prefix}{}", field.key);
-        if let Kind::Table(inner) = field.kind {
+        if let Kind::Table(inner) | Kind::Mixed(inner, ..) = field.kind {
             collect(inner, &format!("{dotted}."), all);
         }
         all.push(dotted);

@@ -78,6 +78,7 @@ pub(super) fn merged(root: &Node, problems: &mut Vec<Problem>) {
     let stages = validator.pipeline();
     validator.presets();
     validator.gates(&stages);
+    validator.prices();
 }
 
 /// The agents with what they extend laid under them. A cycle or an unknown name ends the chain.
@@ -499,6 +500,28 @@ impl<'a> Validator<'a, '_> {
         match self.root.at(&["gates", "presets"]).map(|node| &node.value) {
             Some(Value::List(items)) => items.iter().any(|item| item.as_text() == Some(name)),
             _ => true,
+        }
+    }
+
+    /// A price without its date says nothing, and half a price is none.
+    fn prices(&mut self) {
+        let Some(prices) = self.root.at(&["prices"]) else { return };
+        let Some(table) = prices.as_table() else { return };
+        let models: Vec<_> = table.iter().filter(|(_, node)| node.as_table().is_some()).collect();
+        if !models.is_empty() && !table.contains_key("as_of") {
+            self.report(
+                prices,
+                "prices",
+                "has no `as_of`; write of which date they are: `as_of = \"2026-11-01\"`",
+            );
+        }
+        for (name, node) in models {
+            for key in ["input", "output"] {
+                if node.at(&[key]).is_none() {
+                    let message = format!("has no `{key}`: US dollars per million tokens");
+                    self.report(node, &format!("prices.{}", shown(name)), message);
+                }
+            }
         }
     }
 

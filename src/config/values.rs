@@ -99,6 +99,37 @@ pub(super) fn regex(text: &str) -> Result<(), String> {
     })
 }
 
+/// A pattern that tells when a limit ends.
+pub(super) fn reset(text: &str) -> Result<(), String> {
+    regex(text)?;
+    let pattern = regex::Regex::new(text).map_err(|error| error.to_string())?;
+    let mut names = pattern.capture_names().flatten().peekable();
+    if names.peek().is_none() {
+        return Err(format!("has no named group; it needs one of {}", RESET_GROUPS.join(", ")));
+    }
+    match names.find(|name| !RESET_GROUPS.contains(name)) {
+        Some(name) => {
+            Err(format!("has the group `{}`, which is none of {}", shown(name), RESET_GROUPS.join(", ")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Named groups of a pattern that tells when a limit ends.
+const RESET_GROUPS: [&str; 6] = ["seconds", "minutes", "hours", "at", "unix", "clock"];
+
+/// A date such as 2026-11-01.
+pub(super) fn date(text: &str) -> Result<(), String> {
+    let date = text.parse::<jiff::civil::Date>().ok().filter(|date| date.to_string() == text);
+    date.map(drop).ok_or_else(|| format!("`{}` is no date such as 2026-11-01", shown(text)))
+}
+
+/// A model's name as its program knows it.
+pub(super) fn model(text: &str) -> Result<(), String> {
+    no_nul(text)?;
+    if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
+}
+
 /// An argument with placeholders.
 pub(super) fn template(text: &str) -> Result<(), String> {
     no_nul(text)?;

@@ -1,5 +1,6 @@
-//! Holds: the service of an agent's model does not serve, for now or for this account. Everybody
-//! who works with that agent waits together; nobody's attempt is spent.
+//! Holds: the service of an agent's model does not serve, for now or for this account, or its program
+//! fails at once every time. Everybody who works with that agent waits together; nobody's attempt is
+//! spent.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +8,18 @@ use super::draft::Draft;
 use super::gate::Verdict;
 use super::ids::FeatureId;
 use super::pipeline::{Role, StageKind};
+use super::policy::BREAKER_RUNS;
 use super::report::Report;
 use super::state::{Run, Sprint};
 
 /// The first wait, in milliseconds; each in a row is twice as long.
 const HOLD_MS: u64 = 10_000;
-/// No wait is longer.
+/// No wait is longer,
 const HOLD_MS_MAX: u64 = 900_000;
+/// but for one whose end the service itself has told, which is waited for so long at most.
+const TOLD_MS_MAX: u64 = 24 * 3_600_000;
+/// And so long after it: clocks differ.
+const TOLD_MORE_MS: u64 = 1000;
 
 /// An agent that nobody works with for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +33,9 @@ pub struct Hold {
     pub since_ms: i64,
     /// In the program's words.
     pub reason: String,
+    /// When it ends as the service itself has told; wall clock, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_ms: Option<i64>,
 }
 
 impl Hold {
@@ -45,14 +54,29 @@ impl Sprint {
 
 /// What a report tells of the agent's service, whatever becomes of the task.
 pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
-    if let Report::Unserved { agent, reason, lasting } = report {
-        return unserved(draft, agent, reason, *lasting);
+    if let Report::Unserved { agent, reason, lasting, until_ms } = report {
+        return unserved(draft, agent, reason, *lasting, *until_ms);
+    }
+    match (&run.at_once, report) {
+        (
+            Some(agent),
+            Report::Failed { reason, .. } | Report::Errored { reason } | Report::Unjudged { reason },
+        ) => {
+            return failed_at_once(draft, agent, reason);
+        }
+        // Nobody knows how it would have gone on.
+        (_, Report::Interrupted { .. }) => return,
+        _ => {}
     }
     let worked = was_served(run, report);
     let role = draft.worker(&run.worker).map(|worker| worker.role);
     let policy = draft.feature(&run.job.feature).map(|feature| &feature.frozen.policy);
     let agent = role.zip(policy).and_then(|(role, policy)| policy.agent_of(role, &run.job.labels)).cloned();
-    if let Some(agent) = agent.filter(|_| worked) {
+    let Some(agent) = agent else { return };
+    if draft.sprint().at_once.contains_key(&agent) {
+        draft.edit_sprint().at_once.remove(&agent);
+    }
+    if worked {
         served(draft, &agent);
     }
 }
@@ -62,7 +86,9 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
 fn was_served(run: &Run, report: &Report) -> bool {
     let asked = run.job.kind == StageKind::Check && run.job.stage.is_some() && !run.job.stands;
     match report {
-        Report::Worked { .. } | Report::Failed { .. } => run.job.kind == StageKind::Work,
+        Report::Worked { .. } | Report::Failed { .. } | Report::Overspent { .. } => {
+            run.job.kind == StageKind::Work
+        }
         Report::Added { .. } | Report::Unjudged { .. } | Report::Checked { verdict: Verdict::Pass, .. } => {
             asked
         }
@@ -79,7 +105,7 @@ fn was_served(run: &Run, report: &Report) -> bool {
 }
 
 /// The service of an agent did not serve a run. `lasting`: waiting alone does not help.
-fn unserved(draft: &mut Draft<'_>, agent: &str, reason: &str, lasting: bool) {
+fn unserved(draft: &mut Draft<'_>, agent: &str, reason: &str, lasting: bool, told_ms: Option<i64>) {
     let (now, known) = (draft.now, draft.sprint().holds.get(agent).cloned());
     // Of several runs that meet the same limit, the first one counts.
     let meets = known.as_ref().is_some_and(Hold::holds);
@@ -87,13 +113,47 @@ fn unserved(draft: &mut Draft<'_>, agent: &str, reason: &str, lasting: bool) {
         return;
     }
     let tries = known.map_or(0, |hold| hold.tries) + 1;
-    let wait = HOLD_MS.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(HOLD_MS_MAX);
+    let backoff = HOLD_MS.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(HOLD_MS_MAX);
+    let told_ms = told_ms.filter(|_| !lasting);
+    let wait = told_ms.map_or(backoff, |at| told_wait(at, now.wall_ms));
     let until_ms = (!lasting).then(|| now.mono_ms.saturating_add(wait).max(1));
     let next =
         if lasting { "waits for you".to_owned() } else { format!("is tried again in {} s", wait / 1000) };
-    let hold = Hold { until_ms, tries, since_ms: now.wall_ms, reason: reason.to_owned() };
+    let hold = Hold { until_ms, tries, since_ms: now.wall_ms, reason: reason.to_owned(), told_ms };
     draft.edit_sprint().holds.insert(agent.to_owned(), hold);
     draft.say("agent_held", None, format!("{agent} {next}: {reason}"));
+}
+
+/// How long a limit is waited for whose end is told.
+fn told_wait(at_ms: i64, wall_ms: i64) -> u64 {
+    let left = u64::try_from(at_ms.saturating_sub(wall_ms)).unwrap_or(0);
+    left.saturating_add(TOLD_MORE_MS).min(TOLD_MS_MAX)
+}
+
+/// A run failed without use, change or claim. After some in a row nobody tries again unattended.
+fn failed_at_once(draft: &mut Draft<'_>, agent: &str, reason: &str) {
+    let now = draft.now;
+    let row = draft.edit_sprint().at_once.entry(agent.to_owned()).or_default();
+    *row = row.saturating_add(1);
+    let waits = draft.sprint().holds.get(agent).is_some_and(|known| known.until_ms.is_none());
+    if waits || !is_open(draft, agent) {
+        return;
+    }
+    let reason = format!(
+        "{BREAKER_RUNS} runs in a row failed at once, with nothing done: {reason}; see `sprint logs`, mend it, then: sprint resume"
+    );
+    draft.say("agent_held", None, format!("{agent} waits for you: {reason}"));
+    let hold = Hold { until_ms: None, tries: 1, since_ms: now.wall_ms, reason, told_ms: None };
+    draft.edit_sprint().holds.insert(agent.to_owned(), hold);
+}
+
+fn is_open(draft: &Draft<'_>, agent: &str) -> bool {
+    draft.sprint().at_once.get(agent).is_some_and(|runs| *runs >= BREAKER_RUNS)
+}
+
+/// Whether the run failed at once and its agent's breaker is open: it has judged nothing.
+pub(super) fn is_broken(draft: &Draft<'_>, run: &Run) -> bool {
+    run.at_once.as_ref().is_some_and(|agent| is_open(draft, agent))
 }
 
 /// A run of the agent got its answers.
@@ -119,16 +179,21 @@ pub(super) fn expire(draft: &mut Draft<'_>) {
 pub(super) fn release(draft: &mut Draft<'_>) -> bool {
     let held = draft.sprint().holds.values().any(Hold::holds);
     if held {
-        draft.edit_sprint().holds.clear();
+        let sprint = draft.edit_sprint();
+        sprint.holds.clear();
+        // One more that fails at once opens the breaker again.
+        sprint.at_once.values_mut().for_each(|runs| *runs = (*runs).min(BREAKER_RUNS - 1));
     }
     held
 }
 
-/// After a reboot deadlines mean nothing: what was to wait is due.
+/// After a reboot deadlines mean nothing: what was to wait is due, unless its end was told.
 pub(super) fn forget_deadlines(draft: &mut Draft<'_>) {
+    let now = draft.now;
     if !draft.sprint().holds.is_empty() {
         for hold in draft.edit_sprint().holds.values_mut().filter(|hold| hold.until_ms.is_some()) {
-            hold.until_ms = Some(0);
+            let told = hold.told_ms.filter(|at| hold.until_ms != Some(0) && *at > now.wall_ms);
+            hold.until_ms = Some(told.map_or(0, |at| now.mono_ms + told_wait(at, now.wall_ms)));
         }
     }
 }

@@ -17,6 +17,9 @@ pub struct Now {
     pub wall_ms: i64,
     /// `CLOCK_MONOTONIC` milliseconds; for deadlines.
     pub mono_ms: u64,
+    /// Seconds that the local time is ahead of UTC; for the date.
+    #[serde(default)]
+    pub utc_offset_s: i32,
 }
 
 /// An event with everything that `step` must not fetch by itself.
@@ -133,6 +136,24 @@ pub enum Event {
         token: Token,
         /// What.
         spent: Spent,
+    },
+    /// What a run's model has used so far.
+    RunUses {
+        /// Which.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// What.
+        spent: Spent,
+    },
+    /// A run's model failed at once: without use, change or claim. Comes before the run's report.
+    RunFailedAtOnce {
+        /// Which.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// The adapter.
+        agent: String,
     },
     /// A dead worker's run was cleared.
     RunCleared {

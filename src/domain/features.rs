@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::budget::Used;
 use super::draft::Draft;
 use super::effect::Effect;
 use super::event::{NewFeature, NewTask, moved_text};
@@ -30,6 +31,7 @@ pub(super) fn start(draft: &mut Draft<'_>, new: &NewFeature) -> String {
         queue(draft, new, 1);
         return format!("feature {} is queued", new.id);
     };
+    take_budget(draft, new);
     match known.status {
         FeatureStatus::Queued
         | FeatureStatus::Gating
@@ -47,6 +49,14 @@ pub(super) fn start(draft: &mut Draft<'_>, new: &NewFeature) -> String {
             queue(draft, new, known.round + 1);
             format!("feature {} begins another round", new.id)
         }
+    }
+}
+
+/// What may be used is the person's to say each time, and not fixed with the feature.
+fn take_budget(draft: &mut Draft<'_>, new: &NewFeature) {
+    let Some(row) = draft.edit_feature(&new.id) else { return };
+    if row.frozen.policy.budget != new.policy.budget {
+        Arc::make_mut(&mut row.frozen).policy.budget = new.policy.budget;
     }
 }
 
@@ -76,6 +86,8 @@ fn queue(draft: &mut Draft<'_>, new: &NewFeature, round: u32) {
         halted: None,
         adopting: None,
         queue_last: 0,
+        used: draft.feature(&new.id).map(|known| known.used).unwrap_or_default(),
+        over: None,
     });
     leave_out_vanished(draft, new);
     for (order, task) in (0u32..).zip(&new.tasks) {
@@ -87,6 +99,7 @@ fn queue(draft: &mut Draft<'_>, new: &NewFeature, round: u32) {
             }
             Some(known) => Task {
                 attempt: known.attempt.max(task.attempt),
+                used: known.used,
                 ..fresh(draft, &key, order, task, &new.base)
             },
             None => fresh(draft, &key, order, task, &new.base),
@@ -139,6 +152,7 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
         stamp_s: 0,
         reason: reason.to_owned(),
         since_ms: draft.now.wall_ms,
+        used: Used::default(),
     }
 }
 
@@ -195,6 +209,7 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         Report::Errored { reason } | Report::Failed { reason, .. } => base_error(draft, id, reason),
         Report::Interrupted { .. }
         | Report::Unserved { .. }
+        | Report::Overspent { .. }
         | Report::Survived { .. }
         | Report::Added { .. }
         | Report::Unjudged { .. }
@@ -241,6 +256,7 @@ fn foreign_reported(draft: &mut Draft<'_>, id: &FeatureId, report: &Report) {
         }
         Report::Interrupted { .. }
         | Report::Unserved { .. }
+        | Report::Overspent { .. }
         | Report::Survived { .. }
         | Report::Added { .. }
         | Report::Unjudged { .. }

@@ -1,6 +1,7 @@
 //! What a worker is given: the job of a run, out of the task and the feature's frozen rules.
 
 use super::accounts::hold_of;
+use super::budget::{self, Budget, Used};
 use super::draft::Draft;
 use super::effect::Effect;
 use super::ids::{FeatureId, RunId, WorkerName};
@@ -36,7 +37,17 @@ pub(super) fn give(draft: &mut Draft<'_>, worker: &WorkerName, work: &Work) {
         worker.since_ms = now.wall_ms;
         worker.seen = None;
     }
-    draft.put_run(Run { id, token, status: RunStatus::Active, worker: worker.clone(), job });
+    draft.put_run(Run {
+        id,
+        token,
+        status: RunStatus::Active,
+        worker: worker.clone(),
+        job,
+        told: None,
+        counted: Used::default(),
+        over: None,
+        at_once: None,
+    });
     draft.effect(Effect::Wake { worker: worker.clone() });
 }
 
@@ -94,12 +105,14 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms,
         config: feature.frozen.policy.config.clone(),
+        budget: Budget::default(),
     })
 }
 
 /// What the manager looks at counts as seen from now on.
 fn triage_job(draft: &mut Draft<'_>, key: &TaskKey) -> Option<Job> {
     let cause = triage::see(draft, key)?;
+    let budget = budget::left(draft, key);
     let feature = draft.feature(&key.feature)?;
     let task = draft.task(key)?;
     Some(Job {
@@ -121,6 +134,7 @@ fn triage_job(draft: &mut Draft<'_>, key: &TaskKey) -> Option<Job> {
         feedback: task.feedback.clone(),
         answer: None,
         resolves: false,
+        budget,
         triage: Some(cause),
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms: TRIAGE_MS,
@@ -133,15 +147,18 @@ fn may_resolve(draft: &Draft<'_>, key: &TaskKey) -> bool {
     let (Some(feature), Some(task)) = (draft.feature(&key.feature), draft.task(key)) else { return false };
     let has_agent = feature.frozen.policy.agent_of(Role::Merger, &task.labels).is_some();
     let first = task.resolved != task.attempt;
-    has_agent && first && hold_of(draft, &key.feature, Role::Merger, &task.labels).is_none()
+    let serves = hold_of(draft, &key.feature, Role::Merger, &task.labels).is_none();
+    has_agent && first && serves && budget::used_up(draft, &key.feature).is_none()
 }
 
 fn task_job(draft: &Draft<'_>, key: &TaskKey) -> Option<Job> {
     let feature = draft.feature(&key.feature)?;
     let task = draft.task(key)?;
-    let job = job_of(feature, task, feature.frozen.policy.pipeline.stage(task.stage.as_ref()?)?)?;
-    let resolves = job.kind == StageKind::Land && may_resolve(draft, key);
-    Some(Job { resolves, ..job })
+    let stage = feature.frozen.policy.pipeline.stage(task.stage.as_ref()?)?;
+    let resolves = stage.kind == StageKind::Land && may_resolve(draft, key);
+    let asks = resolves || budget::asks_a_model(&feature.frozen.policy, stage, &task.labels);
+    let budget = if asks { budget::left(draft, key) } else { Budget::default() };
+    job_of(feature, task, stage).map(|job| Job { resolves, budget, ..job })
 }
 
 /// The job that the task would be given if it came to a stage now: what a person looks at before.
@@ -180,5 +197,6 @@ fn job_of(feature: &Feature, task: &Task, stage: &Stage) -> Option<Job> {
         stamp_s: task.stamp_s,
         timeout_ms: stage.timeout_ms,
         config: feature.frozen.policy.config.clone(),
+        budget: Budget::default(),
     })
 }

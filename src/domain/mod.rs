@@ -13,6 +13,7 @@ pub mod state;
 pub mod step;
 
 pub mod accounts;
+pub mod budget;
 pub mod draft;
 pub mod gate;
 pub mod pipeline;

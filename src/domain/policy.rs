@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::ids::GateName;
 use super::pipeline::{Pipeline, Role};
 use super::plan::ParkedPolicy;
@@ -33,6 +34,9 @@ pub struct Policy {
     /// Whether the manager's answers, retries and skips are done without the person.
     #[serde(default)]
     pub manager_auto: bool,
+    /// What models may use.
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
     /// Tasks that may be in flight and not Waiting.
     pub max_in_flight: u32,
     /// Whether a parked task holds its dependents.
@@ -71,6 +75,8 @@ pub const DEATHS_MAX: u32 = 10;
 pub const INSTANT_DEATH_MS: u64 = 10_000;
 /// Instant deaths in a row that open a slot's breaker.
 pub const BREAKER_DEATHS: u32 = 5;
+/// Runs in a row that failed at once open the breaker of their agent.
+pub const BREAKER_RUNS: u32 = 3;
 /// An open breaker tries again so often, in milliseconds.
 pub const BREAKER_RETRY_MS: u64 = 60_000;
 /// A breaker that has been open so long does not keep a feature from being at rest.

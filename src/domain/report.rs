@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Scope;
+use super::event::Event;
 use super::gate::Verdict;
 use super::ids::{CommitSha, GateName, RunId, Token};
 use super::spent::Spent;
@@ -69,6 +71,21 @@ pub struct Filed {
     /// What its model used, if it had one that tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent: Option<Spent>,
+    /// The adapter, if its program failed at once: without use, change or claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<String>,
+}
+
+impl Filed {
+    /// What the supervisor is told, in this order.
+    pub fn events(&self) -> Vec<Event> {
+        let (run, token) = (|| self.run.clone(), || self.token.clone());
+        let spent = self.spent.clone().map(|spent| Event::RunSpent { run: run(), token: token(), spent });
+        let at_once = self.at_once.clone();
+        let at_once = at_once.map(|agent| Event::RunFailedAtOnce { run: run(), token: token(), agent });
+        let report = Event::RunReported { run: run(), token: token(), report: self.report.clone() };
+        spent.into_iter().chain(at_once).chain([report]).collect()
+    }
 }
 
 /// How a run ended.
@@ -148,6 +165,16 @@ pub enum Report {
         reason: String,
         /// Whether waiting alone does not help: nobody is signed in, or there is no credit.
         lasting: bool,
+        /// When it serves again, as it says; wall clock, Unix milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<i64>,
+    },
+    /// A budget was reached, and the program was ended; what it had done is saved.
+    Overspent {
+        /// Which.
+        scope: Scope,
+        /// In a line.
+        reason: String,
     },
     /// A `land` stage: what did not merge was put together, by the merger's agent.
     Resolved {

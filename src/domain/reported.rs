@@ -3,6 +3,8 @@
 //! A worker only claims. What cannot be true here (a pass out of the merge queue, a candidate of
 //! another head, a gate that is missing) never moves a task on.
 
+use super::accounts;
+use super::budget::{self, Scope};
 use super::draft::Draft;
 use super::effect::Effect;
 use super::gate::Verdict;
@@ -31,7 +33,18 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
         landable(draft, key, run, candidate, gates);
     } else {
         keep(draft, key, run, report);
-        let (input, because) = meaning(key, report);
+        let (mut input, mut because) = meaning(key, report);
+        if let Report::Overspent { scope: scope @ (Scope::Run | Scope::Task), .. } = report {
+            because = Because::reason(budget::reason(draft, key, *scope, &run.counted));
+            if *scope == Scope::Task && !budget::is_overspent(draft, key) {
+                // A person has raised it meanwhile.
+                input = Input::Interrupted;
+            }
+        }
+        if accounts::is_broken(draft, run) && matches!(input, Input::Failed | Input::Errored) {
+            // It says nothing about the task's work, and spends none of its attempts.
+            (input, because) = (Input::Interrupted, Because::reason(because.reason));
+        }
         if input == Input::Errored && config_of(draft, key).as_ref() != Some(&run.job.config) {
             // What is broken may be what was corrected: the new configuration has its own tries.
             let reason = format!("the configuration changed meanwhile; before, {}", because.reason);
@@ -50,6 +63,7 @@ fn fits(run: &Run, report: &Report) -> bool {
         Report::Added { .. } => kind == StageKind::Check && !run.job.stands,
         Report::Errored { .. }
         | Report::Unserved { .. }
+        | Report::Overspent { .. }
         | Report::Survived { .. }
         | Report::Interrupted { .. } => true,
         Report::Worked { .. } => kind == StageKind::Work,
@@ -91,10 +105,14 @@ fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
         Report::NothingToDo { reason } => (Input::NothingToDo, Because::reason(reason)),
         Report::Blocked { question } => (Input::Asked, Because::reason(question)),
         Report::Errored { reason } => (Input::Errored, Because::reason(reason)),
-        Report::Survived { processes } => (Input::Survived, Because::reason(survived(key, processes))),
-        Report::Unserved { reason, .. } | Report::Interrupted { reason } => {
-            (Input::Interrupted, Because::reason(reason))
+        Report::Overspent { scope: Scope::Run | Scope::Task, reason } => {
+            (Input::Overspent, Because::reason(reason))
         }
+        Report::Survived { processes } => (Input::Survived, Because::reason(survived(key, processes))),
+        // A feature's or a day's budget: nothing is assigned before there is some again.
+        Report::Overspent { scope: Scope::Feature | Scope::Day, reason }
+        | Report::Unserved { reason, .. }
+        | Report::Interrupted { reason } => (Input::Interrupted, Because::reason(reason)),
         Report::Landable { .. } => (Input::Landable, Because::default()),
         Report::Proposed { .. } => (Input::Errored, Because::reason("a proposal is no result")),
     }
@@ -134,6 +152,7 @@ fn keep(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
         | Report::Blocked { .. }
         | Report::Errored { .. }
         | Report::Unserved { .. }
+        | Report::Overspent { .. }
         | Report::Survived { .. }
         | Report::Interrupted { .. }
         | Report::Proposed { .. }

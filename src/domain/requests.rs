@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::accounts;
+use super::budget::Scope;
 use super::draft::Draft;
 use super::effect::Effect;
 use super::event::{ForeignBranch, Request};
@@ -97,6 +98,7 @@ fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
         | Input::Died
         | Input::Interrupted
         | Input::Survived
+        | Input::Overspent
         | Input::Due
         | Input::Landable
         | Input::Landed
@@ -294,7 +296,8 @@ pub(super) fn waits_for_person(draft: &Draft<'_>) -> bool {
         let open = !matches!(feature.status, FeatureStatus::Finished | FeatureStatus::Refused { .. });
         open && (feature.halted.is_some()
             || draft.tasks_of(id).any(|task| matches!(task.status, Status::Waiting { .. }))
-            || is_held(draft, feature))
+            || is_held(draft, feature)
+            || feature.over.is_some_and(|over| over.scope == Scope::Feature))
     })
 }
 

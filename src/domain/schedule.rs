@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::budget::{self, Scope};
 use super::draft::Draft;
 use super::effect::Effect;
 use super::features;
@@ -17,7 +18,7 @@ use super::state::{FeatureStatus, Mode};
 use super::task::{Input, Status, Task};
 use super::triage;
 pub use super::work::progress_of;
-use super::work::{WorkKind, open_work, resting_work, stage_of};
+use super::work::{WorkKind, open_work, resting_work, stage_of, waits_for_budget};
 use super::worker::{Life, Worker};
 use super::workers;
 
@@ -91,6 +92,7 @@ fn pass_empty_stages(draft: &mut Draft<'_>) {
 /// workers are started.
 fn assign(draft: &mut Draft<'_>, current: &FeatureId) {
     while begin_waits(draft, current) {}
+    budget::hold_overspent(draft, current);
     let mut idle = idle_workers(draft);
     let mut unserved: BTreeMap<Role, usize> = BTreeMap::new();
     for work in open_work(draft, current) {
@@ -241,9 +243,12 @@ fn come_to_rest(draft: &mut Draft<'_>, current: &FeatureId) -> bool {
     true
 }
 
-/// Whether work waits for an agent's service, and time alone will tell.
+/// Whether work waits for an agent's service, or for another day, and time alone will tell.
 fn is_held_for_now(draft: &Draft<'_>, current: &FeatureId) -> bool {
     let Some(feature) = draft.feature(current) else { return false };
+    if feature.over.is_some_and(|over| over.scope == Scope::Day) && waits_for_budget(draft, current) {
+        return true;
+    }
     let agents = feature.frozen.policy.agents_in_use();
     let waits =
         agents.filter_map(|agent| draft.sprint().holds.get(agent)).any(|hold| hold.until_ms > Some(0));

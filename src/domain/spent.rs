@@ -1,5 +1,5 @@
-//! What runs of models cost, as their own programs tell it. Nothing is estimated: what a program
-//! does not tell is unknown.
+//! What runs of models cost, as their own programs tell it; else by the person's own prices, and
+//! marked so. What neither tells is unknown.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::pipeline::Role;
 pub struct Spent {
     /// The adapter.
     pub agent: String,
-    /// The model that the role asked for; empty: the program's own.
+    /// The model that the role asked for, else the one that the program tells; empty: its own.
     pub model: String,
     /// Tokens in.
     pub input: u64,
@@ -21,6 +21,9 @@ pub struct Spent {
     pub cached: Option<u64>,
     /// Millionths of a US dollar; none: not told.
     pub cost_micro_usd: Option<u64>,
+    /// The cost is not the program's word, but by the configured prices of this date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated: Option<String>,
 }
 
 /// A run with what it used.

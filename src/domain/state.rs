@@ -6,11 +6,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::Hold;
+use super::budget::{Budget, Over, Scope, Used};
 use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId, Token, WorkerName};
 use super::pipeline::StageKind;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::report::{Candidate, Feedback, GateRecord};
+use super::spent::Spent;
 use super::task::{Answered, Task, TaskKey};
 use super::triage::Cause;
 use super::worker::{Life, Worker};
@@ -111,6 +113,12 @@ pub struct Feature {
     pub adopting: Option<CommitSha>,
     /// The last place given out in the merge queue.
     pub queue_last: u64,
+    /// What its runs have used.
+    #[serde(default)]
+    pub used: Used,
+    /// No model is asked: a budget is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Over>,
 }
 
 /// What is fixed when a feature is queued.
@@ -145,6 +153,18 @@ pub struct Run {
     pub worker: WorkerName,
     /// Everything that the worker needs to know.
     pub job: Job,
+    /// What it has used so far, as its worker tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Spent>,
+    /// How much of that is counted: never less than before.
+    #[serde(default)]
+    pub counted: Used,
+    /// Its model is to be ended: this budget is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Scope>,
+    /// The adapter, if its program failed at once: without use, change or claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<String>,
 }
 
 /// What a worker is given.
@@ -198,6 +218,9 @@ pub struct Job {
     pub timeout_ms: u64,
     /// Fingerprint of the frozen configuration.
     pub config: String,
+    /// What is left of each budget for this run.
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
 }
 
 /// Whether the sprint goes on.
@@ -240,6 +263,12 @@ pub struct Sprint {
     /// Agents whose models' services do not serve.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holds: BTreeMap<String, Hold>,
+    /// By agent, how many of its runs in a row failed at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub at_once: BTreeMap<String, u32>,
+    /// What was used on the last days, by the local date as days since 1970.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub days: BTreeMap<i64, Used>,
     /// When it came to rest, in monotonic milliseconds.
     pub rest_since_ms: Option<u64>,
     /// While booting: it was paused, and will be again.
@@ -257,6 +286,8 @@ impl Default for Sprint {
             disk_low: false,
             config: None,
             holds: BTreeMap::new(),
+            at_once: BTreeMap::new(),
+            days: BTreeMap::new(),
             rest_since_ms: None,
             paused: false,
         }
@@ -302,7 +333,8 @@ impl State {
         let workers = self.workers.values().filter_map(|worker| self.worker_due(worker));
         let features = self.features.values().filter_map(|feature| feature.status.due_ms());
         let holds = self.sprint.hold_due();
-        tasks.chain(workers).chain(features).chain(holds).chain(self.sprint_due()).min()
+        let days = self.features.values().filter_map(|row| super::budget::due_ms(&row.status, row.over));
+        tasks.chain(workers).chain(features).chain(holds).chain(days).chain(self.sprint_due()).min()
     }
 
     fn worker_due(&self, worker: &Worker) -> Option<u64> {

@@ -9,13 +9,14 @@ use super::spent::{Spent, SpentRow};
 use super::state::{Mode, RunStatus, State};
 use super::task::TaskKey;
 use super::worker::Life;
-use super::{accounts, features, moves, reported, requests, schedule, triage, workers};
+use super::{accounts, budget, features, moves, reported, requests, schedule, triage, workers};
 
 /// Applies one event. Total: every event in every state has an answer, and a fact that comes
 /// late or from the wrong side is recorded and changes nothing.
 pub fn step(state: &State, envelope: &Envelope) -> Step {
     let mut draft = Draft::new(state, envelope);
     route(&mut draft, &envelope.event);
+    budget::look(&mut draft);
     if draft.sprint().mode != Mode::Booting {
         schedule::settle(&mut draft);
     }
@@ -34,6 +35,8 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
         }
         Event::RunReported { run, token, report } => run_reported(draft, run, token, report),
         Event::RunSpent { run, token, spent } => run_spent(draft, run, token, spent),
+        Event::RunUses { run, token, spent } => run_uses(draft, run, token, spent),
+        Event::RunFailedAtOnce { run, token, agent } => failed_at_once(draft, run, token, agent),
         Event::RunCleared { run, survivors } => workers::run_cleared(draft, run, survivors),
         Event::Comment { run, token, text } => comment(draft, run, token, text),
         Event::AgentSeen { run, token, stand, source, text } => {
@@ -100,17 +103,34 @@ fn time_passed(draft: &mut Draft<'_>) {
 
 /// Money that is gone is written down, also where the run's task went elsewhere meanwhile.
 fn run_spent(draft: &mut Draft<'_>, id: &RunId, token: &Token, spent: &Spent) {
-    let Some(run) = draft.run(id).filter(|run| run.token == *token).cloned() else { return };
-    let Some(role) = draft.worker(&run.worker).map(|worker| worker.role) else { return };
-    draft.spend(SpentRow {
-        run: run.id,
-        feature: run.job.feature,
-        task: run.job.task,
-        stage: run.job.stage,
-        role,
-        attempt: run.job.attempt,
-        spent: spent.clone(),
-    });
+    if draft.run(id).is_none_or(|run| run.token != *token) {
+        return;
+    }
+    budget::used(draft, id, spent);
+    write_down(draft, id);
+}
+
+/// What a run has told of its use. Also of one that died, and will tell no more.
+pub(super) fn write_down(draft: &mut Draft<'_>, id: &RunId) {
+    let Some(run) = draft.run(id).cloned() else { return };
+    let role = draft.worker(&run.worker).map(|worker| worker.role);
+    let (Some(role), Some(spent)) = (role, run.told) else { return };
+    let job = run.job;
+    let (feature, task, stage, attempt) = (job.feature, job.task, job.stage, job.attempt);
+    draft.spend(SpentRow { run: run.id, feature, task, stage, role, attempt, spent });
+}
+
+/// What it has used so far counts for the budgets that it shares with others.
+fn run_uses(draft: &mut Draft<'_>, id: &RunId, token: &Token, spent: &Spent) {
+    if draft.run(id).is_some_and(|run| run.token == *token) {
+        budget::used(draft, id, spent);
+    }
+}
+
+fn failed_at_once(draft: &mut Draft<'_>, id: &RunId, token: &Token, agent: &str) {
+    let Some(mut run) = draft.run(id).filter(|run| run.token == *token).cloned() else { return };
+    run.at_once = Some(agent.to_owned());
+    draft.put_run(run);
 }
 
 fn run_reported(draft: &mut Draft<'_>, id: &RunId, token: &Token, report: &Report) {

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Used;
 use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId};
 use super::report::{Candidate, Feedback, GateRecord};
 use super::triage::Triage;
@@ -217,6 +218,9 @@ pub struct Task {
     pub reason: String,
     /// Wall clock milliseconds of the last change of stage or status, for display.
     pub since_ms: i64,
+    /// What its runs have used.
+    #[serde(default)]
+    pub used: Used,
 }
 
 /// A question with its answer.
@@ -288,6 +292,8 @@ pub enum Input {
     Interrupted,
     /// Only the operator can go on: its processes would not end, or its agent gives no judgement.
     Survived,
+    /// A budget is used up.
+    Overspent,
     /// The time of its retry has come.
     Due,
     /// Its candidate may land.
@@ -316,7 +322,7 @@ pub enum Input {
 
 impl Input {
     /// Every input, for the table.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Assigned,
         Self::Passed,
         Self::Added,
@@ -327,6 +333,7 @@ impl Input {
         Self::Died,
         Self::Interrupted,
         Self::Survived,
+        Self::Overspent,
         Self::Due,
         Self::Landable,
         Self::Landed,
@@ -403,13 +410,15 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died | I::Interrupted => {
                 M::Ignore
             }
-            I::Added | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Ready => match input {
             I::Assigned => M::Run,
             // A stage without gates and agent passes without a run.
             I::Passed => M::Pass,
+            // Nothing is asked of a model for it any more.
+            I::Overspent => M::Hold,
             I::Skip => M::Leave,
             I::Stop => M::Park,
             I::Answer | I::Approve | I::Reject | I::Retry => M::Refuse,
@@ -428,7 +437,7 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Asked => M::Ask,
             I::Died => M::Repeat,
             I::Interrupted => M::Again,
-            I::Survived => M::Hold,
+            I::Survived | I::Overspent => M::Hold,
             I::Landable => M::Land,
             I::Skip => M::Leave,
             I::Stop => M::Park,
@@ -443,7 +452,7 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Added | I::Interrupted | I::Survived | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Landable | I::Landed => M::Ignore,
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         // From the intent until its result nothing else may move the task.
@@ -456,7 +465,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Errored => M::Error,
             I::Answer | I::Approve | I::Reject | I::Retry | I::Skip | I::Stop => M::Refuse,
             I::Assigned | I::Passed | I::Failed | I::NothingToDo | I::Asked | I::Died => M::Ignore,
-            I::Added | I::Interrupted | I::Survived | I::Due | I::Landable | I::Freed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Freed => {
+                M::Ignore
+            }
         },
         StatusKind::Waiting(wait) => match input {
             I::Answer => match wait {
@@ -487,7 +498,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Added | I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut => M::Ignore,
         },
         StatusKind::Parked => match input {
@@ -497,7 +510,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Added | I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Skipped => match input {
@@ -506,7 +521,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Added | I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
         StatusKind::Done => match input {
@@ -514,7 +531,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
                 M::Ignore
             }
-            I::Added | I::Interrupted | I::Survived | I::Due | I::Landable | I::Landed => M::Ignore,
+            I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
+                M::Ignore
+            }
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
     }

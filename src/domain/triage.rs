@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::hold_of;
+use super::budget;
 use super::draft::Draft;
 use super::effect::Effect;
 use super::features;
@@ -122,7 +123,8 @@ impl Task {
 pub(super) fn work(draft: &Draft<'_>, id: &FeatureId) -> Option<Work> {
     let policy = &draft.feature(id)?.frozen.policy;
     let busy = || draft.runs().any(|run| run.job.triage.is_some());
-    if busy() {
+    // A look costs something too.
+    if busy() || budget::used_up(draft, id).is_some() {
         return None;
     }
     let unseen = |task: &&Task| {
@@ -193,6 +195,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, cause: &Cause, report: 
         | Report::Landable { .. }
         | Report::Resolved { .. }
         | Report::NothingToDo { .. }
+        | Report::Overspent { .. }
         | Report::Blocked { .. } => nothing(draft, &key, "its report is no proposal"),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::hold_of;
+use super::budget;
 use super::draft::Draft;
 use super::ids::{FeatureId, TaskId};
 use super::pipeline::{Role, Stage, StageKind};
@@ -59,6 +60,37 @@ fn base_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
 }
 
 fn task_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
+    let used_up = budget::used_up(draft, id).is_some();
+    let mut found = found(draft, id);
+    found.retain(|(task, work)| {
+        // Landing itself needs no model.
+        let lands = stage_of(draft, task).is_some_and(|stage| stage.kind == StageKind::Land);
+        let served = lands || hold_of(draft, id, work.role, &task.labels).is_none();
+        served && !(used_up && asks_a_model(draft, task, work))
+    });
+    found.into_iter().map(|(_, work)| work).collect()
+}
+
+/// Whether there is work that waits for nothing but a budget.
+pub(super) fn waits_for_budget(draft: &Draft<'_>, id: &FeatureId) -> bool {
+    budget::used_up(draft, id).is_some()
+        && found(draft, id).iter().any(|(task, work)| asks_a_model(draft, task, work))
+}
+
+fn asks_a_model(draft: &Draft<'_>, task: &Task, work: &Work) -> bool {
+    let Some(policy) = draft.feature(&task.key.feature).map(|feature| &feature.frozen.policy) else {
+        return false;
+    };
+    let stage = match &work.kind {
+        WorkKind::Task { begins: true, .. } => policy.pipeline.stages.first(),
+        WorkKind::Task { begins: false, .. } | WorkKind::Base { .. } => stage_of(draft, task),
+        WorkKind::Triage { .. } => return true,
+    };
+    stage.is_some_and(|stage| budget::asks_a_model(policy, stage, &task.labels))
+}
+
+/// What could be assigned if every service served and there were no budgets.
+fn found<'d>(draft: &'d Draft<'_>, id: &'d FeatureId) -> Found<'d> {
     let tasks: BTreeMap<&TaskId, &Task> = draft.tasks_of(id).map(|task| (&task.key.id, task)).collect();
     // Of a task that was skipped or stopped and then retried, a worker may still be ending the run.
     // The manager only looks: what it looks at may go on meanwhile.
@@ -68,11 +100,8 @@ fn task_work(draft: &Draft<'_>, id: &FeatureId) -> Vec<Work> {
     let mut found = waiting_stages(draft, id, &tasks);
     found.extend(beginnings(draft, id, &tasks));
     found.retain(|(task, _)| !occupied.contains(&task.key.id));
-    // Landing itself needs no model.
-    let lands = |task: &Task| stage_of(draft, task).is_some_and(|stage| stage.kind == StageKind::Land);
-    found.retain(|(task, work)| lands(task) || hold_of(draft, id, work.role, &task.labels).is_none());
     found.sort_by_key(|(task, _)| task.order);
-    found.into_iter().map(|(_, work)| work).collect()
+    found
 }
 
 type Found<'d> = Vec<(&'d Task, Work)>;

@@ -162,6 +162,7 @@ pub(super) fn run_cleared(draft: &mut Draft<'_>, id: &RunId, survivors: &[String
     if let Some(name) = slot {
         rest(draft, &name);
     }
+    super::step::write_down(draft, id);
     let Some(run) = draft.run(id).cloned() else { return };
     draft.end_run(id);
     let Some(task) = run.job.task.clone() else {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::time::{ClockId, clock_gettime};
 
 pub use super::identity::boot_id;
+use crate::domain::event::Now;
 
 /// Milliseconds on `CLOCK_MONOTONIC`: the same for all processes of one boot, stands still during
 /// sleep, never jumps.
@@ -20,6 +21,18 @@ pub fn until_common(every: Duration) -> Duration {
     let every = every.as_millis().max(1);
     let left = every - u128::from(monotonic_ms()) % every;
     Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX))
+}
+
+/// The moment, for an event: both clocks, and how far the local time is ahead of UTC.
+pub fn now() -> Now {
+    let wall_ms = wall_ms();
+    Now { wall_ms, mono_ms: monotonic_ms(), utc_offset_s: utc_offset_s(wall_ms) }
+}
+
+/// Seconds that the local time is ahead of UTC at that moment.
+fn utc_offset_s(wall_ms: i64) -> i32 {
+    let at = jiff::Timestamp::from_millisecond(wall_ms);
+    at.map_or(0, |at| jiff::tz::TimeZone::system().to_offset(at).seconds())
 }
 
 /// Milliseconds since 1970 as the machine believes; may jump.

@@ -9,6 +9,7 @@ use super::StoreError;
 use super::open::{connect, user_version, with_path};
 use super::schema::VERSION;
 use super::watch::OpenFile;
+use crate::domain::budget::Scope;
 use crate::domain::draft::Reply;
 use crate::domain::event::{Event, Request};
 use crate::domain::ids::{RunId, WorkerName};
@@ -23,6 +24,15 @@ pub enum InboxBody {
     Fact(Event),
     /// Something that a person asks for; its result goes to the row's number.
     Request(Request),
+}
+
+/// What the worker of a run is to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Orders {
+    /// Whether it still counts: it is neither revoked nor ended.
+    pub active: bool,
+    /// Its model is to be ended, because this budget is used up.
+    pub over: Option<Scope>,
 }
 
 /// A process's own connection.
@@ -138,17 +148,19 @@ impl Client {
         body.map(|body| serde_json::from_str(&body).map_err(StoreError::row("runs"))).transpose()
     }
 
-    /// Whether a run still counts: neither revoked nor ended.
+    /// What a run's worker is to do about it by now.
     ///
     /// # Errors
-    /// What SQLite says.
-    pub fn run_is_active(&self, run: &RunId) -> Result<bool, StoreError> {
-        let status: Option<String> = self
+    /// What SQLite says, or [`StoreError::Row`].
+    pub fn orders_of(&self, run: &RunId) -> Result<Orders, StoreError> {
+        let row: Option<(String, Option<String>)> = self
             .connection
-            .prepare_cached("SELECT status FROM runs WHERE id = ?1")?
-            .query_row([run.as_str()], |row| row.get(0))
+            .prepare_cached("SELECT status, json_extract(body, '$.over') FROM runs WHERE id = ?1")?
+            .query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        Ok(status.as_deref() == Some("active"))
+        let Some((status, over)) = row else { return Ok(Orders::default()) };
+        let over = over.map(|scope| serde_json::from_value(scope.into()).map_err(StoreError::row("runs")));
+        Ok(Orders { active: status == "active", over: over.transpose()? })
     }
 
     /// Keeps a frozen configuration, so that runs find it.

@@ -275,8 +275,9 @@ fn write_spent(transaction: &Transaction<'_>, row: &SpentRow, wall_ms: i64) -> R
     transaction
         .prepare_cached(
             "INSERT OR IGNORE INTO spent
-             (run, wall_ms, feature, task, stage, role, attempt, agent, model, input, output, cached, cost)
-             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+             (run, wall_ms, feature, task, stage, role, attempt, agent, model, input, output, cached, cost,
+              estimated)
+             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
         )?
         .execute(params![
             row.run.as_str(),
@@ -292,6 +293,7 @@ fn write_spent(transaction: &Transaction<'_>, row: &SpentRow, wall_ms: i64) -> R
             whole(spent.output),
             spent.cached.map(whole),
             spent.cost_micro_usd.map(whole),
+            spent.estimated,
         ])?;
     Ok(())
 }

@@ -14,7 +14,7 @@ pub mod session;
 mod spent;
 mod watch;
 
-pub use client::{Client, InboxBody};
+pub use client::{Client, InboxBody, Orders};
 pub use commit::Batch;
 pub use error::StoreError;
 pub use open::{Store, snapshot_names};

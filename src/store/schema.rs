@@ -4,7 +4,7 @@
 use rusqlite_migration::{M, Migrations};
 
 /// The version that this program writes.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Every state-changing statement names the state that it leaves; the constraints here say
 /// which states there are. `body` holds the row as JSON; the columns beside it are what
@@ -128,9 +128,12 @@ CREATE TABLE spent (
 CREATE INDEX spent_of_task ON spent (feature, task);
 ";
 
+/// The date of the configured prices by which a cost was computed; NULL where the program told it.
+const V3: &str = "ALTER TABLE spent ADD COLUMN estimated TEXT;";
+
 /// All migrations, oldest first.
 pub fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(V1), M::up(V2)])
+    Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3)])
 }
 
 #[cfg(test)]

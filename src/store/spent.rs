@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::open::user_version;
 use super::{Client, StoreError};
+use crate::domain::ids::FeatureId;
 
 /// The version of the schema that has the table.
 const SPENT_SINCE: i64 = 2;
+/// The one that says which costs are computed.
+const ESTIMATED_SINCE: i64 = 3;
 
 /// What one run used; none is what its program did not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,9 @@ pub struct SpentRun {
     pub cached: Option<u64>,
     /// Millionths of a US dollar.
     pub cost_micro_usd: Option<u64>,
+    /// The cost is not the program's word, but by the configured prices of this date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated: Option<String>,
 }
 
 impl Client {
@@ -46,15 +52,30 @@ impl Client {
     /// # Errors
     /// What SQLite says.
     pub fn spent(&self) -> Result<Vec<SpentRun>, StoreError> {
+        self.spent_where(None)
+    }
+
+    /// The same, of one feature.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn spent_of(&self, feature: &FeatureId) -> Result<Vec<SpentRun>, StoreError> {
+        self.spent_where(Some(feature))
+    }
+
+    fn spent_where(&self, feature: Option<&FeatureId>) -> Result<Vec<SpentRun>, StoreError> {
         // A database that an older sprint wrote has no such table before the next start.
-        if user_version(&self.connection)? < SPENT_SINCE {
+        let version = user_version(&self.connection)?;
+        if version < SPENT_SINCE {
             return Ok(Vec::new());
         }
-        let mut query = self.connection.prepare_cached(
-            "SELECT run, wall_ms, feature, task, stage, role, attempt, agent, model, input, output, cached, cost
-             FROM spent ORDER BY wall_ms, run",
-        )?;
-        let rows = query.query_map([], read)?;
+        let estimated = if version < ESTIMATED_SINCE { "NULL" } else { "estimated" };
+        let mut query = self.connection.prepare_cached(&format!(
+            "SELECT run, wall_ms, feature, task, stage, role, attempt, agent, model, input, output, cached, cost,
+                    {estimated}
+             FROM spent WHERE ?1 IS NULL OR feature = ?1 ORDER BY wall_ms, run",
+        ))?;
+        let rows = query.query_map([feature.map(FeatureId::as_str)], read)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
@@ -74,6 +95,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SpentRun> {
         output: whole(row.get(10)?),
         cached: row.get::<_, Option<i64>>(11)?.map(whole),
         cost_micro_usd: row.get::<_, Option<i64>>(12)?.map(whole),
+        estimated: row.get(13)?,
     })
 }
 

@@ -57,7 +57,8 @@ impl Case {
         self.number += 1;
         let wall_ms = 1_700_000_000_000 + i64::try_from(self.number).unwrap();
         let entropy = format!("{:064x}", self.number);
-        let envelope = Envelope { now: Now { wall_ms, mono_ms: self.number }, entropy, event };
+        let envelope =
+            Envelope { now: Now { wall_ms, mono_ms: self.number, utc_offset_s: 0 }, entropy, event };
         let done = step(&self.state, &envelope);
         (envelope, done)
     }
@@ -271,7 +272,8 @@ fn a_worker_may_end_one_run_and_get_the_next_in_one_step() {
     let client = Client::open(&case.path()).unwrap();
     let now = client.run_of(&run.worker).unwrap().unwrap();
     assert_ne!(now.id, old);
-    assert!(client.run_is_active(&now.id).unwrap() && !client.run_is_active(&old).unwrap());
+    let active = |run| client.orders_of(run).unwrap().active;
+    assert!(active(&now.id) && !active(&old));
     assert_eq!(client.runs_of_task(&feature_id(), "T001").unwrap().len(), 21);
 }
 
@@ -320,6 +322,50 @@ fn what_a_run_used_is_written_once_and_only_for_its_own_token() {
         (run.id.as_str(), 30, "developer")
     );
     assert_eq!((rows[0].cached, rows[0].cost_micro_usd), (None, None));
+}
+
+#[test]
+fn what_an_older_sprint_wrote_down_is_read_before_and_after_the_migration() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sprint.db");
+    let mut connection = Connection::open(&path).unwrap();
+    super::schema::migrations().to_version(&mut connection, 2).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    let row = "INSERT INTO spent VALUES ('r', 1, 'f', NULL, NULL, 'developer', 1, 'pi', '', 10, 2, NULL, 7)";
+    connection.execute(row, []).unwrap();
+    drop(connection);
+    let read = || {
+        let rows = Client::open(&path).unwrap().spent().unwrap();
+        (rows.len(), rows[0].cost_micro_usd, rows[0].estimated.clone())
+    };
+    assert_eq!(read(), (1, Some(7), None));
+    Store::open(&path).unwrap();
+    assert_eq!(read(), (1, Some(7), None));
+    let of = |feature| Client::open(&path).unwrap().spent_of(&FeatureId::parse(feature).unwrap()).unwrap();
+    assert_eq!((of("f").len(), of("other").len()), (1, 0));
+}
+
+#[test]
+fn rows_of_an_older_sprint_have_used_nothing() {
+    let mut case = Case::new();
+    case.work();
+    let older = |json: serde_json::Value| {
+        let mut json = json;
+        for key in ["used", "counted", "told", "over", "at_once", "days", "holds"] {
+            json.as_object_mut().unwrap().remove(key);
+        }
+        json
+    };
+    let state = &case.state;
+    let (run, task) = (state.runs.values().next().unwrap(), state.tasks.values().next().unwrap());
+    let back: crate::domain::state::Run =
+        serde_json::from_value(older(serde_json::to_value(run).unwrap())).unwrap();
+    assert_eq!(back, *run);
+    let back: crate::domain::task::Task =
+        serde_json::from_value(older(serde_json::to_value(task).unwrap())).unwrap();
+    assert_eq!(back, *task);
+    let sprint = serde_json::to_value(&state.sprint).unwrap();
+    assert_eq!(serde_json::from_value::<crate::domain::state::Sprint>(older(sprint)).unwrap(), state.sprint);
 }
 
 #[test]
@@ -424,7 +470,13 @@ fn snapshots_open_by_themselves_and_three_are_kept() {
 fn a_report_file_is_whole_or_not_there() {
     let directory = tempfile::tempdir().unwrap();
     let InboxBody::Fact(Event::Comment { run, token, .. }) = comment("") else { panic!() };
-    let filed = Filed { run, token, report: Report::Interrupted { reason: "x".to_owned() }, spent: None };
+    let filed = Filed {
+        run,
+        token,
+        report: Report::Interrupted { reason: "x".to_owned() },
+        spent: None,
+        at_once: None,
+    };
     assert_eq!(reports::read(directory.path()).unwrap(), None);
     std::fs::write(directory.path().join("report.part"), "{").unwrap();
     assert_eq!(reports::read(directory.path()).unwrap(), None);

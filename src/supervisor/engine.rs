@@ -141,7 +141,7 @@ fn numbered(event: i64, effects: Vec<Effect>) -> impl Iterator<Item = (EffectId,
 }
 
 fn now() -> Now {
-    Now { wall_ms: clock::wall_ms(), mono_ms: clock::monotonic_ms() }
+    clock::now()
 }
 
 fn entropy() -> Result<String, StoreError> {

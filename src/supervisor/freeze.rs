@@ -19,6 +19,7 @@ pub fn policy(config: &Config) -> Policy {
         label_agents: label_agents(config),
         manager_auto: config.role(Role::Manager).auto,
         max_in_flight: config.max_in_flight(),
+        budget: config.budget.rules(),
         parked: match config.planner.parked {
             config::ParkedDependents::Hold => ParkedPolicy::Hold,
             config::ParkedDependents::Continue => ParkedPolicy::Continue,

@@ -95,13 +95,7 @@ pub(super) fn filed_report(place: &Place, state: &State, run: &RunId) -> Result<
         return Ok(Vec::new());
     }
     match reports::read(&place.layout.run(run)) {
-        Ok(Some(filed)) if filed.run == *run => {
-            let (run, token) = (filed.run, filed.token);
-            let spent =
-                filed.spent.map(|spent| Event::RunSpent { run: run.clone(), token: token.clone(), spent });
-            let reported = Event::RunReported { run, token, report: filed.report };
-            Ok(spent.into_iter().chain([reported]).collect())
-        }
+        Ok(Some(filed)) if filed.run == *run => Ok(filed.events()),
         Ok(_) => Ok(Vec::new()),
         // A damaged file is no report: the run is done again.
         Err(StoreError::Row { source, .. }) => {

@@ -17,14 +17,16 @@ use super::interactive::{self, Setting};
 use super::life::Desk;
 use super::remarks::Remarks;
 use super::screen::Screen;
+use super::spending::{self, Spending};
 use super::vital::{LOOK, Vital};
 use crate::agents::claim::{self, Claim};
 use crate::agents::last_words::LastWords;
 use crate::agents::outcome::{ProgramEnding, Said};
 use crate::agents::protocol::{Protocol, Signal as Word};
-use crate::agents::stream::{Reader, Rules, Shown};
-use crate::config::cli_agent::ShowAs;
+use crate::agents::stream::{Failure, Reader, Rules, Shown};
+use crate::config::cli_agent::{ShowAs, Trouble};
 use crate::config::{Adapter, AgentMode};
+use crate::domain::budget::{Scope, Used};
 use crate::process::child::{self, Exit, Read, Running, Stream};
 
 /// A program that has said how it stands and does not exit is ended after this.
@@ -53,14 +55,24 @@ pub(super) fn drive(
     let spec = &order.spec;
     let reader = adapter.cli.as_ref().map(|cli| Rules::new(cli).map(Reader::new)).transpose();
     let reader = reader.map_err(|error| format!("the adapter `{}`: {error}", adapter.name))?;
+    if desk.interrupts.run_ends(&desk.run.id).is_none()
+        && let Some(scope) = desk.interrupts.over_budget(&desk.run.id)
+    {
+        // While the gates ran, others have used it up.
+        return Ok((ProgramEnding::OverBudget(scope), Said::default()));
+    }
     let running = match child::spawn(spec) {
         Ok(running) => running,
         Err(error) => {
+            desk.at_once.set(adapter.cli.is_some());
             return Ok((ProgramEnding::NotStarted(crate::error::chain(&error)), Said::default()));
         }
     };
     let mut drive = Drive {
         desk,
+        adapter,
+        chat,
+        spending: Spending::default(),
         screen,
         running,
         protocol: Protocol::default(),
@@ -73,22 +85,35 @@ pub(super) fn drive(
         end_at: None,
         remarks: Remarks::default(),
     };
-    let ending = drive.follow();
+    let mut ending = drive.follow();
+    let took = drive.began.elapsed();
     // What it said last: once the report is in, the run is over and takes no remark.
-    drive.has_claimed();
+    let claimed = drive.has_claimed();
     if let Some(reader) = drive.reader.as_mut() {
         let shown = conversation::result(desk, adapter).map(|bytes| reader.result(&bytes));
         drive.show(&shown.unwrap_or_default());
     }
     let weak = drive.reader.as_ref().and_then(|reader| reader.told().weak.clone());
-    let failure =
-        drive.reader.take().and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
+    if ending == ProgramEnding::EndedAfterClaim && !claimed && drive.tells_its_end() {
+        ending = ProgramEnding::TurnEnded;
+    }
+    let (reader, chat) = (drive.reader.take(), drive.chat);
+    let failure = reader.and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
+    if let Some(scope) = own_limit(desk, failure.as_ref()) {
+        ending = ProgramEnding::OverBudget(scope);
+    }
+    let review = drive.protocol.review();
+    let said_something =
+        drive.protocol.is_complete() || drive.protocol.question().is_some() || review.is_some();
+    if adapter.cli.is_some() {
+        spending::note_the_end(desk, took, said_something);
+    }
     let said = Said {
         failure,
         weak,
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
-        review: drive.protocol.review(),
+        review,
         last_words: drive.last_words.line(),
     };
     Ok((ending, said))
@@ -96,6 +121,9 @@ pub(super) fn drive(
 
 struct Drive<'a> {
     desk: &'a Desk<'a>,
+    adapter: &'a Adapter,
+    chat: Talk,
+    spending: Spending,
     screen: &'a mut Screen,
     running: Running,
     protocol: Protocol,
@@ -187,6 +215,9 @@ impl Drive<'_> {
             }
         };
         self.show(&shown);
+        if let Some(reader) = &self.reader {
+            self.spending.look(self.desk, self.adapter, &self.chat, reader.told());
+        }
     }
 
     /// What a model's program said: the model's own words may be a question.
@@ -248,6 +279,10 @@ impl Drive<'_> {
         if self.desk.interrupts.run_ends(&self.desk.run.id).is_some() {
             return Some(ProgramEnding::Interrupted);
         }
+        self.spending.tell(self.desk);
+        if let Some(scope) = self.over_budget() {
+            return Some(ProgramEnding::OverBudget(scope));
+        }
         let now = Instant::now();
         if self.end_at.is_none() && self.has_claimed() {
             self.end_soon();
@@ -261,6 +296,22 @@ impl Drive<'_> {
         let own = self.desk.place.layout.run(&self.desk.run.id);
         self.vital.look(self.desk.place, self.running.pid(), self.worktree, &own);
         self.vital.is_hung().then(|| ProgramEnding::Hung(self.vital.stall()))
+    }
+
+    /// Whether the event of a good end has come, from a program that has one.
+    fn tells_its_end(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.knows_its_end() && reader.told().done)
+    }
+
+    /// The budget that is used up. Who has told its end is not ended over it, but awaited for a moment.
+    fn over_budget(&mut self) -> Option<Scope> {
+        let ordered = self.desk.interrupts.over_budget(&self.desk.run.id);
+        let scope = self.spending.reached().or(ordered)?;
+        if self.tells_its_end() {
+            self.end_soon();
+            return None;
+        }
+        Some(scope)
     }
 
     /// Whether it has said how it stands; its remarks go into the history on the way.
@@ -295,4 +346,14 @@ impl Drive<'_> {
             }
         }
     }
+}
+
+/// The program has ended itself at the limit of money that it was given. What it tells may fall short
+/// of that limit: then it is the run's, which nobody repeats unattended.
+fn own_limit(desk: &Desk<'_>, failure: Option<&Failure>) -> Option<Scope> {
+    let budget = &desk.run.job.budget;
+    let is_limit = failure.is_some_and(|failure| failure.class == Trouble::Budget);
+    budget.money().filter(|_| is_limit)?;
+    let used = desk.spent.borrow().as_ref().map(Used::of).unwrap_or_default();
+    Some(budget.reached_by(&used).unwrap_or(Scope::Run))
 }

@@ -13,6 +13,7 @@ use crate::agents::program::Way;
 use crate::agents::prompt as agents_prompt;
 use crate::agents::{environment, hooks, program};
 use crate::config::{Adapter, StageConfig};
+use crate::domain::budget::Used;
 use crate::domain::ids::{StageName, TaskId};
 use crate::domain::report::Candidate;
 use crate::domain::state::Job;
@@ -169,6 +170,8 @@ fn context(
     let (job, place) = (&desk.run.job, desk.place);
     let run_dir = utf8(&place.layout.run(&desk.run.id))?;
     let block = PORTS_FROM + worktree.number * PORTS_EACH;
+    // An earlier round of the same run.
+    let used = desk.spent.borrow().as_ref().map_or(0, |spent| Used::of(spent).micro_usd);
     let sprint = std::env::current_exe().map_err(|error| format!("sprint's own program: {error}"))?;
     Ok(RunContext {
         run: desk.run.id.clone(),
@@ -190,6 +193,7 @@ fn context(
         port: u16::try_from(block).unwrap_or(u16::MAX - 20),
         model: adapter.model.clone(),
         effort: adapter.effort.clone(),
+        budget: job.budget.money().map(|left| dollars(left.saturating_sub(used))).unwrap_or_default(),
         sprint: utf8(&sprint)?,
         session: None,
         resumes: false,
@@ -202,6 +206,12 @@ fn context(
 fn stage_name(job: &Job) -> Result<StageName, String> {
     let named = job.stage.clone().map_or_else(|| StageName::parse(environment::TRIAGE), Ok);
     named.map_err(|error| error.to_string())
+}
+
+/// As a program takes an amount of money: `4.5`.
+fn dollars(micro: u64) -> String {
+    let text = format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// As `sprint prompt show` prints it. `candidate`: what a check stage judges.

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::life::Desk;
+use super::review::sum;
 use super::screen::Screen;
+use super::spending;
 use crate::agents::outcome::ProgramEnding;
 use crate::agents::stream::{Failure, Reader, Told, Usage};
 use crate::config::cli_agent::Trouble;
 use crate::config::{Adapter, AgentMode};
+use crate::domain::budget::usd;
 use crate::domain::spent::Spent;
 use crate::domain::state::Job;
 use crate::git::worktree::Worktree;
@@ -82,8 +85,10 @@ impl Talk {
         let told = reader.told();
         let (usage, now) = self.after(adapter, told);
         if let Some(usage) = usage {
-            screen.say(&used(&usage));
-            desk.spent.replace(Some(spent(adapter, &usage)));
+            let spent = spending::spent(desk, adapter, told, &usage);
+            screen.say(&used(&spent));
+            let before = desk.spent.take();
+            desk.spent.replace(sum(before, Some(spent)));
         }
         if let Some(path) = &self.path {
             let unknown = self.resumes() && told.session.is_none() && !told.done;
@@ -97,6 +102,11 @@ impl Talk {
             }
         }
         told.failure.clone().or_else(|| unfinished(told, ending))
+    }
+
+    /// What this run has used, as told so far.
+    pub(super) fn used(&self, adapter: &Adapter, told: &Told) -> Option<Usage> {
+        self.after(adapter, told).0
     }
 
     /// What this run used, and the conversation as it is now.
@@ -137,25 +147,16 @@ fn unfinished(told: &Told, ending: &ProgramEnding) -> Option<Failure> {
     broke_off.then(|| Failure {
         class: Trouble::Other,
         text: "it ended with exit code 0 in the middle of its turn".to_owned(),
+        until: None,
     })
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not negative")]
-fn spent(adapter: &Adapter, usage: &Usage) -> Spent {
-    Spent {
-        agent: adapter.name.clone(),
-        model: adapter.model.clone(),
-        input: usage.input,
-        output: usage.output,
-        cached: usage.cached,
-        cost_micro_usd: usage.cost.map(|cost| (cost * 1e6).round() as u64),
-    }
-}
-
-fn used(usage: &Usage) -> String {
-    let cached = usage.cached.map_or_else(String::new, |cached| format!(" ({cached} cached)"));
-    let cost = usage.cost.map_or_else(|| "cost unknown".to_owned(), |cost| format!("${cost:.4}"));
-    format!("used {} tokens in{cached}, {} out, {cost}", usage.input, usage.output)
+fn used(spent: &Spent) -> String {
+    let cached = spent.cached.map_or_else(String::new, |cached| format!(" ({cached} cached)"));
+    let mark = if spent.estimated.is_some() { "~" } else { "" };
+    let cost = spent.cost_micro_usd;
+    let cost = cost.map_or_else(|| "cost unknown".to_owned(), |cost| format!("{mark}{}", usd(cost)));
+    format!("used {} tokens in{cached}, {} out, {cost}", spent.input, spent.output)
 }
 
 /// Where it lies: ids only, so that nothing of a title becomes a path.

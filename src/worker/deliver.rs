@@ -21,16 +21,10 @@ const TRIES: u32 = 5;
 pub(super) fn deliver(place: &Place, client: &Client, filed: &Filed) -> Result<(), StoreError> {
     reports::write(&place.layout.run(&filed.run), filed)?;
     tracing::info!(run = %filed.run, "the report is durable");
-    if let Some(spent) = &filed.spent {
-        let (run, token) = (filed.run.clone(), filed.token.clone());
-        append(client, Event::RunSpent { run, token, spent: spent.clone() });
+    for event in filed.events() {
+        append(client, event);
     }
-    let event = Event::RunReported {
-        run: filed.run.clone(),
-        token: filed.token.clone(),
-        report: filed.report.clone(),
-    };
-    tell(place, client, event);
+    ring(place);
     Ok(())
 }
 

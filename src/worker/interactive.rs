@@ -17,6 +17,7 @@ use super::life::Desk;
 use super::pane::Pane;
 use super::remarks::Remarks;
 use super::screen::Screen;
+use super::spending;
 use super::typist::{Refused, Typist, pressed};
 use super::vital::Vital;
 use crate::agents::claim::{self, Claim};
@@ -266,6 +267,10 @@ impl Live<'_> {
         if self.desk.interrupts.run_ends(&self.desk.run.id).is_some() {
             return Some(ProgramEnding::Interrupted);
         }
+        // What it has used itself is not known; what others have used of the same budget is.
+        if let Some(scope) = self.desk.interrupts.over_budget(&self.desk.run.id) {
+            return Some(ProgramEnding::OverBudget(scope));
+        }
         self.claimed = self.claimed || self.has_claimed();
         let now = monotonic_ms();
         let timeout = Duration::from_millis(self.desk.run.job.timeout_ms);
@@ -383,6 +388,8 @@ impl Live<'_> {
         // The pane is a line printer again.
         drop(self.typist);
         let failure = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, &ending);
+        let took = Duration::from_millis(monotonic_ms().saturating_sub(self.clock.began));
+        spending::note_the_end(self.desk, took, self.accepted || self.protocol.is_complete());
         let said = Said {
             failure,
             weak: self.reader.told().weak.clone(),

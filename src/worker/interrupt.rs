@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::domain::budget::Scope;
 use crate::domain::ids::RunId;
 use crate::process::doorbell::Doorbell;
 use crate::process::signals::Signals;
 use crate::process::subreaper;
-use crate::store::{Client, LogWatch};
+use crate::store::{Client, LogWatch, Orders};
 
 /// Between two looks at the store's log while a run goes on, should a ring be lost.
 const LOOK: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub(super) struct Interrupts {
     client: Client,
     ended: Cell<bool>,
     revoked: RefCell<Option<RunId>>,
+    /// The run whose model is to be ended, and the budget that is used up.
+    over: RefCell<Option<(RunId, Scope)>>,
     /// Rung since somebody last asked.
     rung: Cell<bool>,
     /// The pane has got another size since somebody last asked.
@@ -49,6 +52,7 @@ impl Interrupts {
             client,
             ended: Cell::new(false),
             revoked: RefCell::new(None),
+            over: RefCell::new(None),
             rung: Cell::new(false),
             resized: Cell::new(false),
         }
@@ -84,9 +88,12 @@ impl Interrupts {
             return Some(Why::Signal);
         }
         if self.rung.replace(false) || self.log_has_changed() {
-            match self.client.run_is_active(run) {
-                Ok(true) => {}
-                Ok(false) => *self.revoked.borrow_mut() = Some(run.clone()),
+            match self.client.orders_of(run) {
+                Ok(Orders { active: false, .. }) => *self.revoked.borrow_mut() = Some(run.clone()),
+                Ok(Orders { over: None, .. }) => {}
+                Ok(Orders { over: Some(scope), .. }) => {
+                    *self.over.borrow_mut() = Some((run.clone(), scope));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "whether the run still counts cannot be read now");
                     self.rung.set(true);
@@ -94,6 +101,11 @@ impl Interrupts {
             }
         }
         (self.revoked.borrow().as_ref() == Some(run)).then_some(Why::Revoked)
+    }
+
+    /// The budget because of which the run's model is to be ended, as of the last [`Self::run_ends`].
+    pub(super) fn over_budget(&self, run: &RunId) -> Option<Scope> {
+        self.over.borrow().as_ref().filter(|(id, _)| id == run).map(|(_, scope)| *scope)
     }
 
     /// Without the state directory there is nobody to work for.

@@ -1,6 +1,6 @@
 //! A worker's life: lock, register, wait, take a run, report, wait.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::time::{Duration, SystemTime};
@@ -80,6 +80,8 @@ pub(super) struct Desk<'a> {
     pub(super) session: &'a Session,
     /// What the run's model used, once it is known.
     pub(super) spent: &'a RefCell<Option<Spent>>,
+    /// Whether the agent's program failed at once: without use, change or claim.
+    pub(super) at_once: &'a Cell<bool>,
 }
 
 /// Runs a worker until it is told to end. `role` only decides what an idle pane shows.
@@ -203,13 +205,13 @@ fn take(place: &Place, interrupts: &Interrupts, screen: &mut Screen, run: &Run) 
     }
     screen.record(&place.layout.transcript(&run.id)).map_err(system("write the transcript"))?;
     screen.headline(&title(run));
-    let (report, spent) = if run.status == RunStatus::Revoked {
-        (Report::Interrupted { reason: "the task went elsewhere".to_owned() }, None)
+    let (report, spent, at_once) = if run.status == RunStatus::Revoked {
+        (Report::Interrupted { reason: "the task went elsewhere".to_owned() }, None, None)
     } else {
         perform(place, interrupts, screen, run)
     };
     screen.say(&outcome(&report));
-    let filed = Filed { run: run.id.clone(), token: run.token.clone(), report, spent };
+    let filed = Filed { run: run.id.clone(), token: run.token.clone(), report, spent, at_once };
     let delivered = deliver::deliver(place, interrupts.client(), &filed);
     screen.stop_recording();
     Ok(delivered?)
@@ -220,13 +222,14 @@ fn perform(
     interrupts: &Interrupts,
     screen: &mut Screen,
     run: &Run,
-) -> (Report, Option<Spent>) {
+) -> (Report, Option<Spent>, Option<String>) {
     let frozen = match frozen(place, interrupts.client(), run) {
         Ok(frozen) => frozen,
-        Err(reason) => return (Report::Errored { reason }, None),
+        Err(reason) => return (Report::Errored { reason }, None, None),
     };
-    let spent = RefCell::new(None);
-    let desk = Desk { place, interrupts, run, config: &frozen.0, session: &frozen.1, spent: &spent };
+    let (spent, at_once) = (RefCell::new(None), Cell::new(false));
+    let (config, session) = (&frozen.0, &frozen.1);
+    let desk = Desk { place, interrupts, run, config, session, spent: &spent, at_once: &at_once };
     let report = match run.job.kind {
         _ if let Some(cause) = &run.job.triage => super::triage::run(&desk, screen, cause),
         StageKind::Work => super::work::run(&desk, screen),
@@ -238,7 +241,9 @@ fn perform(
         Some(why) if !is_result(&report) => Report::Interrupted { reason: interrupted(why).to_owned() },
         Some(_) | None => report,
     };
-    (report, spent.take())
+    let agent = || super::brief::adapter(&desk).ok().flatten().map(|adapter| adapter.name);
+    let at_once = if at_once.get() { agent() } else { None };
+    (report, spent.take(), at_once)
 }
 
 fn is_result(report: &Report) -> bool {
@@ -251,6 +256,7 @@ fn is_result(report: &Report) -> bool {
         | Report::Blocked { .. }
         | Report::Proposed { .. }
         | Report::Resolved { .. }
+        | Report::Overspent { .. }
         | Report::Survived { .. } => true,
         // Under a signal, tools fail for that reason.
         Report::Failed { .. }
@@ -303,6 +309,7 @@ fn outcome(report: &Report) -> String {
         }
         Report::Errored { reason } => format!("could not run: {reason}"),
         Report::Unserved { reason, .. } => format!("not served: {reason}"),
+        Report::Overspent { reason, .. } => format!("ended: {reason}"),
         Report::Survived { processes } => format!("would not end: {}", processes.join(", ")),
         Report::Interrupted { reason } => format!("interrupted: {reason}"),
     }

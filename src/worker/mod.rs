@@ -27,6 +27,7 @@ mod resolve;
 mod review;
 mod screen;
 mod select;
+mod spending;
 mod stream;
 mod trees;
 mod triage;

@@ -61,6 +61,7 @@ pub(super) fn resolve(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Re
             Some(Report::Interrupted { reason: "the worker was told to end".to_owned() })
         }
         RunOutcome::Failed { reason } | RunOutcome::Unjudged { reason } => unresolved(screen, &reason),
+        RunOutcome::Overspent(scope) => unresolved(screen, &format!("the budget of the {scope} is used up")),
         RunOutcome::Blocked { question } => unresolved(screen, &format!("it asks: {question}")),
         RunOutcome::Skipped => unresolved(screen, "it says that there is nothing to do"),
     })

@@ -13,8 +13,9 @@ use super::check::Checked;
 use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
+use super::spending;
 use super::trees::{identity, recipe, set_up};
-use super::work::{end_what_is_left, unserved_report};
+use super::work::{end_what_is_left, overspent_report, unserved_report};
 use crate::agents::claim::{self, CLAIMS_FILE, ClaimedFinding};
 use crate::agents::outcome::{CheckOutcome, Duty, ProgramEnding, Review, Said, decide_check};
 use crate::config::{Adapter, StageConfig};
@@ -89,11 +90,11 @@ enum Round {
 impl Asked<'_> {
     fn rounds(&self, screen: &mut Screen, checked: Checked) -> Result<Report, String> {
         let mut again: Option<String> = None;
-        let mut spent: Option<Spent> = None;
+        let mut at_once = true;
         for round in 1..=ROUNDS {
             let judged = self.ask(screen, &checked, again.as_deref())?;
-            spent = sum(spent, self.desk.spent.take());
-            self.desk.spent.replace(spent.clone());
+            at_once &= self.desk.at_once.get();
+            self.desk.at_once.set(at_once);
             let (outcome, left) = match judged {
                 Round::Over(report) => return Ok(report),
                 Round::Judged(outcome, left) => (outcome, left),
@@ -101,6 +102,9 @@ impl Asked<'_> {
             let CheckOutcome::Unfit { reason } = outcome else { return self.report(checked, outcome, left) };
             screen.say(&format!("its answer does not count: {reason}"));
             if round < ROUNDS {
+                if let Some(scope) = spending::used_up(self.desk) {
+                    return self.report(checked, CheckOutcome::Overspent(scope), left);
+                }
                 self.begin_anew(&checked)?;
             }
             again = Some(reason);
@@ -167,6 +171,9 @@ impl Asked<'_> {
             let has = !left.paths.is_empty();
             (left, Duty::Add { must: self.stage.proof == Proof::Commit, has })
         };
+        if !(claims.claims.is_empty() && left.paths.is_empty()) {
+            self.desk.at_once.set(false);
+        }
         let outcome = decide_check(ending, said, &claims.claims, duty);
         let unfit = match &outcome {
             CheckOutcome::Pass(review) | CheckOutcome::Added(review) | CheckOutcome::Fail(review) => {
@@ -241,6 +248,10 @@ impl Asked<'_> {
             }
             CheckOutcome::Unfit { reason } | CheckOutcome::Error { reason } => Report::Errored { reason },
             CheckOutcome::Unserved(unserved) => unserved_report(&self.adapter.name, unserved),
+            CheckOutcome::Overspent(scope) => {
+                added::keep(self.desk, self.worktree, self.task, &self.stage.writes);
+                overspent_report(self.desk, scope)
+            }
             CheckOutcome::Blocked { question } => Report::Blocked { question },
             CheckOutcome::Interrupted => {
                 Report::Interrupted { reason: "the worker was told to end".to_owned() }
@@ -307,14 +318,17 @@ fn joined(gates: &str, review: &str) -> String {
 }
 
 /// Both rounds are one run's.
-fn sum(before: Option<Spent>, now: Option<Spent>) -> Option<Spent> {
+pub(super) fn sum(before: Option<Spent>, now: Option<Spent>) -> Option<Spent> {
     let (Some(before), Some(now)) = (&before, &now) else { return now.or(before) };
     let both = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
+    let cost_micro_usd = both(before.cost_micro_usd, now.cost_micro_usd);
+    let estimated = now.estimated.clone().or_else(|| before.estimated.clone());
     Some(Spent {
         input: before.input + now.input,
         output: before.output + now.output,
         cached: both(before.cached, now.cached),
-        cost_micro_usd: both(before.cost_micro_usd, now.cost_micro_usd),
+        cost_micro_usd,
+        estimated: estimated.filter(|_| cost_micro_usd.is_some()),
         ..now.clone()
     })
 }

@@ -10,10 +10,12 @@ use super::brief;
 use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
+use super::spending;
 use super::trees::{identity, recipe, set_up};
 use crate::agents::claim;
 use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, Unserved, decide};
 use crate::config::{Adapter, Retry};
+use crate::domain::budget;
 use crate::domain::ids::{CommitSha, TaskId};
 use crate::domain::pipeline::Proof;
 use crate::domain::report::Report;
@@ -24,6 +26,7 @@ use crate::git::pool::{Origin, Owner, Pool};
 use crate::git::prepare::prepare;
 use crate::git::worktree::Worktree;
 use crate::git::{self, branch, diff};
+use crate::process::clock;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
 
 /// From SIGTERM to SIGKILL for what a program leaves behind.
@@ -58,6 +61,9 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
         return Ok(report);
     }
     let facts = facts(desk, &pool, &worktree, &begun)?;
+    if facts.new_commit || facts.diff {
+        desk.at_once.set(false);
+    }
     judge(desk, screen, &worktree, task, &adapter.name, &facts, (&ending, &said))
 }
 
@@ -149,6 +155,9 @@ fn judge(
 ) -> Result<Report, String> {
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;
+    if !claims.claims.is_empty() {
+        desk.at_once.set(false);
+    }
     let needed = if brief::stage(desk)?.proof == Proof::Commit { Needed::Change } else { Needed::Nothing };
     let identity = identity(desk);
     let author = Author { identity: &identity, date: desk.run.job.stamp_s };
@@ -176,6 +185,7 @@ fn judge(
                 RunOutcome::Blocked { question } => Report::Blocked { question },
                 RunOutcome::Unjudged { reason } => Report::Errored { reason },
                 RunOutcome::Unserved(unserved) => unserved_report(agent, unserved),
+                RunOutcome::Overspent(scope) => overspent_report(desk, scope),
                 RunOutcome::Interrupted | RunOutcome::Done { .. } => {
                     Report::Interrupted { reason: "the worker was told to end".to_owned() }
                 }
@@ -186,7 +196,13 @@ fn judge(
 
 /// The adapter's name goes with it: everybody who works with it waits.
 pub(super) fn unserved_report(agent: &str, unserved: Unserved) -> Report {
-    Report::Unserved { agent: agent.to_owned(), reason: unserved.reason, lasting: unserved.lasting }
+    let until_ms = unserved.until.map(|until| until.unix_ms(clock::now()));
+    Report::Unserved { agent: agent.to_owned(), reason: unserved.reason, lasting: unserved.lasting, until_ms }
+}
+
+/// What was done so far is saved; the supervisor knows what becomes of the task.
+pub(super) fn overspent_report(desk: &Desk<'_>, scope: budget::Scope) -> Report {
+    Report::Overspent { scope, reason: spending::reason(desk, scope) }
 }
 
 /// Whether there is anything that the run began without: for a program that has only ended its

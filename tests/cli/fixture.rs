@@ -121,7 +121,11 @@ impl Sprint {
 
     pub(crate) fn feed(&mut self, event: Event) {
         self.entropy += 1;
-        let now = Now { wall_ms: clock::wall_ms() - AGO_MS, mono_ms: clock::monotonic_ms() + self.late_ms };
+        let now = Now {
+            wall_ms: clock::wall_ms() - AGO_MS,
+            mono_ms: clock::monotonic_ms() + self.late_ms,
+            utc_offset_s: 0,
+        };
         let envelope = Envelope { now, entropy: format!("{:064x}", self.entropy), event };
         let step = step(&self.state, &envelope);
         self.state.apply(&step);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sprint::domain::budget::{Used, day_of};
 use sprint::domain::draft::Step;
 use sprint::domain::event::{Envelope, Event};
 use sprint::domain::ids::TaskId;
@@ -23,6 +24,7 @@ pub fn check(
     retries: &BTreeMap<TaskKey, u32>,
 ) {
     assignments_need_a_running_sprint(step, after);
+    models_need_a_budget(envelope, step, after);
     a_stale_token_changes_nothing(before, envelope, step);
     runs_workers_and_tasks_agree(after);
     the_manager_looks_once(before, envelope, step, after);
@@ -45,6 +47,25 @@ pub fn check(
 fn assignments_need_a_running_sprint(step: &Step, after: &State) {
     let assigned = step.runs.iter().any(|row| row.before.is_none());
     assert!(!assigned || after.sprint.mode == Mode::Running, "assigned while {:?}", after.sprint.mode);
+}
+
+/// No run of a model begins while a budget is used up.
+fn models_need_a_budget(envelope: &Envelope, step: &Step, after: &State) {
+    for run in step.runs.iter().filter(|row| row.before.is_none()).filter_map(|row| row.after.as_ref()) {
+        let feature = &after.features[&run.job.feature];
+        let budget = &feature.frozen.policy.budget;
+        if run.job.kind != StageKind::Work {
+            continue;
+        }
+        let task = TaskKey { feature: feature.id.clone(), id: run.job.task.clone().unwrap() };
+        let today = after.sprint.days.get(&day_of(envelope.now)).copied().unwrap_or_default();
+        for (limit, used) in
+            [(budget.task, after.tasks[&task].used), (budget.feature, feature.used), (budget.day, today)]
+        {
+            assert!(!limit.is_reached_by(&used), "{} begins with {used:?} of {limit:?} used", task.id);
+        }
+        assert!(run.job.budget.reached_by(&Used::default()).is_none(), "it is told that nothing is left");
+    }
 }
 
 fn a_stale_token_changes_nothing(before: &State, envelope: &Envelope, step: &Step) {
@@ -246,9 +267,12 @@ fn has_reason(feature: &Feature, task: &Task, state: &State) -> bool {
         Status::Parked | Status::Waiting { .. } => true,
         // While landing is halted, what waits for it fills the places in flight.
         Status::ToDo => {
-            feature.head.is_none() || nothing_lands(feature, state) || is_held(feature, task, state)
+            feature.head.is_none()
+                || feature.over.is_some()
+                || nothing_lands(feature, state)
+                || is_held(feature, task, state)
         }
-        Status::Ready => nothing_lands(feature, state),
+        Status::Ready => feature.over.is_some() || nothing_lands(feature, state),
         other => panic!("{} is {other:?} at rest", task.key.id),
     }
 }

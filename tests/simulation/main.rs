@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, unreachable_pub, reason = "a test of several files, seen by nobody else")]
 
 mod laws;
+mod money;
 mod plans;
 mod replay;
 mod scale;

@@ -1,5 +1,6 @@
 //! Features for the simulation: random tasks with phases, files and dependencies, and the rules.
 
+use sprint::domain::budget::Limit;
 use sprint::domain::event::{NewFeature, NewTask};
 use sprint::domain::ids::{CommitSha, FeatureId, GateName, StageName, TaskId};
 use sprint::domain::pipeline::{Goto, Pipeline, Proof, Role, Stage, StageKind};
@@ -111,7 +112,18 @@ pub fn random_policy(choices: &mut Choices) -> Policy {
         let at = if choices.chance(300) { 0 } else { 4 };
         policy.pipeline.stages.insert(at, stage("Approval", StageKind::Wait, Role::Manager));
     }
+    for (at, tokens) in [60, 200, 150].into_iter().enumerate() {
+        if choices.chance(200) {
+            let limit = tokens_limit(tokens);
+            let budget = &mut policy.budget;
+            [&mut budget.task, &mut budget.feature, &mut budget.day][at].clone_from(&limit);
+        }
+    }
     policy
+}
+
+pub fn tokens_limit(tokens: u64) -> Limit {
+    Limit { tokens: Some(tokens), micro_usd: None }
 }
 
 pub fn feature(name: &str, items: &[PlanItem], policy: Policy) -> NewFeature {

@@ -162,7 +162,12 @@ fn a_look_that_dies_or_says_nothing_is_not_repeated_and_one_that_is_interrupted_
     let first = until(&mut world, |run| run.job.triage.is_some());
     world.report(&first, Report::Interrupted { reason: "stop".to_owned() });
     let second = until(&mut world, |run| run.job.triage.is_some());
-    let held = Report::Unserved { agent: "planner".to_owned(), reason: "429".to_owned(), lasting: false };
+    let held = Report::Unserved {
+        agent: "planner".to_owned(),
+        reason: "429".to_owned(),
+        lasting: false,
+        until_ms: None,
+    };
     world.report(&second, held);
     assert!(looks(&world).is_none(), "its service does not serve");
     let third = until(&mut world, |run| run.job.triage.is_some());

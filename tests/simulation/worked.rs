@@ -447,7 +447,12 @@ fn a_conflict_that_the_merger_resolves_is_checked_again_and_not_resolved_twice()
     assert_eq!(task(&world, "T001").attempt, 2, "back to the developer");
     let third = until(&mut world, "T001", StageKind::Land);
     assert!(third.job.resolves, "another attempt, another conflict");
-    let limit = Report::Unserved { agent: "joiner".to_owned(), reason: "429".to_owned(), lasting: true };
+    let limit = Report::Unserved {
+        agent: "joiner".to_owned(),
+        reason: "429".to_owned(),
+        lasting: true,
+        until_ms: None,
+    };
     world.report(&third, limit);
     let without = until(&mut world, "T001", StageKind::Land);
     assert!(!without.job.resolves, "landing needs no model");
@@ -737,7 +742,7 @@ fn permanent_workers_are_there_while_the_person_is_waited_for_after_a_restart_to
 }
 
 fn unserved(lasting: bool) -> Report {
-    Report::Unserved { agent: AGENT.to_owned(), reason: "429".to_owned(), lasting }
+    Report::Unserved { agent: AGENT.to_owned(), reason: "429".to_owned(), lasting, until_ms: None }
 }
 
 #[test]
@@ -781,7 +786,12 @@ fn a_limit_leaves_those_alone_whose_label_names_another_agent() {
     assert!(world.state.sprint.holds[AGENT].holds(), "the others wait");
     world.report(
         &other,
-        Report::Unserved { agent: "second".to_owned(), reason: "429".to_owned(), lasting: false },
+        Report::Unserved {
+            agent: "second".to_owned(),
+            reason: "429".to_owned(),
+            lasting: false,
+            until_ms: None,
+        },
     );
     assert_eq!(world.state.sprint.holds.len(), 2);
     while world.turn() && !world.shut_down {}
@@ -846,7 +856,12 @@ fn a_reviewer_that_is_served_again_ends_the_hold_on_its_agent() {
     let run = until_stage(&mut world, "T001", "InReview");
     world.report(
         &run,
-        Report::Unserved { agent: "second".to_owned(), reason: "429".to_owned(), lasting: false },
+        Report::Unserved {
+            agent: "second".to_owned(),
+            reason: "429".to_owned(),
+            lasting: false,
+            until_ms: None,
+        },
     );
     let again = until_stage(&mut world, "T001", "InReview");
     assert_eq!((world.state.sprint.holds["second"].tries, again.job.attempt), (1, 1));

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sprint::domain::budget::{Budget, Scope};
 use sprint::domain::draft::Step;
 use sprint::domain::effect::Effect;
 use sprint::domain::event::{Envelope, Event, ForeignBranch, NewFeature, Now, Request};
@@ -10,6 +11,7 @@ use sprint::domain::gate::Verdict;
 use sprint::domain::ids::{CommitSha, FeatureId, GateName, RunId, TaskId, Token, WorkerName};
 use sprint::domain::pipeline::StageKind;
 use sprint::domain::report::{Candidate, GateRecord, Report};
+use sprint::domain::spent::Spent;
 use sprint::domain::state::{Job, Mode, Run, State};
 use sprint::domain::step::step;
 use sprint::domain::task::{Status, TaskKey, WaitKind};
@@ -145,8 +147,11 @@ impl World {
     /// One event through `step`; the laws are checked, and the effects are on their way.
     pub fn apply(&mut self, event: Event) {
         let number = self.number();
-        let now =
-            Now { wall_ms: i64::try_from(self.now_ms).unwrap() + 1_700_000_000_000, mono_ms: self.now_ms };
+        let now = Now {
+            wall_ms: i64::try_from(self.now_ms).unwrap() + 1_700_000_000_000,
+            mono_ms: self.now_ms,
+            utc_offset_s: 3600,
+        };
         let envelope = Envelope { now, entropy: format!("{number:064x}"), event };
         let done = step(&self.state, &envelope);
         let before = self.state.clone();
@@ -272,7 +277,7 @@ impl World {
             return good;
         }
         let text = "chance".to_owned();
-        match self.choices.below(40) {
+        match self.choices.below(48) {
             0 => Report::Failed { reason: text, feedback: None },
             1 => Report::Errored { reason: text },
             2 => Report::Blocked { question: text },
@@ -294,14 +299,16 @@ impl World {
                 }
                 other => other,
             },
-            12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false },
-            13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true },
+            12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false, until_ms: None },
+            13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true, until_ms: None },
             14 if job_adds(run) => self.added(text),
             // It lies: it has spoken before, or nobody may add there.
             15 if self.choices.chance(200) => self.added(text),
             16 if self.choices.chance(200) => Report::Unjudged { reason: text },
             17 => Report::Resolved { head: self.commit(), summary: text },
             18 => Report::Proposed { proposal: Proposal { action: triage::Action::Skip, text } },
+            19 => Report::Overspent { scope: Scope::Run, reason: text },
+            20 => Report::Overspent { scope: Scope::Feature, reason: text },
             _ => good,
         }
     }
@@ -406,7 +413,36 @@ impl World {
     fn report_run(&mut self, id: &RunId) {
         let Some(run) = self.state.runs.get(id).cloned() else { return };
         let report = self.report_of(&run);
+        if self.faults && run.job.kind == StageKind::Work {
+            self.use_some(&run);
+            // It is over by now where somebody took the task away meanwhile.
+            if matches!(report, Report::Failed { .. }) && self.choices.chance(500) {
+                let (run, token) = (run.id.clone(), run.token.clone());
+                self.apply(Event::RunFailedAtOnce { run, token, agent: AGENT.to_owned() });
+            }
+        }
         self.report(&run, report);
+    }
+
+    /// Its model uses something, told while it works, at its end, or both; or never.
+    fn use_some(&mut self, run: &Run) {
+        for last in [false, true] {
+            if self.choices.chance(700) {
+                let output = u64::try_from(self.choices.below(40)).unwrap();
+                self.spend(run, output, last);
+            }
+        }
+    }
+
+    /// The run has used so much so far; `last`: in all.
+    pub fn spend(&mut self, run: &Run, output: u64, last: bool) {
+        let spent = Spent { agent: AGENT.to_owned(), output, ..Spent::default() };
+        let (run, token) = (run.id.clone(), run.token.clone());
+        self.apply(if last {
+            Event::RunSpent { run, token, spent }
+        } else {
+            Event::RunUses { run, token, spent }
+        });
     }
 
     fn die(&mut self, name: &WorkerName) {
@@ -517,6 +553,10 @@ impl World {
         let current = self.state.current().or(self.state.features.values().next()).unwrap();
         let mut policy = current.frozen.policy.clone();
         policy.config = format!("c{}", self.next);
+        if self.choices.chance(500) {
+            // A person raises what is used up.
+            policy.budget = Budget::default();
+        }
         Request::Reload { policy: Box::new(policy) }
     }
 

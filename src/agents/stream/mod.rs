@@ -3,11 +3,13 @@
 //! one bounded line (or document) and a few words, however much is printed.
 
 mod pieces;
+mod reset;
 mod rules;
 mod usage;
 
 use serde_json::Value;
 
+pub use reset::Until;
 pub use rules::{BadRule, Rules};
 pub use usage::Usage;
 
@@ -43,6 +45,8 @@ pub struct Failure {
     pub class: Trouble,
     /// In its words.
     pub text: String,
+    /// When a limit ends, if it tells.
+    pub until: Option<Until>,
 }
 
 impl Failure {
@@ -72,6 +76,8 @@ impl Failure {
 pub struct Told {
     /// The conversation's name.
     pub session: Option<String>,
+    /// The model's name.
+    pub model: Option<String>,
     /// Whether the event of a good end came; always where the adapter knows none.
     pub done: bool,
     /// What failed after that, or without it.
@@ -154,6 +160,11 @@ impl Reader {
         }
     }
 
+    /// Whether the adapter knows the event of a good end.
+    pub fn knows_its_end(&self) -> bool {
+        !self.rules.done.0.is_empty() || self.rules.done.1.is_some()
+    }
+
     /// What a hook of the program tells is one more event. Returns what the model said last, where
     /// the event ends its turn.
     pub fn hook(&mut self, event: &Value, keys: &HookKeys) -> Option<String> {
@@ -224,6 +235,8 @@ impl Reader {
         if when.holds(event) {
             self.told.session =
                 Some(at.text(event)).filter(|name| !name.is_empty()).or(self.told.session.take());
+            let model = Some(self.rules.model.text(event)).filter(|name| !name.is_empty());
+            self.told.model = model.or(self.told.model.take());
         }
         self.used(event);
         if self.rules.done.0.holds(event) {
@@ -232,7 +245,8 @@ impl Reader {
         }
         let failed = self.rules.fail.iter().find(|rule| rule.when.holds(event));
         if let Some(rule) = failed {
-            let (failure, weak) = (self.failure(rule.class, &rule.text.text(event)), rule.weak);
+            let (mut failure, weak) = (self.failure(rule.class, &rule.text.text(event)), rule.weak);
+            failure.until = rule.until.find(event).and_then(reset::in_value).or(failure.until);
             self.failed(failure, weak);
         }
         let pieces = self.rules.show.iter().filter(|rule| rule.pieces).flat_map(|rule| show(rule, event));
@@ -277,7 +291,8 @@ impl Reader {
 
     fn failure(&self, class: Trouble, text: &str) -> Failure {
         let text: String = plain(text.replace('\n', " ").as_bytes()).chars().take(TEXT_CHARS_MAX).collect();
-        Failure { class: self.rules.classify(class, &text), text: text.trim().to_owned() }
+        let until = reset::in_text(&self.rules.reset, &text);
+        Failure { class: self.rules.classify(class, &text), text: text.trim().to_owned(), until }
     }
 
     fn used(&mut self, event: &Value) {

@@ -27,12 +27,14 @@ pub enum BadRule {
 pub struct Rules {
     pub(super) stream: StreamKind,
     pub(super) session: (When, Path),
+    pub(super) model: Path,
     pub(super) session_screen: Option<Regex>,
     pub(super) show: Vec<ShowRule>,
     pub(super) remarks: bool,
     pub(super) done: (When, Option<Regex>),
     pub(super) fail: Vec<FailRule>,
     pub(super) class: Vec<(Regex, Trouble)>,
+    pub(super) reset: Vec<Regex>,
     pub(super) usage: UsageRule,
 }
 
@@ -54,6 +56,7 @@ pub(super) struct FailRule {
     pub(super) text: Path,
     pub(super) class: Trouble,
     pub(super) weak: bool,
+    pub(super) until: Path,
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +80,7 @@ impl Rules {
         Ok(Self {
             stream: keys.headless.stream,
             session: (When::parse(&keys.session.when)?, Path::parse(&keys.session.at)?),
+            model: Path::parse(&keys.session.model)?,
             session_screen: optional(&keys.session.screen)?,
             show: keys.show.iter().map(ShowRule::new).collect::<Result<_, _>>()?,
             remarks: keys.headless.remarks,
@@ -87,6 +91,7 @@ impl Rules {
                 .iter()
                 .map(|row| Ok((compile(&row.pattern)?, row.class)))
                 .collect::<Result<_, BadRule>>()?,
+            reset: keys.reset.iter().map(|row| compile(&row.pattern)).collect::<Result<_, _>>()?,
             usage: UsageRule::new(&keys.usage)?,
         })
     }
@@ -117,7 +122,8 @@ impl FailRule {
     fn new(keys: &FailKeys) -> Result<Self, BadRule> {
         let (when, text) = (When::parse(&keys.when)?, Path::parse(&keys.text)?);
         let (pattern, screen) = (optional(&keys.pattern)?, optional(&keys.screen)?);
-        Ok(Self { when, pattern, screen, text, class: keys.class, weak: keys.weak })
+        let until = Path::parse(&keys.until)?;
+        Ok(Self { when, pattern, screen, text, class: keys.class, weak: keys.weak, until })
     }
 }
 

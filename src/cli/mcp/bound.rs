@@ -97,7 +97,7 @@ impl Bound {
     /// The run, while it counts.
     fn active(&self, client: &Client) -> Result<Run, String> {
         let run = self.known(client)?;
-        let is_active = client.run_is_active(&self.run).map_err(|error| chain(&error))?;
+        let is_active = client.orders_of(&self.run).map_err(|error| chain(&error))?.active;
         if is_active && run.status == RunStatus::Active {
             Ok(run)
         } else {

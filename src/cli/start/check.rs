@@ -13,6 +13,7 @@ use crate::cli::disk::{self, LowDisk};
 use crate::cli::environment::Environment;
 use crate::cli::fit;
 use crate::cli::prompts;
+use crate::cli::spending;
 use crate::cli::tasks_lint::{self, Format};
 use crate::config::layout::tools_directory;
 use crate::config::{self, AdapterKind, Config, GateConfig, Layer, Sources, load};
@@ -76,6 +77,7 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
     super::hand_over::refuse_unfit(&checked.repo, &features, env)?;
     warnings.extend(fit::warnings(&config, &checked.repo, &base)?);
     warnings.extend(low_disk(env, &config)?);
+    warnings.extend(spending::warning(&config));
     warnings.extend(check_tools(&config, env, &checked, &base, &directories)?);
     Ok(Plan { checked, config, features, warnings })
 }

@@ -1,8 +1,10 @@
 //! How a sprint ended: the lines at its end, and the exit code.
 
 use crate::cli::context::store_error;
+use crate::cli::cost::Sum;
 use crate::cli::foreign::Foreign;
 use crate::cli::out::Out;
+use crate::cli::spending::{self, CostOf};
 use crate::cli::text::plain;
 use crate::cli::why::{not_begun, waits_to_begin};
 use crate::domain::ids::FeatureId;
@@ -10,6 +12,7 @@ use crate::domain::state::{Feature, FeatureStatus, State};
 use crate::domain::task::{Status, Task, WaitKind};
 use crate::error::{CliError, exit};
 use crate::git::{Repo, branch};
+use crate::process::clock;
 use crate::store::Client;
 
 /// Tasks that need somebody, at most so many are named.
@@ -50,6 +53,11 @@ pub(super) fn print(
         tasks.sort_by_key(|task| task.order);
         let landed = tasks.iter().filter(|task| matches!(task.status, Status::Done { .. })).count();
         out.line(format!("{id}: {landed} of {} tasks are done", tasks.len()));
+        let spent = client.spent_of(id).map_err(store_error)?;
+        let budget = spending::shared(&state, feature, clock::now());
+        if let Some(cost) = spending::line(&CostOf { sum: Sum::of(&spent), budget }) {
+            out.line(format!("  {cost}"));
+        }
         let why = waits_to_begin(feature, tasks.iter().copied());
         let why_not = not_begun(feature, &tasks, &why);
         for task in tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX) {

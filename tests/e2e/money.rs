@@ -1,0 +1,259 @@
+//! What models may use: budgets, prices, limits with an end, and programs that fail at once. The
+//! model's program is a script that prints a stream.
+
+use serde_json::{Value, json};
+
+use crate::common::{World, task_row};
+
+/// Tells what a turn used, and goes on when it is told to: `turn TOKENS COST`.
+const TURN: &str = "turn() { echo turn >> $W/turns; echo \"{\\\"type\\\":\\\"usage\\\",\\\"in\\\":$1,\\\"out\\\":0${2:+,\\\"cost\\\":$2}}\"; }\n\
+    finish() { echo $1 > $1.txt; git add -A; git commit -qm $1; echo '{\"type\":\"done\"}'; }\n";
+
+/// A world with these tasks, whose developers are the program `fake`.
+fn fake(tasks: &str, program: &str) -> World {
+    let mut world = World::new();
+    world.feature("001-demo", &format!("## Phase 1: Work\n\n{tasks}"));
+    world.script("fake.sh", &format!("{TURN}{program}"));
+    world.unset("agent.mine.kind");
+    world.unset("agent.mine.command");
+    world.set("roles.developer.agent", "\"fake\"");
+    world.set("agent.fake.extends", "\"cli\"");
+    world.set("agent.fake.command", "[\"./fake.sh\"]");
+    world.set("agent.fake.headless.args", "[\"{task.id}\", \"{budget.args}\"]");
+    world.set("agent.fake.headless.budget", "[\"--max\", \"{budget}\"]");
+    world.set("agent.fake.headless.stream", "\"jsonl\"");
+    world.set("agent.fake.done.when", "\"type=done\"");
+    world.set(
+        "agent.fake.usage",
+        "{ when = \"type=usage\", mode = \"sum\", input = \"in\", output = \"out\", cost = \"cost\" }",
+    );
+    world.set("agents.max_developers", "1");
+    world
+}
+
+fn ready(world: &World) {
+    world.configure();
+    world.commit("base");
+}
+
+fn turns(world: &World) -> usize {
+    world.read("turns").lines().count()
+}
+
+#[test]
+fn a_run_is_ended_at_its_budget_within_a_turn_and_its_work_is_saved() {
+    let mut world = fake(
+        "- [ ] T001 write a.txt\n",
+        "echo draft > draft.txt; printf '%s ' \"$@\" > $W/args\nwhile :; do turn 100 0.10; sleep 0.3; done",
+    );
+    world.set("budget.run", "{ usd = 0.25, tokens = 1_000_000 }");
+    ready(&world);
+    let shown = world.start().expect(1);
+    assert!((3..=4).contains(&turns(&world)), "{} turns", turns(&world));
+    assert_eq!(world.read("args"), "T001 --max 0.25 ");
+    let status = world.status();
+    let row = task_row(&status, "T001");
+    assert_eq!((&row["state"], &row["attempt"]), (&json!("Waiting"), &json!(1)), "{status:#}");
+    let need = &status["needs_you"][0];
+    let text = need["text"].as_str().unwrap();
+    assert!(text.contains("the budget of the run is used up ($0.") && text.contains("of $0.25"), "{text}");
+    assert!(
+        text.contains("raise `[budget] run` and `sprint reload`, then `sprint task retry T001`"),
+        "{text}"
+    );
+    let saved = world.git(&["for-each-ref", "--format=%(refname)", "refs/sprint/wip"]);
+    assert_eq!(world.git(&["show", &format!("{}:draft.txt", saved.trim())]), "draft");
+    let micro = status["cost"]["cost_micro_usd"].as_u64().unwrap();
+    assert!((300_000..=400_000).contains(&micro), "{status:#}");
+    assert!(shown.stdout.contains("cost $0.") && shown.stdout.contains("tokens in"), "{}", shown.stdout);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_features_budget_stops_models_and_not_gates_until_it_is_raised() {
+    let mut world = fake(
+        "- [ ] T001 write a.txt\n- [ ] T002 write b.txt\n- [ ] T003 write c.txt\n",
+        "turn 60; finish $1",
+    );
+    world.gate("green", "true");
+    world.set("budget.feature", "{ tokens = 100 }");
+    ready(&world);
+    let shown = world.start().expect(1);
+    assert_eq!(world.landed(), "T001:1");
+    assert_eq!(turns(&world), 2);
+    let status = world.status();
+    assert_eq!(status["state"], "resting", "{status:#}");
+    assert_eq!(status["needs_you"][0]["kind"], "operator", "{status:#}");
+    assert_eq!(status["cost"]["budget"][0]["left_tokens"], json!(0), "{status:#}");
+    assert_eq!(status["cost"]["budget"][0]["used_tokens"], json!(120), "{status:#}");
+    let second = task_row(&status, "T002");
+    assert_eq!((&second["attempt"], &second["state"]), (&json!(1), &json!("InProgress")), "{status:#}");
+    assert_eq!(second["reason"], "the budget of the feature is used up", "{status:#}");
+    assert!(shown.stdout.contains("budget of the feature: 120 of 100 tokens"), "{}", shown.stdout);
+    let cost = world.sprint(&["cost"]).expect(0).stdout;
+    assert!(cost.contains("feature") && cost.contains("120 tokens"), "{cost}");
+    // Nothing is asked of a model by starting again.
+    world.start().expect(1);
+    assert_eq!(turns(&world), 2);
+    world.set("budget.feature", "{ tokens = 1_000 }");
+    world.configure();
+    world.start().expect(0);
+    assert_eq!((world.landed().as_str(), turns(&world)), ("T001:1 T002:1 T003:1", 4));
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_shared_budget_ends_the_others_too() {
+    // T001 goes on until it is ended; T002 uses up what both have.
+    let mut world = fake(
+        "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n",
+        "if [ $1 = T001 ]; then turn 10; touch $W/told; sleep 60; fi\n\
+         until [ -e $W/told ]; do sleep 0.05; done; turn 200; sleep 60",
+    );
+    world.set("agents.max_developers", "2");
+    world.set("budget.feature", "{ tokens = 150 }");
+    ready(&world);
+    world.start().expect(1);
+    let status = world.status();
+    for task in ["T001", "T002"] {
+        assert_eq!(task_row(&status, task)["attempt"], 1, "{status:#}");
+    }
+    assert_eq!(turns(&world), 2);
+    assert_eq!(status["cost"]["tokens_in"], json!(210), "{status:#}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_program_that_fails_at_once_is_not_started_again_and_again() {
+    let world = fake(
+        "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n",
+        "echo run >> $W/runs; [ -e $W/ok ] || { echo 'no such model' >&2; exit 1; }\nturn 10; finish $1",
+    );
+    ready(&world);
+    world.start().expect(1);
+    assert_eq!(world.read("runs").lines().count(), 3);
+    let status = world.status();
+    let need = &status["needs_you"][0];
+    assert_eq!(need["kind"], "operator", "{status:#}");
+    let text = need["text"].as_str().unwrap();
+    assert!(text.contains("3 runs in a row failed at once") && text.contains("no such model"), "{text}");
+    // Still broken: one more run shows it, and spends no attempt.
+    let attempts = |status: &Value| task_row(status, "T001")["attempt"].clone();
+    world.start().expect(1);
+    assert_eq!(world.read("runs").lines().count(), 4);
+    assert_eq!(attempts(&world.status()), attempts(&status));
+    world.touch("ok");
+    world.start().expect(0);
+    assert_eq!(world.landed().split(' ').count(), 2);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_program_that_ends_itself_at_its_limit_spends_no_attempt() {
+    let mut world = fake(
+        "- [ ] T001 write a.txt\n",
+        "turn 10 0.4; echo '{\"type\":\"limit\",\"text\":\"budget\"}'; exit 1",
+    );
+    world.set("agent.fake.fail", "[{ when = \"type=limit\", text = \"text\", class = \"budget\" }]");
+    world.set("budget.task", "{ usd = 0.5 }");
+    ready(&world);
+    world.start().expect(1);
+    let status = world.status();
+    let row = task_row(&status, "T001");
+    assert_eq!((&row["state"], &row["attempt"], turns(&world)), (&json!("Waiting"), &json!(1), 1));
+    assert!(row["reason"].as_str().unwrap().starts_with("the budget of the run is used up"), "{status:#}");
+}
+
+#[test]
+fn status_tells_when_a_limit_ends() {
+    let mut world =
+        fake("- [ ] T001 write a.txt\n", "turn 10; echo '{\"type\":\"error\",\"reset\":7200}'; exit 1");
+    world.set(
+        "agent.fake.fail",
+        "[{ when = \"type=error\", text = \"type\", class = \"rate-limit\", until = \"reset\" }]",
+    );
+    ready(&world);
+    world.detach();
+    let status = world.wait_for("the limit", |status| status["needs_you"][0]["kind"] == "retry");
+    let text = status["needs_you"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("fake is on hold, tried again in 2") && text.contains(" (at "), "{text}");
+    assert_eq!(turns(&world), 1);
+    world.sprint(&["stop", "--now"]).expect(0);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_limit_that_tells_its_end_is_waited_for_until_then() {
+    let world = fake(
+        "- [ ] T001 write a.txt\n",
+        "turn 10; [ -e $W/once ] || { touch $W/once; echo '{\"type\":\"error\",\"message\":\"429: try again in 2s\"}'; exit 1; }\n\
+         finish $1",
+    );
+    let mut world = world;
+    world.set("agent.fake.fail", "[{ when = \"type=error\", text = \"message\" }]");
+    ready(&world);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    let events = world.sprint(&["events", "-n", "200"]).expect(0).stdout;
+    assert!(
+        events.contains("fake is tried again in 3 s") || events.contains("fake is tried again in 2 s"),
+        "{events}"
+    );
+}
+
+#[test]
+fn tokens_without_a_price_have_that_of_the_table_and_are_marked() {
+    let mut world = fake("- [ ] T001 write a.txt\n", "turn 1000; finish $1");
+    world.set("roles.developer.model", "\"big/one\"");
+    world.set("budget.day", "{ usd = 5.0 }");
+    ready(&world);
+    let told = world.sprint(&["start", "--dry-run", "specs/001-demo"]).expect(0).shown();
+    assert!(!told.contains("do not bind"), "it may tell a price: {told}");
+    world.set(
+        "agent.fake.usage",
+        "{ when = \"type=usage\", mode = \"sum\", input = \"in\", output = \"out\" }",
+    );
+    world.configure();
+    let told = world.sprint(&["start", "--dry-run", "specs/001-demo"]).expect(0).shown();
+    assert!(told.contains("budgets of money do not bind fake"), "{told}");
+    world.set("prices.as_of", "\"2026-11-01\"");
+    world.set("prices.\"big/one\"", "{ input = 2.0, output = 10.0 }");
+    ready(&world);
+    let told = world.start().expect(0).shown();
+    assert!(!told.contains("do not bind"), "{told}");
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    assert_eq!(cost["total"]["cost_micro_usd"], json!(2000), "{cost:#}");
+    assert_eq!(cost["total"]["estimated_micro_usd"], json!(2000), "{cost:#}");
+    assert_eq!(cost["runs"][0]["estimated"], json!("2026-11-01"), "{cost:#}");
+    assert_eq!(cost["budget"][0]["limit_micro_usd"], json!(5_000_000), "{cost:#}");
+    let shown = world.sprint(&["cost"]).expect(0).stdout;
+    assert!(shown.contains("~$0.0020") && shown.contains("as of 2026-11-01"), "{shown}");
+}
+
+#[test]
+fn a_review_that_is_asked_again_has_what_its_first_round_left() {
+    let mut world = fake("- [ ] T001 write a.txt\n", "turn 10 0.01; finish $1");
+    // Twice it gives no verdict; the second time it would go on for ever.
+    world.script(
+        "judge.sh",
+        &format!(
+            "{TURN}echo \"$@\" >> $W/asked\n\
+             [ $(wc -l < $W/asked) = 1 ] && {{ turn 10 0.20; echo '{{\"type\":\"done\"}}'; exit; }}\n\
+             turn 10 0.35; sleep 60"
+        ),
+    );
+    world.set("roles.reviewer.agent", "\"judge\"");
+    world.set("agent.judge.extends", "\"fake\"");
+    world.set("agent.judge.command", "[\"./judge.sh\"]");
+    world.set("budget.run", "{ usd = 0.5 }");
+    ready(&world);
+    world.start().expect(1);
+    assert_eq!(world.read("asked"), "T001 --max 0.5\nT001 --max 0.3\n");
+    let status = world.status();
+    let row = task_row(&status, "T001");
+    assert_eq!((&row["state"], &row["attempt"]), (&json!("Waiting"), &json!(1)), "{status:#}");
+    let reason = row["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the budget of the run is used up ($0.55 of $0.50)"), "{reason}");
+    assert_eq!(status["cost"]["cost_micro_usd"], json!(560_000), "{status:#}");
+    world.assert_nothing_left();
+}
