@@ -17,6 +17,7 @@ mod probe;
 mod ready;
 mod report;
 mod requests;
+mod screens;
 mod stats;
 mod tmux;
 mod workers;
@@ -62,13 +63,14 @@ impl Plan {
 
 type Measure = fn(&Plan, &mut Report) -> Outcome<()>;
 
-const ALL: [(&str, Measure); 7] = [
+const ALL: [(&str, Measure); 8] = [
     ("ready", ready::measure),
     ("flow", flow::measure),
     ("merge", merge::measure),
     ("idle", idle::measure),
     ("growth", growth::measure),
     ("workers", workers::measure),
+    ("screens", screens::measure),
     (requests::NAME, requests::measure),
 ];
 

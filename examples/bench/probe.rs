@@ -29,6 +29,29 @@ pub(crate) fn play(now: i64, words: &[String]) -> Outcome<bool> {
             stamp(now, &Path::new(directory).join(std::process::id().to_string()))?;
             println!("BLOCKED: which way?");
         }
+        // A program on a screen: leaves what it was given where the measurement finds it, and stays.
+        ["screen", directory, ..] => {
+            let own = std::env::vars().filter(|(name, _)| name.starts_with("SPRINT_"));
+            let own = own.filter(|(_, value)| !value.contains('\n'));
+            let lines: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
+            println!("at work");
+            let file = Path::new(directory).join("environment");
+            std::fs::write(file.with_extension("part"), lines.join("\n"))?;
+            std::fs::rename(file.with_extension("part"), file)?;
+            std::thread::sleep(Duration::from_mins(10));
+        }
+        // A model's program that prints a stream for a second, and makes the task's change.
+        ["talk"] => {
+            let until = std::time::Instant::now() + Duration::from_secs(1);
+            for line in 0..200 {
+                println!("{{\"type\":\"text\",\"text\":\"line {line}\"}}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(until.saturating_duration_since(std::time::Instant::now()));
+            let task = std::env::var("SPRINT_TASK_ID")?;
+            std::fs::create_dir_all("src")?;
+            std::fs::write(format!("src/{task}.txt"), "done\n")?;
+        }
         // An agent that cannot go on.
         ["agent-ask"] => println!("BLOCKED: which way?"),
         // The least that idles: what an idle worker calls, and nothing else.

@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 
 use super::brief::Order;
 use super::conversation::{self, Talk};
+use super::deliver;
 use super::interactive::{self, Setting};
 use super::life::Desk;
 use super::remarks::Remarks;
@@ -27,10 +28,16 @@ use crate::agents::stream::{Failure, Reader, Rules, Shown};
 use crate::config::cli_agent::{ShowAs, Trouble};
 use crate::config::{Adapter, AgentMode};
 use crate::domain::budget::{Scope, Used};
+use crate::domain::event::Event;
+use crate::domain::screen::Stand;
 use crate::process::child::{self, Exit, Read, Running, Stream};
 
 /// A program that has said how it stands and does not exit is ended after this.
 const AFTER_CLAIM: Duration = Duration::from_secs(10);
+/// Between two changes that the supervisor is told.
+const TELL: Duration = Duration::from_secs(1);
+/// Characters of what it says about its service.
+const TOLD_MAX: usize = 300;
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long output may still come after the program's exit, from what it left behind.
@@ -84,6 +91,7 @@ pub(super) fn drive(
         vital: Vital::new(adapter.stall),
         end_at: None,
         remarks: Remarks::default(),
+        told: None,
     };
     let mut ending = drive.follow();
     let took = drive.began.elapsed();
@@ -137,6 +145,8 @@ struct Drive<'a> {
     /// When a program that has said how it stands is ended.
     end_at: Option<Instant>,
     remarks: Remarks,
+    /// How it stands, as far as the supervisor was told.
+    told: Option<(Stand, Instant)>,
 }
 
 impl Drive<'_> {
@@ -222,6 +232,9 @@ impl Drive<'_> {
 
     /// What a model's program said: the model's own words may be a question.
     fn show(&mut self, shown: &[Shown]) {
+        if let Some(last) = shown.last() {
+            self.stands(if last.kind == ShowAs::Retry { Stand::Retrying } else { Stand::Busy }, last);
+        }
         for Shown { kind, text } in shown {
             self.screen.show_stream(*kind, text);
             self.last_words.push(text.as_bytes());
@@ -229,6 +242,22 @@ impl Drive<'_> {
             if *kind == ShowAs::Text {
                 self.hear(format!("{text}\n").as_bytes());
             }
+        }
+    }
+
+    /// How it stands, as its stream tells: it works, or tries its service again.
+    fn stands(&mut self, stand: Stand, last: &Shown) {
+        let lately = |at: &Instant| at.elapsed() < TELL;
+        if self.told.as_ref().is_some_and(|(told, at)| *told == stand || lately(at)) {
+            return;
+        }
+        let text =
+            if stand == Stand::Retrying { last.text.chars().take(TOLD_MAX).collect() } else { String::new() };
+        let run = self.desk.run;
+        let (id, token, source) = (run.id.clone(), run.token.clone(), "stream".to_owned());
+        let event = Event::AgentSeen { run: id, token, stand, source, text };
+        if deliver::remark(self.desk.place, self.desk.interrupts.client(), event) {
+            self.told = Some((stand, Instant::now()));
         }
     }
 
