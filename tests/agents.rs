@@ -12,6 +12,7 @@ mod common;
 mod standin;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use standin::Standin;
@@ -240,6 +241,8 @@ fn a_feature_on_the_screen_of(agent: &str) {
     world.configure();
     world.commit("on the screen");
     homes.trust(&world);
+    // Eight starts of a program that may take ten seconds each on a busy machine.
+    world.be_patient(Duration::from_mins(4));
     builds_the_feature(&world);
     let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
     assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
@@ -257,7 +260,10 @@ fn a_feature_with(agent: &str) {
     assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
     // Each answer costs 30 tokens; a conversation that goes on is not counted twice.
     let cost = world.sprint(&["cost", "--json"]).expect(0).json();
-    assert_eq!(cost["total"]["tokens_out"], json!(30 * standin.count()), "{cost:#}");
+    // What it asks beside the conversation, for a title, it does not tell.
+    let titles = |request: &&standin::Request| agent == "opencode" && request.body.get("tools").is_none();
+    let told = standin.count() - standin.requests().iter().filter(titles).count();
+    assert_eq!(cost["total"]["tokens_out"], json!(30 * told), "{cost:#}");
     assert_eq!(cost["agents"][agent], cost["total"], "{cost:#}");
     assert_eq!(standin.failures(), Vec::<String>::new());
     world.assert_nothing_left();

@@ -18,8 +18,11 @@ mod ready;
 mod report;
 mod requests;
 mod screens;
+#[path = "../../tests/standin/mod.rs"]
+mod standin;
 mod stats;
 mod tmux;
+mod typing;
 mod workers;
 
 use std::error::Error;
@@ -63,7 +66,7 @@ impl Plan {
 
 type Measure = fn(&Plan, &mut Report) -> Outcome<()>;
 
-const ALL: [(&str, Measure); 8] = [
+const ALL: [(&str, Measure); 9] = [
     ("ready", ready::measure),
     ("flow", flow::measure),
     ("merge", merge::measure),
@@ -71,6 +74,7 @@ const ALL: [(&str, Measure); 8] = [
     ("growth", growth::measure),
     ("workers", workers::measure),
     ("screens", screens::measure),
+    ("typing", typing::measure),
     (requests::NAME, requests::measure),
 ];
 

@@ -8,6 +8,8 @@ use crate::domain::screen::Stand;
 
 /// The screen has to be quiet for so long before something is typed, in milliseconds.
 const QUIET_MS: u64 = 150;
+/// Between the keys that empty the line and the text, in milliseconds: two things for the program.
+const CLEAR_MS: u64 = 10;
 /// It takes so long at most to show a text that was pasted, beside what its length takes.
 const SHOW_MS: u64 = 10_000;
 
@@ -119,7 +121,8 @@ impl Delivery {
         }
         match self.stage {
             Stage::Before => self.begin(view, now),
-            Stage::Cleared { at } => self.paste(view, at, now),
+            Stage::Cleared { at } if now < at + CLEAR_MS => Step::Wait(at + CLEAR_MS),
+            Stage::Cleared { .. } => self.paste(view),
             Stage::Pasted { at } => self.submit(view, at, now),
             Stage::Submitted { at } => self.confirm(view, at, now),
             Stage::Clearing | Stage::Pasting | Stage::Submitting | Stage::Over => Step::Wait(now + QUIET_MS),
@@ -132,18 +135,13 @@ impl Delivery {
             return Step::Wait(quiet.max(now + QUIET_MS));
         }
         if self.manner.clear.is_empty() {
-            self.stage = Stage::Cleared { at: now };
-            return self.paste(view, now, now);
+            return self.paste(view);
         }
         self.stage = Stage::Clearing;
         Step::Send(self.manner.clear.clone())
     }
 
-    fn paste(&mut self, view: &View, at: u64, now: u64) -> Step {
-        let due = at.max(view.changed_ms) + QUIET_MS;
-        if now < due && now < at + SHOW_MS && !self.manner.clear.is_empty() {
-            return Step::Wait(due);
-        }
+    fn paste(&mut self, view: &View) -> Step {
         self.stage = Stage::Pasting;
         Step::Send(pasted(&self.text, view.brackets))
     }
@@ -184,7 +182,8 @@ impl Delivery {
     }
 }
 
-fn pasted(text: &str, brackets: bool) -> Vec<u8> {
+/// What is sent for a text. `brackets`: the program takes what is between two marks as one.
+pub fn pasted(text: &str, brackets: bool) -> Vec<u8> {
     if !brackets {
         // Without brackets a line end would submit a half text.
         return text.replace('\n', " ").into_bytes();
@@ -222,8 +221,8 @@ mod tests {
         assert_eq!(delivery.step(&READY, 1_000), Step::Send(b"\x15".to_vec()));
         assert!(delivery.holds_keys());
         delivery.sent(1_010);
-        assert_eq!(delivery.step(&READY, 1_020), Step::Wait(1_160));
-        assert_eq!(delivery.step(&READY, 1_160), Step::Send(b"\x1b[200~do it\nnow\x1b[201~".to_vec()));
+        assert_eq!(delivery.step(&READY, 1_015), Step::Wait(1_020));
+        assert_eq!(delivery.step(&READY, 1_020), Step::Send(b"\x1b[200~do it\nnow\x1b[201~".to_vec()));
         delivery.sent(1_200);
         let shown = View { changed_ms: 1_300, ..READY };
         assert_eq!(delivery.step(&shown, 1_310), Step::Wait(1_700));

@@ -31,6 +31,7 @@ mod spending;
 mod stream;
 mod trees;
 mod triage;
+pub mod trial;
 mod typist;
 mod vital;
 mod work;

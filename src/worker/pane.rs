@@ -33,6 +33,12 @@ pub(super) struct Pane {
 }
 
 impl Pane {
+    /// Where there is no person: nothing is shown, and nothing typed.
+    pub(super) fn unseen() -> Self {
+        let (input, output) = (io::stdin(), io::stdout());
+        Self { input, output, before: None, pending: Vec::new(), torn: false, closed: true }
+    }
+
     /// Takes the terminal over: keys come as they are typed, and mean what the program takes them for.
     pub(super) fn take_over() -> Self {
         let (input, output) = (io::stdin(), io::stdout());
@@ -87,6 +93,9 @@ impl Pane {
 
     /// What the program prints.
     pub(super) fn put(&mut self, bytes: &[u8]) {
+        if self.closed {
+            return;
+        }
         if self.pending.len() + bytes.len() > PENDING_MAX {
             self.pending.clear();
             self.torn = true;

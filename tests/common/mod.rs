@@ -70,6 +70,7 @@ pub(crate) struct Running {
     child: Child,
     out: PathBuf,
     err: PathBuf,
+    deadline: Duration,
 }
 
 impl Running {
@@ -90,8 +91,10 @@ impl Running {
     pub(crate) fn end(mut self) -> Output {
         use std::os::unix::process::ExitStatusExt;
         let pid = self.child.id().cast_signed();
-        let gone =
-            ProcId::of(pid).ok().and_then(|id| id.open().ok().flatten()).is_none_or(|fd| fd.wait(DEADLINE));
+        let gone = ProcId::of(pid)
+            .ok()
+            .and_then(|id| id.open().ok().flatten())
+            .is_none_or(|fd| fd.wait(self.deadline));
         if !gone {
             self.child.kill().unwrap();
         }
@@ -99,7 +102,7 @@ impl Running {
         let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         let output = Output { code, stdout: text(&self.out), stderr: text(&self.err) };
-        assert!(gone, "it did not end within {DEADLINE:?}: {}", output.shown());
+        assert!(gone, "it did not end within {:?}: {}", self.deadline, output.shown());
         output
     }
 }
@@ -110,6 +113,7 @@ pub(crate) struct World {
     config: BTreeMap<String, String>,
     env: BTreeMap<OsString, OsString>,
     commands: AtomicU32,
+    deadline: Duration,
 }
 
 impl Default for World {
@@ -151,7 +155,7 @@ impl World {
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
         );
-        let world = Self { dir, config, env, commands: AtomicU32::new(0) };
+        let world = Self { dir, config, env, commands: AtomicU32::new(0), deadline: DEADLINE };
         world.git(&["init", "-q", "-b", "main"]);
         world.git(&["config", "user.name", "Ann"]);
         world.git(&["config", "user.email", "ann@example.invalid"]);
@@ -257,6 +261,11 @@ impl World {
         self.file("sprint.toml", &lines.concat());
     }
 
+    /// For programs that take their time to start.
+    pub(crate) fn be_patient(&mut self, deadline: Duration) {
+        self.deadline = deadline;
+    }
+
     pub(crate) fn env(&mut self, name: &str, value: impl AsRef<OsStr>) {
         self.env.insert(name.into(), value.as_ref().into());
     }
@@ -328,7 +337,7 @@ impl World {
         let (out, err) = (file("out"), file("err"));
         let child =
             command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap()).spawn().unwrap();
-        Running { child, out, err }
+        Running { child, out, err, deadline: self.deadline }
     }
 
     /// The runtime directories of the sprints of this world.
