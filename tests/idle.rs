@@ -64,17 +64,22 @@ fn eight_agents_that_wait_cost_nothing() {
     let world = world(&standin);
     world.detach();
     let up = |worker: &Value| worker["state"] == "idle";
-    world.wait_for("the question and eight idle workers", |status| {
+    // The developer asks, and the manager looks at the question, once.
+    world.wait_for("the question, the manager's look and eight idle workers", |status| {
         let workers = status["workers"].as_array().unwrap();
-        status["needs_you"][0]["kind"] == "answer" && workers.iter().filter(|worker| up(worker)).count() == 8
+        let looked = world.read("runs").lines().count() == 2;
+        looked
+            && status["needs_you"][0]["kind"] == "answer"
+            && workers.iter().filter(|worker| up(worker)).count() == 8
     });
     assert!(world.read("answer").contains("I need to know."));
-    assert_eq!((standin.count(), world.read("runs").lines().count()), (1, 1));
+    world.wait_for("what both have used", |status| status["cost"]["runs"] == 2);
+    assert_eq!((standin.count(), world.read("runs").lines().count()), (2, 2));
     let spent = world.status()["cost"].clone();
-    assert_eq!((&spent["runs"], &spent["tokens_out"]), (&json!(1), &json!(30)), "{spent:#}");
+    assert_eq!((&spent["runs"], &spent["tokens_out"]), (&json!(2), &json!(60)), "{spent:#}");
     // What is measured is that nothing happens in this time: there is nothing to wait for.
     std::thread::sleep(IDLE);
-    assert_eq!((standin.count(), world.read("runs").lines().count()), (1, 1), "somebody asked");
+    assert_eq!((standin.count(), world.read("runs").lines().count()), (2, 2), "somebody asked");
     assert_eq!(world.status()["cost"], spent);
     assert_eq!(standin.failures(), Vec::<String>::new());
     world.sprint(&["stop", "--now"]).expect(0);
