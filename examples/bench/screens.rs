@@ -127,7 +127,7 @@ fn overhead(plan: &Plan, report: &mut Report) -> Outcome<()> {
     Lab::wait("a developer", Duration::from_secs(30), || developer(&lab).is_some())?;
     let pids = [developer(&lab).ok_or("no developer")?, lab.supervisor()?];
     let (before, began) = (run_ns(&pids)?, Instant::now());
-    let last = || lab.history("task_done").len() + 1 >= tasks;
+    let last = || lab.history("task_landed").len() + 1 >= tasks;
     Lab::wait("the tasks", Duration::from_secs(90), last)?;
     let share = (run_ns(&pids)? - before) / began.elapsed().as_secs_f64() / 1e9 * 100.0;
     let mut ours = Sample::default();
