@@ -235,7 +235,14 @@ fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> Worl
 /// The same with the program's own screen in the pane. What it tells of its usage there is nothing.
 fn a_feature_on_the_screen_of(agent: &str) {
     let Some(programs) = programs(agent) else { return };
-    let (homes, standin) = (Homes::new(), Standin::start(scenario(agent)));
+    let mut scenario = scenario(agent);
+    if agent == "opencode" {
+        // Nothing tells there what it said.
+        let asks = [bash("sprint agent blocked 'which number?'"), say("I wait for it.")];
+        scenario.rules.retain(|rule| rule.when != "T002");
+        scenario = scenario.rule("T002", asks);
+    }
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
     let mut world = world(agent, &programs, &homes, &standin);
     world.set(&format!("agent.{agent}.mode"), "\"interactive\"");
     world.configure();
