@@ -187,7 +187,7 @@ fn a_limit_that_a_hook_tells_is_waited_for() {
 
 #[test]
 fn a_prompt_that_is_not_accepted_is_an_error_that_somebody_sees() {
-    let mut world = world("write it", &["--deaf"]);
+    let mut world = world("write it", &["--hooks", "--deaf"]);
     world.set("agent.mine.interactive.ready_wait", "\"3s\"");
     world.set("agent.mine.interactive.accept_wait", "\"2s\"");
     ready(&world);

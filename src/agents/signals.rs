@@ -171,13 +171,13 @@ impl Watch {
         Self { rules, hook: None, glass: None, dialog: None, agreed: false, worked: false }
     }
 
-    /// A hook has told something.
-    pub fn hook(&mut self, event: &Value, now: u64) {
-        if let Some((stand, text)) = self.rules.of_event(event) {
-            self.worked |= stand == Stand::Busy;
-            self.agreed = false;
-            self.hook = Some((stand, text, now));
-        }
+    /// A hook has told something. Returns the state, if it tells one.
+    pub fn hook(&mut self, event: &Value, now: u64) -> Option<Stand> {
+        let (stand, text) = self.rules.of_event(event)?;
+        self.worked |= stand == Stand::Busy;
+        self.agreed = false;
+        self.hook = Some((stand, text, now));
+        Some(stand)
     }
 
     /// The glass has changed.

@@ -102,10 +102,13 @@ impl Typist {
         sight
     }
 
-    /// A hook has come: a whole turn may have gone by between two looks.
+    /// A hook has come: a whole turn may have gone by between two looks. That it is ready for a
+    /// prompt, or something that is no state, shows no work.
     pub(super) fn hears(&mut self, event: &serde_json::Value) {
-        self.worked_ms = monotonic_ms();
-        self.watch.hook(event, self.worked_ms);
+        let now = monotonic_ms();
+        if self.watch.hook(event, now).is_some_and(|stand| stand != Stand::Ready) {
+            self.worked_ms = now;
+        }
     }
 
     /// Whether it was ever seen at work.
