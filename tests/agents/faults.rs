@@ -1,0 +1,112 @@
+//! What happens when the provider does not serve, or the program refuses what the model wants.
+
+use crate::common::task_row;
+use crate::features::world;
+use crate::homes::{Homes, programs};
+use crate::standin::Standin;
+use crate::standin::scenario::{Scenario, Step, bash, fault, fault_times, http, say, write};
+
+fn refused(agent: &str, status: u16, reason: &str) {
+    let Some(programs) = programs(agent) else { return };
+    let scenario = Scenario::default().rule("T001", [fault(http(status))]);
+    let scenario = if agent == "aider" { scenario.without_tools() } else { scenario };
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    let world = world(agent, &programs, &homes, &standin);
+    world.detach();
+    let status = world.wait_for("the failure", |status| {
+        status["needs_you"][0]["text"].as_str().is_some_and(|text| text.contains(reason))
+    });
+    assert_eq!(status["needs_you"][0]["kind"], "operator", "{status:#}");
+    assert_eq!(task_row(&status, "T001")["attempt"], 1, "no attempt is spent");
+    let asked = standin.count();
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    assert!(shown.contains("is on hold, until you have seen to it"), "{shown}");
+    assert_eq!(standin.count(), asked, "nobody asks again");
+    world.sprint(&["stop", "--now"]).expect(0);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_limit_is_waited_for_and_spends_no_attempt() {
+    let Some(programs) = programs("codex") else { return };
+    // Codex itself tries twice in this configuration.
+    let steps = [fault_times(http(429), 2), write("one.txt", "1\n"), say("Done.")];
+    let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
+    let mut world = world("codex", &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.set("agents.max_developers", "1");
+    world.commit("one task");
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    let events = world.sprint(&["events", "-n", "200"]).expect(0).stdout;
+    assert!(events.contains("codex is tried again in 10 s"), "{events}");
+    assert!(events.contains("codex serves again"), "{events}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_refused_key_of_codex_is_told_and_spends_no_attempt() {
+    refused("codex", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_pi_is_told_and_spends_no_attempt() {
+    refused("pi", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_opencode_is_told_and_spends_no_attempt() {
+    refused("opencode", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_gemini_is_told_and_spends_no_attempt() {
+    refused("gemini", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_qwen_is_told_and_spends_no_attempt() {
+    refused("qwen", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_aider_is_told_and_spends_no_attempt() {
+    refused("aider", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_of_mini_swe_agent_is_told_and_spends_no_attempt() {
+    refused("mini-swe-agent", 401, "refuses the account");
+}
+
+/// What the model is refused it does not do, and the program ends with exit 0 all the same.
+fn denied(agent: &str, step: Step, reason: &str) {
+    let Some(programs) = programs(agent) else { return };
+    let scenario = Scenario::default().rule("T001", [step, say("I did it.")]);
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    let world = world(agent, &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.commit("one task");
+    world.start().expect(1);
+    let status = world.status();
+    let task = task_row(&status, "T001");
+    assert_eq!(task["state"], "Parked", "{status:#}");
+    let told = task["reason"].as_str().unwrap();
+    assert!(told.contains("was denied what it needs") && told.contains(reason), "{told}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn what_opencode_rejects_by_itself_is_told() {
+    denied("opencode", write("/nowhere/a.txt", "a\n"), "external_directory");
+}
+
+#[test]
+fn what_gemini_refuses_is_told() {
+    denied("gemini", bash("touch one.txt"), "claimed success, but there is no commit");
+}
+
+#[test]
+fn what_qwen_refuses_is_told() {
+    denied("qwen", bash("touch one.txt"), "claimed success, but there is no commit");
+}

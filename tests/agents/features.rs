@@ -1,0 +1,156 @@
+//! A feature of four tasks: one that works, one that asks, one whose gate is red at first, and one
+//! that is claimed and not done.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::{World, task_row};
+use crate::homes::{Homes, model, programs};
+use crate::scenario::{TASKS, scenario};
+use crate::standin::scenario::{bash, say};
+use crate::standin::{self, Standin};
+
+pub fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> World {
+    let mut world = World::new();
+    world.feature("001-demo", TASKS);
+    world.gate("green", "[ ! -e three.txt ] || grep -q green three.txt");
+    world.unset("agent.mine.kind");
+    world.unset("agent.mine.command");
+    world.set("roles.developer.agent", &format!("{agent:?}"));
+    world.set("roles.developer.model", &format!("{:?}", model(agent)));
+    if ["gemini", "qwen"].contains(&agent) {
+        // Without its screen it runs no command that the person has not allowed.
+        world.set(
+            &format!("agent.{agent}.args"),
+            "[\"--allowed-tools\", \"run_shell_command(cat),run_shell_command(rm)\"]",
+        );
+    }
+    world.set("agents.max_developers", "1");
+    homes.furnish(&mut world, programs, standin);
+    if agent == "gemini" {
+        // It leaves a report of each failure there.
+        world.env("TMPDIR", homes.at("tmp"));
+    }
+    world.configure();
+    world.commit("base");
+    world
+}
+
+/// The same with the program's own screen in the pane. What it tells of its usage there is nothing.
+fn a_feature_on_the_screen_of(agent: &str) {
+    let Some(programs) = programs(agent) else { return };
+    let mut scenario = scenario(agent);
+    if agent == "opencode" {
+        // Nothing tells there what it said.
+        let asks = [bash("sprint agent blocked 'which number?'"), say("I wait for it.")];
+        scenario.rules.retain(|rule| rule.when != "T002");
+        scenario = scenario.rule("T002", asks);
+    }
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    let mut world = world(agent, &programs, &homes, &standin);
+    world.set(&format!("agent.{agent}.mode"), "\"interactive\"");
+    world.configure();
+    world.commit("on the screen");
+    homes.trust(&world);
+    // Eight starts of a program that may take ten seconds each on a busy machine.
+    world.be_patient(Duration::from_mins(4));
+    builds_the_feature(&world);
+    let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
+    assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
+    assert_eq!(standin.failures(), Vec::<String>::new());
+    world.assert_nothing_left();
+}
+
+fn a_feature_with(agent: &str) {
+    let Some(programs) = programs(agent) else { return };
+    let (homes, standin) = (Homes::new(), Standin::start(scenario(agent)));
+    let world = world(agent, &programs, &homes, &standin);
+    builds_the_feature(&world);
+    // The answer went on with the conversation that had asked.
+    let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
+    assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
+    // Each answer costs 30 tokens; a conversation that goes on is not counted twice.
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    // What it asks beside the conversation, for a title, it does not tell.
+    let titles = |request: &&standin::Request| agent == "opencode" && request.body.get("tools").is_none();
+    let told = standin.count() - standin.requests().iter().filter(titles).count();
+    assert_eq!(cost["total"]["tokens_out"], json!(30 * told), "{cost:#}");
+    assert_eq!(cost["agents"][agent], cost["total"], "{cost:#}");
+    assert_eq!(standin.failures(), Vec::<String>::new());
+    world.assert_nothing_left();
+}
+
+/// Success, a question, a red gate that is repaired, and a task that is claimed and not done.
+fn builds_the_feature(world: &World) {
+    world.start().expect(1);
+    let status = world.status();
+    assert_eq!(world.landed_file("one.txt"), "1");
+    assert_eq!(task_row(&status, "T002")["state"], "Waiting", "{status:#}");
+    assert_eq!(status["needs_you"][0]["text"], "which number?");
+    world.sprint(&["answer", "T002", "forty-two"]).expect(0);
+    world.start().expect(1);
+    assert_eq!(world.landed_file("two.txt"), "42");
+    assert_eq!(world.landed_file("three.txt"), "green", "the second attempt");
+    let status = world.status();
+    let fourth = task_row(&status, "T004");
+    assert_eq!((&fourth["state"], &fourth["attempt"]), (&json!("Parked"), &json!(3)), "{status:#}");
+    let reason = fourth["reason"].as_str().unwrap();
+    assert!(reason.ends_with("claimed success, but there is no commit"), "{reason}");
+}
+
+#[test]
+fn codex_builds_the_feature_on_its_screen() {
+    a_feature_on_the_screen_of("codex");
+}
+
+#[test]
+fn opencode_builds_the_feature_on_its_screen() {
+    a_feature_on_the_screen_of("opencode");
+}
+
+#[test]
+fn claude_builds_the_feature_on_its_screen() {
+    a_feature_on_the_screen_of("claude");
+}
+
+#[test]
+fn claude_builds_the_feature() {
+    a_feature_with("claude");
+}
+
+#[test]
+fn codex_builds_the_feature() {
+    a_feature_with("codex");
+}
+
+#[test]
+fn pi_builds_the_feature() {
+    a_feature_with("pi");
+}
+
+#[test]
+fn opencode_builds_the_feature() {
+    a_feature_with("opencode");
+}
+
+#[test]
+fn gemini_builds_the_feature() {
+    a_feature_with("gemini");
+}
+
+#[test]
+fn qwen_builds_the_feature() {
+    a_feature_with("qwen");
+}
+
+#[test]
+fn aider_builds_the_feature() {
+    a_feature_with("aider");
+}
+
+#[test]
+fn mini_swe_agent_builds_the_feature() {
+    a_feature_with("mini-swe-agent");
+}
