@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "agents/conversations.rs"]
+mod conversations;
 #[path = "agents/faults.rs"]
 mod faults;
 #[path = "agents/features.rs"]
@@ -17,5 +19,7 @@ mod homes;
 #[path = "agents/scenario.rs"]
 mod scenario;
 mod standin;
+#[path = "agents/texts.rs"]
+mod texts;
 #[path = "agents/tools.rs"]
 mod tools;

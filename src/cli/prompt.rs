@@ -11,6 +11,7 @@ use super::out::Out;
 use super::prompts;
 use super::request::find_task;
 use super::text::plain;
+use crate::agents::sent::as_text;
 use crate::config::{Adapter, Config, StageConfig};
 use crate::domain::budget::Budget;
 use crate::domain::ids::{FeatureId, RunId, StageName, TaskId};
@@ -218,11 +219,14 @@ fn shown(context: &Context, subject: &Subject) -> Result<PromptJson, CliError> {
         stage: stage.name.to_string(),
         role: stage.role.to_string(),
         attempt: job.attempt,
+        text: run
+            .as_ref()
+            .and_then(|run| sent(context, run))
+            .unwrap_or_else(|| as_text(&adapter, &prompt.text).into_owned()),
         agent: adapter.name,
         model: adapter.model,
         effort: adapter.effort,
         template: prompt.template,
-        text: run.as_ref().and_then(|run| sent(context, run)).unwrap_or(prompt.text),
     })
 }
 

@@ -11,7 +11,7 @@ use super::prompt::{self, Scene, feedback, previous};
 use crate::agents::environment::RunContext;
 use crate::agents::program::Way;
 use crate::agents::prompt as agents_prompt;
-use crate::agents::{environment, hooks, program};
+use crate::agents::{environment, hooks, program, sent};
 use crate::config::{Adapter, StageConfig};
 use crate::domain::budget::Used;
 use crate::domain::ids::{StageName, TaskId};
@@ -105,7 +105,7 @@ pub(super) fn order_with(
     }
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = prompt(&context)?;
+    let text = sent::as_text(adapter, &prompt(&context)?).into_owned();
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
     let mut env = environment::environment(&desk.session.environment(), adapter, &context);

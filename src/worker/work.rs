@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::agent::drive;
+use super::agent::ask;
 use super::brief;
 use super::conversation::Talk;
 use super::life::Desk;
@@ -52,11 +52,10 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
         .map_err(|error| chain(&error))?;
     let begun = Begun::at(&worktree)?;
-    let chat = Talk::begin(desk, &adapter, &worktree);
-    let order = brief::order(desk, task, &worktree, &adapter, &chat, &brief::Subject::default())?;
+    let order = |chat: &Talk| brief::order(desk, task, &worktree, &adapter, chat, &brief::Subject::default());
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
     let changed = || has_changed(&worktree, &begun, &desk.run.job.base);
-    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &changed))?;
+    let (ending, said) = ask(desk, screen, &adapter, &worktree, (&order, &changed))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
