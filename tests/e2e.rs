@@ -15,6 +15,8 @@ mod common;
 mod conflicts;
 #[path = "e2e/control.rs"]
 mod control;
+#[path = "e2e/conversations.rs"]
+mod conversations;
 #[path = "e2e/deaths.rs"]
 mod deaths;
 #[path = "e2e/features.rs"]
