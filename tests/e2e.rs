@@ -25,6 +25,8 @@ mod features;
 mod gates;
 #[path = "e2e/lost.rs"]
 mod lost;
+#[path = "e2e/misdeeds.rs"]
+mod misdeeds;
 #[path = "e2e/money.rs"]
 mod money;
 #[path = "e2e/prompts.rs"]
