@@ -14,6 +14,8 @@ mod conversations;
 mod faults;
 #[path = "agents/features.rs"]
 mod features;
+#[path = "agents/first_runs.rs"]
+mod first_runs;
 #[path = "agents/homes.rs"]
 mod homes;
 #[path = "agents/scenario.rs"]

@@ -48,6 +48,16 @@ fn one_that_dies_in_the_middle_of_its_turn_costs_an_attempt_and_says_how() {
 }
 
 #[test]
+fn a_daemon_that_it_leaves_behind_is_ended() {
+    let world = world("write it, forks", &["--hooks", "--prompt", "{prompt}"]);
+    ready(&world);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    assert!(!alive(world.read("daemon").trim().parse().unwrap()));
+    world.assert_nothing_left();
+}
+
+#[test]
 fn one_that_is_killed_costs_an_attempt_and_its_worker_lives() {
     let world = world("write it, waits", &["--hooks", "--prompt", "{prompt}"]);
     ready(&world);
