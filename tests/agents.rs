@@ -18,6 +18,8 @@ mod features;
 mod first_runs;
 #[path = "agents/homes.rs"]
 mod homes;
+#[path = "agents/night.rs"]
+mod night;
 #[path = "agents/scenario.rs"]
 mod scenario;
 mod standin;
