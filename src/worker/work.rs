@@ -30,7 +30,7 @@ use crate::git::pushed::Remembered;
 use crate::git::worktree::Worktree;
 use crate::git::{self, Repo, branch, diff};
 use crate::process::clock;
-use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
+use crate::process::tree::{EndError, KILL_WAIT, Scope, end_children, end_tree};
 
 /// From SIGTERM to SIGKILL for what a program leaves behind.
 const LEFT_GRACE: Duration = Duration::from_secs(2);
@@ -135,7 +135,11 @@ pub(super) fn end_what_is_left(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree
         mark: Some(desk.run.id.to_string()),
         worktree: Some(worktree.path.clone()),
     };
-    let processes = match end_tree(&scope, LEFT_GRACE, KILL_WAIT) {
+    // A daemon may have a session, a directory and an environment of its own: as an orphan it is a
+    // child of this process all the same.
+    let ended =
+        end_tree(&scope, LEFT_GRACE, KILL_WAIT).and_then(|()| end_children(LEFT_GRACE, KILL_WAIT).map(drop));
+    let processes = match ended {
         Ok(()) => return None,
         Err(EndError::Survivors(left)) => {
             left.iter().map(|member| format!("{} {}", member.id.pid, member.name)).collect()
