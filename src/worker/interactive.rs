@@ -89,7 +89,7 @@ pub(super) fn drive(
         cli,
         typist,
         reader,
-        spool: Spool::open(&run_dir, desk.run.token.clone()),
+        spool: Spool::open(&run_dir, desk.run.token.clone(), &cli.hooks),
         run_dir,
         protocol: Protocol::default(),
         remarks: Remarks::default(),
@@ -320,7 +320,7 @@ impl Live<'_> {
         if !calm || self.typist.types() || self.typist.person_types() || sight.stand != Stand::Idle {
             return None;
         }
-        self.reader.screen(&self.typist.port.glass.lines());
+        self.read_screen();
         let said = self.protocol.question().is_some() || self.protocol.review().is_some();
         let told = self.claimed || said || self.protocol.is_complete();
         if told || self.reader.told().failure.is_some() || self.reminded || (self.setting.changed)() {
@@ -330,6 +330,15 @@ impl Live<'_> {
         self.screen.note("▌ nothing is changed and nothing was said: it is asked once to go on\n");
         self.typist.type_in(REMINDER);
         None
+    }
+
+    /// What only the screen tells of the turn.
+    fn read_screen(&mut self) {
+        let lines = self.typist.port.glass.lines();
+        self.reader.screen(&lines);
+        if let Some(said) = self.reader.said_on(&lines) {
+            self.protocol.push(format!("{said}\n").as_bytes());
+        }
     }
 
     fn exited(&mut self, exit: Exit) -> ProgramEnding {
@@ -396,6 +405,7 @@ impl Live<'_> {
             question: self.protocol.question().map(str::to_owned),
             complete: self.protocol.is_complete(),
             review: self.protocol.review(),
+            version: String::new(),
             last_words,
         };
         (ending, said)

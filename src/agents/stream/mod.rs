@@ -196,9 +196,23 @@ impl Reader {
                 self.rules.fail.iter().find(|rule| rule.screen.as_ref().is_some_and(|p| p.is_match(line)))?;
             Some((self.failure(rule.class, line), rule.weak))
         };
-        if let Some((failure, weak)) = lines.iter().rev().take(SCREEN_LINES).find_map(shows) {
+        // A program that has not filled its screen leaves the rest of it empty.
+        let used = lines.iter().rev().skip_while(|line| line.trim().is_empty());
+        if let Some((failure, weak)) = used.take(SCREEN_LINES).find_map(shows) {
             self.failed(failure, weak);
         }
+    }
+
+    /// What the model has said last, as the program's own screen shows it. The lines of a question are
+    /// one: the screen has broken it where it ended.
+    pub fn said_on(&self, lines: &[String]) -> Option<String> {
+        let screen = lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n");
+        let said = self.rules.said.as_ref()?.captures_iter(&screen).last()?.get(1)?;
+        let said: Vec<&str> = said.as_str().lines().map(str::trim).collect();
+        let question = said.iter().position(|line| line.starts_with("BLOCKED:")).unwrap_or(said.len());
+        let (before, question) = said.split_at(question);
+        let text = [before.join("\n"), question.join(" ")].join("\n");
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
     /// What is known now.
