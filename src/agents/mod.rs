@@ -14,6 +14,7 @@ pub mod last_words;
 pub mod machine;
 pub mod merge;
 pub mod outcome;
+pub mod patience;
 pub mod placeholders;
 pub mod program;
 pub mod prompt;
