@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{SignalRules, Watch};
 use crate::agents::stream::{Reader, Rules};
+use crate::config::cli_agent::Trouble;
 use crate::config::{CliKeys, load};
 use crate::domain::screen::Stand;
 
@@ -43,7 +44,13 @@ fn every_recorded_screen_is_read_right() {
                 other => panic!("what is {other}?"),
             };
             assert!(wanted.contains(&sight.stand), "{adapter} {name} is read as {sight:?}");
-            read.push(format!("{adapter:<9} {name:<14} {:<10} {}", sight.stand.word(), sight.source));
+            let mut reader = Reader::new(Rules::new(&keys(adapter)).unwrap());
+            reader.screen(&lines);
+            let failure = reader.told().failure.as_ref().map(|failure| failure.class);
+            assert_eq!(failure, name.ends_with("-failed").then_some(Trouble::Auth), "{adapter} {name}");
+            let said = reader.said_on(&lines).map(|said| format!("{said:?}")).unwrap_or_default();
+            let row = format!("{adapter:<9} {name:<14} {:<10} {:<6} {said}", sight.stand.word(), sight.source);
+            read.push(row.trim_end().to_owned());
         }
     }
     insta::assert_snapshot!(read.join("\n"));
