@@ -12,7 +12,6 @@ use super::prompts;
 use super::request::find_task;
 use super::text::plain;
 use crate::config::{Adapter, Config, StageConfig};
-use crate::domain::budget::Budget;
 use crate::domain::ids::{FeatureId, RunId, StageName, TaskId};
 use crate::domain::job::preview;
 use crate::domain::pipeline::StageKind;
@@ -130,29 +129,13 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
     let (dir, feature, line) = only(args, found)?;
     let stage = chosen(args, &config, None)?;
     let job = Job {
-        feature,
-        dir,
         task: Some(id),
         title: line.title,
         labels: line.labels,
         stage: Some(stage.name.clone()),
         kind: stage.kind,
-        member: 0,
         attempt: 1,
-        base: head,
-        head: None,
-        resume_from: None,
-        candidate: None,
-        gates: Vec::new(),
-        stands: false,
-        feedback: None,
-        answer: None,
-        resolves: false,
-        triage: None,
-        stamp_s: 0,
-        timeout_ms: 0,
-        config: config.fingerprint(),
-        budget: Budget::default(),
+        ..Job::check(feature, dir, head, config.fingerprint())
     };
     Ok(Subject { config, job, in_flight: Vec::new(), run: None })
 }
