@@ -212,6 +212,12 @@ fn agents() {
     case("[\"no-such-agent-on-path\"]", |_| ());
     case("[\"./agent.txt\"]", |world| world.file("agent.txt", "not a program\n"));
     case("[\"./specs\"]", |_| ());
+    case("[\"./agent.other\"]", |world| {
+        // The beginning of a program of a machine that nobody has.
+        let head = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 11], &[0x34, 0x12], &[0; 44]].concat();
+        world.script("agent.other", "");
+        std::fs::write(world.repo().join("agent.other"), head).unwrap();
+    });
     case("[]", |_| ());
     case("[\"./agent.sh\", \"{tsk.id}\"]", |_| ());
     let mut world = World::new();

@@ -207,6 +207,10 @@ fn a_prompt_that_is_not_accepted_is_an_error_that_somebody_sees() {
     let mut world = world("write it", &["--hooks", "--deaf"]);
     world.set("agent.mine.interactive.ready_wait", "\"3s\"");
     world.set("agent.mine.interactive.accept_wait", "\"2s\"");
+    // It has changed, for all that is known.
+    for (key, value) in [("args", "[\"--version\"]"), ("pattern", "'(\\d+)\\.'"), ("tested", "[\"1.0\"]")] {
+        world.set(&format!("agent.mine.version.{key}"), value);
+    }
     ready(&world);
     world.detach();
     let status = world.wait_for("the error", |status| {
@@ -214,6 +218,8 @@ fn a_prompt_that_is_not_accepted_is_an_error_that_somebody_sees() {
     });
     let row = task_row(&status, "T001");
     assert_eq!(row["attempt"], 1, "no attempt is spent: {status:#}");
+    let reason = row["reason"].as_str().unwrap();
+    assert!(reason.contains("; it is version 3; tested up to version 1.0: it may print"), "{reason}");
     assert_eq!(status["needs_you"][0]["task"], "T001", "{status:#}");
     world.sprint(&["stop", "--now"]).expect(0);
     world.assert_nothing_left();

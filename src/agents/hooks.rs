@@ -2,7 +2,7 @@
 //! receiver needs nobody, and nothing is lost while nobody listens.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -26,6 +26,8 @@ const VALUES_MAX: usize = 50;
 const DEPTH_MAX: usize = 4;
 /// Bytes that are read of the file at once.
 const READ_BYTES: u64 = 1 << 20;
+/// Bytes of one line; of a longer one nothing is known.
+const LINE_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -69,28 +71,63 @@ fn pruned(value: &Value, depth: usize) -> Value {
 /// Reads a run's file as it grows.
 #[derive(Debug)]
 pub struct Spool {
-    path: Utf8PathBuf,
+    lines: Lines,
     token: Token,
-    file: Option<File>,
-    rest: Vec<u8>,
+    /// The file into which the program itself writes its events, where it has one.
+    stream: Option<Lines>,
 }
 
 impl Spool {
-    /// Of a run, from the file's end as it is now: an earlier worker of the run has seen the rest.
-    pub fn open(run_dir: &Utf8Path, token: Token) -> Self {
-        let path = run_dir.join(HOOKS_FILE);
-        let file = File::open(&path).ok().and_then(|mut file| {
-            io::Seek::seek(&mut file, io::SeekFrom::End(0)).ok()?;
-            Some(file)
-        });
-        Self { path, token, file, rest: Vec::new() }
+    /// Of a run, from the file's end as it is now: an earlier worker of the run has seen the rest. What
+    /// the program writes itself is begun anew with each start of it.
+    pub fn open(run_dir: &Utf8Path, token: Token, keys: &HookKeys) -> Self {
+        let stream = (!keys.stream.is_empty()).then(|| Lines::new(run_dir.join(&keys.stream)));
+        Self { lines: Lines::at_end(run_dir.join(HOOKS_FILE)), token, stream }
     }
 
     /// What has come since, in its order; a bounded part of it, more with the next call.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// A file is there and cannot be read.
     pub fn read(&mut self) -> io::Result<Vec<Value>> {
+        let told = self.lines.read()?;
+        let parsed = told.iter().filter_map(|line| serde_json::from_slice(line).ok());
+        let own = parsed.filter(|line: &Line| line.token == self.token.as_str());
+        let mut events: Vec<Value> = own.map(|line| line.payload).collect();
+        if let Some(stream) = &mut self.stream {
+            let lines = stream.read()?;
+            let parsed = lines.iter().filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+            events.extend(parsed.map(|event| pruned(&event, DEPTH_MAX)));
+        }
+        Ok(events)
+    }
+}
+
+/// The lines of a file that others write.
+#[derive(Debug)]
+struct Lines {
+    path: Utf8PathBuf,
+    file: Option<File>,
+    rest: Vec<u8>,
+    /// Whether the line that has begun is too long to be kept.
+    skips: bool,
+}
+
+impl Lines {
+    fn new(path: Utf8PathBuf) -> Self {
+        Self { path, file: None, rest: Vec::new(), skips: false }
+    }
+
+    /// From its end as it is now.
+    fn at_end(path: Utf8PathBuf) -> Self {
+        let file = File::open(&path).ok().and_then(|mut file| {
+            file.seek(SeekFrom::End(0)).ok()?;
+            Some(file)
+        });
+        Self { file, ..Self::new(path) }
+    }
+
+    fn read(&mut self) -> io::Result<Vec<Vec<u8>>> {
         if self.file.is_none() {
             self.file = match File::open(&self.path) {
                 Ok(file) => Some(file),
@@ -101,11 +138,20 @@ impl Spool {
         if let Some(file) = &mut self.file {
             file.take(READ_BYTES).read_to_end(&mut self.rest)?;
         }
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(Vec::new()) };
+        Ok(self.whole())
+    }
+
+    fn whole(&mut self) -> Vec<Vec<u8>> {
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
+            if self.rest.len() > LINE_BYTES_MAX {
+                self.rest.clear();
+                self.skips = true;
+            }
+            return Vec::new();
+        };
         let lines: Vec<u8> = self.rest.drain(..=end).collect();
-        let parsed = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-        let own = parsed.filter(|line: &Line| line.token == self.token.as_str());
-        Ok(own.map(|line| line.payload).collect())
+        let skipped = usize::from(std::mem::take(&mut self.skips));
+        lines.split(|byte| *byte == b'\n').skip(skipped).map(<[u8]>::to_vec).collect()
     }
 }
 
@@ -130,7 +176,7 @@ mod tests {
     fn what_is_told_comes_once_in_its_order_and_only_from_the_run() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        let mut spool = Spool::open(dir, token("a"));
+        let mut spool = Spool::open(dir, token("a"), &HookKeys::default());
         assert!(spool.read().unwrap().is_empty());
         append(dir, &token("a"), br#"{"n": 1}"#).unwrap();
         append(dir, &token("b"), br#"{"n": 2}"#).unwrap();
@@ -138,7 +184,7 @@ mod tests {
         assert_eq!(spool.read().unwrap(), [json!({"n": 1}), json!("no json\u{fffd}")]);
         assert!(spool.read().unwrap().is_empty());
         append(dir, &token("a"), br#"{"n": 3}"#).unwrap();
-        let mut later = Spool::open(dir, token("a"));
+        let mut later = Spool::open(dir, token("a"), &HookKeys::default());
         assert_eq!(spool.read().unwrap(), [json!({"n": 3})]);
         assert!(later.read().unwrap().is_empty());
     }
@@ -150,12 +196,43 @@ mod tests {
         append(dir, &token("a"), br#"{"n": 1}"#).unwrap();
         let whole = std::fs::read(dir.join(HOOKS_FILE)).unwrap();
         std::fs::remove_file(dir.join(HOOKS_FILE)).unwrap();
-        let mut spool = Spool::open(dir, token("a"));
+        let mut spool = Spool::open(dir, token("a"), &HookKeys::default());
         std::fs::write(dir.join(HOOKS_FILE), &whole[..20]).unwrap();
         assert!(spool.read().unwrap().is_empty());
         let mut file = OpenOptions::new().append(true).open(dir.join(HOOKS_FILE)).unwrap();
         file.write_all(&whole[20..]).unwrap();
         assert_eq!(spool.read().unwrap(), [json!({"n": 1})]);
+    }
+
+    #[test]
+    fn what_the_program_writes_by_itself_is_read_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (keys, file) = (HookKeys { stream: "s".to_owned(), ..HookKeys::default() }, dir.join("s"));
+        let write = |text: &str| std::fs::write(&file, text).unwrap();
+        let mut spool = Spool::open(dir, token("a"), &keys);
+        assert!(spool.read().unwrap().is_empty());
+        write("{\"n\": 1}\nno json\n{\"n\":");
+        assert_eq!(spool.read().unwrap(), [json!({"n": 1})]);
+        write("{\"n\": 1}\nno json\n{\"n\": 2}\n");
+        assert_eq!(spool.read().unwrap(), [json!({"n": 2})]);
+        append(dir, &token("a"), br#"{"n": 3}"#).unwrap();
+        assert_eq!(spool.read().unwrap(), [json!({"n": 3})]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Utf8Path::from_path(dir.path()).unwrap().join("s");
+        std::fs::write(&file, "x".repeat(LINE_BYTES_MAX + (2 << 20))).unwrap();
+        let mut lines = Lines::new(file.clone());
+        for _ in 0..8 {
+            assert!(lines.read().unwrap().is_empty());
+            assert!(lines.rest.len() <= LINE_BYTES_MAX);
+        }
+        let mut writer = File::options().append(true).open(&file).unwrap();
+        writer.write_all(b"x\n{\"n\": 1}\n").unwrap();
+        assert_eq!(lines.read().unwrap()[0], b"{\"n\": 1}");
     }
 
     #[test]

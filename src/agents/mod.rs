@@ -11,6 +11,7 @@ pub mod environment;
 pub mod feedback;
 pub mod hooks;
 pub mod last_words;
+pub mod machine;
 pub mod merge;
 pub mod outcome;
 pub mod patience;
@@ -24,6 +25,7 @@ pub mod sent;
 pub mod signals;
 pub mod stream;
 pub mod triage;
+pub mod version;
 
 #[cfg(test)]
 mod contract_tests;

@@ -49,6 +49,9 @@ pub struct Said {
     pub failure: Option<Failure>,
     /// What it told of a failure that counts only where nothing was changed.
     pub weak: Option<Failure>,
+    /// That its version is none that its adapter was tried with; may be empty. Only of a run that has
+    /// failed in a way that this may explain.
+    pub version: String,
     /// The last line that it printed on either stream; may be empty. Never a claim: it is shown
     /// with the reason of a failure for which the program gave no other.
     pub last_words: String,
@@ -225,6 +228,18 @@ enum Claimed {
 }
 
 fn claimed(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
+    let with_version = |reason: String| match said.version.as_str() {
+        "" => reason,
+        version => format!("{reason}; it is {version}"),
+    };
+    match claimed_by(ending, said, claims) {
+        Claimed::Failure(reason) => Claimed::Failure(with_version(reason)),
+        Claimed::Unreached(reason) => Claimed::Unreached(with_version(reason)),
+        other => other,
+    }
+}
+
+fn claimed_by(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed {
     let stand = claims.iter().rev().find_map(|claim| match claim {
         Claim::Done { message } => Some(Ok(message.clone())),
         Claim::Fail { reason } => Some(Err(reason.clone())),
@@ -388,6 +403,17 @@ mod tests {
             left_out: None,
             worktree: Standing::There,
         }
+    }
+
+    #[test]
+    fn a_version_that_was_not_tested_is_told_with_a_failure_only() {
+        let said = Said { version: "version 9; tested up to version 1".to_owned(), ..Said::default() };
+        let unreached = ProgramEnding::Unreached("it shows `x`".to_owned());
+        let Claimed::Unreached(reason) = claimed(&unreached, &said, &[]) else { panic!() };
+        insta::assert_snapshot!(reason, @"the prompt did not reach the agent: it shows `x`; `sprint logs` shows its screen; it is version 9; tested up to version 1");
+        let Claimed::Failure(reason) = claimed(&ProgramEnding::Exited(1), &said, &[]) else { panic!() };
+        insta::assert_snapshot!(reason, @"the agent failed (exit 1); it is version 9; tested up to version 1");
+        assert!(matches!(claimed(&ProgramEnding::Exited(0), &said, &[]), Claimed::Success(_)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use camino::Utf8Path;
 
 use super::environment::RunContext;
+use super::machine::{self, Other};
 use super::placeholders::{ARGUMENT_BYTES_MAX, CommandError, fill_in};
 use super::scripted;
 use crate::config::interactive::Interactive;
@@ -30,6 +31,18 @@ pub enum ProgramError {
     NotExecutable {
         /// Where it is.
         path: String,
+    },
+    /// It is made for another machine.
+    #[error(
+        "the agent program `{path}` is made for {machine}, and this machine is {} {}; install the one for it",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )]
+    WrongMachine {
+        /// Where it is.
+        path: String,
+        /// For which.
+        machine: Other,
     },
 }
 
@@ -145,6 +158,16 @@ fn words(adapter: &Adapter, cli: &CliKeys, run: &RunContext, prompt: &str) -> Ve
 /// # Errors
 /// [`ProgramError`].
 pub fn find(program: &str, checkout: &Utf8Path, path: &OsStr) -> Result<Option<PathBuf>, ProgramError> {
+    let found = place(program, checkout, path)?;
+    match found.as_deref().and_then(|file| Some((file, machine::other_machine(file)?))) {
+        Some((file, machine)) => {
+            Err(ProgramError::WrongMachine { path: file.display().to_string(), machine })
+        }
+        None => Ok(found),
+    }
+}
+
+fn place(program: &str, checkout: &Utf8Path, path: &OsStr) -> Result<Option<PathBuf>, ProgramError> {
     if program.contains('{') {
         return Ok(None);
     }

@@ -17,6 +17,9 @@ use crate::domain::screen::Stand;
 
 /// What contradicts a hook has to stay for so long, in milliseconds.
 const SETTLE_MS: u64 = 2_000;
+/// The same where the glass has shown it before the hook told: a hook may come late, and a glass may
+/// be slow to follow.
+const LATE_MS: u64 = 10_000;
 /// Without a hook a screen that waits has to stay so for so long: between two steps of a turn
 /// programs look as if they waited.
 const CALM_MS: u64 = 1_500;
@@ -255,15 +258,20 @@ impl Watch {
         // Between "asks" and "waits" a title makes no difference: only a question that was seen there
         // and has gone was answered, or given up.
         let gave_up = !(told.needs_a_person() && shown.takes_a_prompt()) || self.agreed;
-        since > *at && now >= since + SETTLE_MS && self.rested(shown) != self.rested(*told) && gave_up
+        now >= settled(*at, since) && self.rested(shown) != self.rested(*told) && gave_up
     }
 
     /// When the answer may change without anything new; none: not before something comes.
     pub fn due(&self, now: u64) -> Option<u64> {
         let (_, _, since) = self.glass?;
-        let wait = if self.hook.is_some() { SETTLE_MS } else { CALM_MS };
-        Some(since + wait).filter(|due| *due > now)
+        let due = self.hook.as_ref().map_or(since + CALM_MS, |(_, _, at)| settled(*at, since));
+        Some(due).filter(|due| *due > now)
     }
+}
+
+/// From when on the glass, which shows the same since then, counts against the hook of that time.
+fn settled(hook: u64, since: u64) -> u64 {
+    if since > hook { since + SETTLE_MS } else { hook + LATE_MS }
 }
 
 /// The lower end of what is on the screen, without its empty lines.
@@ -361,6 +369,17 @@ mod tests {
         watch.hook(&json!({"is": "prompt"}), 9_000);
         watch.glass("busy", &lines("Retrying in 3s"), 9_100);
         assert_eq!(stands(&watch, 9_100 + SETTLE_MS), (Stand::Retrying, "screen"));
+    }
+
+    #[test]
+    fn a_hook_that_comes_after_the_screen_has_changed_does_not_hold_it_for_good() {
+        let mut watch = watch();
+        watch.glass("busy", &lines(""), 10);
+        watch.glass("ready", &lines("> "), 20);
+        watch.hook(&json!({"is": "tool"}), 30);
+        assert_eq!(watch.due(30), Some(30 + LATE_MS));
+        assert_eq!(stands(&watch, 29 + LATE_MS), (Stand::Busy, "hook"));
+        assert_eq!(stands(&watch, 30 + LATE_MS), (Stand::Idle, "title"));
     }
 
     #[test]

@@ -1,21 +1,29 @@
-//! Screens as real programs drew them in tmux (the first line is the title), read by the rules of
-//! their adapters. The name of a file begins with how the program stood.
+//! Screens as real programs drew them in tmux (the first line is the title), and what they told their
+//! hooks, read by the rules of their adapters. The name of a screen's file begins with how the program
+//! stood.
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::{SignalRules, Watch};
-use crate::config::load;
+use crate::agents::stream::{Reader, Rules};
+use crate::config::cli_agent::Trouble;
+use crate::config::{CliKeys, load};
 use crate::domain::screen::Stand;
 
+fn keys(adapter: &str) -> CliKeys {
+    load(&[]).expect("the built-in layer is sound").agent[adapter].cli_keys()
+}
+
 fn rules(adapter: &str) -> SignalRules {
-    let config = load(&[]).expect("the built-in layer is sound");
-    SignalRules::new(&config.agent[adapter].cli_keys().screen).unwrap()
+    SignalRules::new(&keys(adapter).screen).unwrap()
 }
 
 #[test]
 fn every_recorded_screen_is_read_right() {
     let mut read = Vec::new();
-    for adapter in ["claude", "codex", "opencode"] {
+    for adapter in ["claude", "codex", "opencode", "pi", "gemini", "qwen"] {
         let directory = format!("{}/src/agents/testdata/screens/{adapter}", env!("CARGO_MANIFEST_DIR"));
         let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -36,8 +44,46 @@ fn every_recorded_screen_is_read_right() {
                 other => panic!("what is {other}?"),
             };
             assert!(wanted.contains(&sight.stand), "{adapter} {name} is read as {sight:?}");
-            read.push(format!("{adapter:<9} {name:<14} {:<10} {}", sight.stand.word(), sight.source));
+            let mut reader = Reader::new(Rules::new(&keys(adapter)).unwrap());
+            reader.screen(&lines);
+            let failure = reader.told().failure.as_ref().map(|failure| failure.class);
+            assert_eq!(failure, name.ends_with("-failed").then_some(Trouble::Auth), "{adapter} {name}");
+            let said = reader.said_on(&lines).map(|said| format!("{said:?}")).unwrap_or_default();
+            let row =
+                format!("{adapter:<9} {name:<14} {:<10} {:<6} {said}", sight.stand.word(), sight.source);
+            read.push(row.trim_end().to_owned());
         }
+    }
+    insta::assert_snapshot!(read.join("\n"));
+}
+
+/// What tells the events of a program apart.
+fn kind(event: &Value) -> String {
+    let names = ["hook_event_name", "type", "subtype", "tool_name", "notification_type", "reason", "error"];
+    let told = names.iter().filter_map(|name| event[name].as_str());
+    let inner = [&event["event"]["type"], &event["request"]["subtype"], &event["messages"][0]["stopReason"]];
+    told.chain(inner.into_iter().filter_map(Value::as_str)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_recorded_hook_is_read_right() {
+    let mut read = Vec::new();
+    for adapter in ["claude", "codex", "pi", "qwen"] {
+        let file = format!("{}/src/agents/testdata/hooks/{adapter}.jsonl", env!("CARGO_MANIFEST_DIR"));
+        let keys = keys(adapter);
+        let mut reader = Reader::new(Rules::new(&keys).unwrap());
+        for line in fs::read_to_string(file).unwrap().lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let mut watch = Watch::new(rules(adapter));
+            let stand = watch.hook(&event, 1).map_or("-", |stand| stand.word());
+            let text = watch.sight(1).text;
+            let said = reader.hook(&event, &keys.hooks).unwrap_or_default();
+            let row = [adapter, &kind(&event), "=>", stand, &text, &format!("{said:?}").replace("\"\"", "")];
+            read.push(row.join(" ").trim_end().to_owned());
+        }
+        let told = reader.told();
+        assert!(told.session.is_some(), "{adapter} names its conversation");
+        read.push(format!("{adapter}: used {:?}", told.usage.map(|usage| (usage.input, usage.output))));
     }
     insta::assert_snapshot!(read.join("\n"));
 }

@@ -2,12 +2,9 @@
 //! here costs a token: a version is asked for, and a sign-in is read off variables and files.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use regex::Regex;
 use serde::Serialize;
 
 use super::args::{AgentsCommand, AgentsListArgs, AgentsShowArgs};
@@ -16,14 +13,10 @@ use super::environment::Environment;
 use super::out::Out;
 use super::text::{Cell, Table, Tone, plain};
 use crate::agents::program;
-use crate::config::cli_agent::{LoginKeys, VersionKeys};
+use crate::agents::version::{self, Untold};
+use crate::config::cli_agent::LoginKeys;
 use crate::config::{AdapterKind, AgentConfig, Config, Role, nearest};
-use crate::error::{CliError, exit};
-use crate::process::run::{Session, Spec, Stdin, run as run_child};
-
-/// A program that takes longer to tell its version does not tell it.
-const VERSION_MAX: Duration = Duration::from_secs(20);
-const VERSION_BYTES_MAX: usize = 16 * 1024;
+use crate::error::{CliError, chain, exit};
 
 /// An adapter and its program, as `--json` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -114,16 +107,14 @@ impl Look<'_> {
             return row;
         }
         if let Some(path) = &row.path {
-            row.version = version(path, &agent.version, self.env, self.top);
+            match version::ask(path.as_os_str(), &agent.version, &self.env.variables, self.top) {
+                Ok(version) => row.version = Some(version),
+                Err(Untold::NotAsked) => {}
+                Err(error) => row.problems.push(chain(&error)),
+            }
         }
-        if let (Some(version), false) = (&row.version, row.tested.is_empty())
-            && !row.tested.contains(version)
-        {
-            let tested = row.tested.join(", ");
-            row.problems.push(format!(
-                "version {version}; tested up to version {tested}: it may print what sprint does not know"
-            ));
-        }
+        let remark = row.version.as_ref().and_then(|version| version::remark(version, &row.tested));
+        row.problems.extend(remark);
         row.signed_in = signed_in(&agent.login, self.env);
         if row.signed_in == Some(false) {
             row.problems.push(format!("no sign of a sign-in; {}", agent.login.hint));
@@ -232,32 +223,6 @@ fn check(look: &Look<'_>, args: &super::args::AgentsCheckArgs, out: &mut Out<'_>
     Ok(if missing { exit::ENVIRONMENT } else { exit::DONE })
 }
 
-/// What the program says that its version is.
-fn version(program: &Path, keys: &VersionKeys, env: &Environment, cwd: &Path) -> Option<String> {
-    if keys.args.is_empty() {
-        return None;
-    }
-    let spec = Spec {
-        program: program.as_os_str().to_owned(),
-        args: keys.args.iter().map(OsString::from).collect(),
-        cwd: cwd.to_owned(),
-        env: env.variables.clone(),
-        stdin: Stdin::Null,
-        timeout: VERSION_MAX,
-        output_max: VERSION_BYTES_MAX,
-        grace: Duration::from_secs(1),
-        session: Session::NewSession,
-    };
-    let outcome = run_child(&spec, &mut |_, _| {}, &|| false).ok()?;
-    let text = [outcome.stdout, outcome.stderr].concat();
-    version_in(&String::from_utf8_lossy(&text), &keys.pattern)
-}
-
-fn version_in(text: &str, pattern: &str) -> Option<String> {
-    let found = Regex::new(pattern).ok()?.captures(text)?;
-    found.get(1).or_else(|| found.get(0)).map(|group| plain(group.as_str(), 60))
-}
-
 /// Whether one of the signs is there; none where the adapter knows no sign.
 fn signed_in(keys: &LoginKeys, env: &Environment) -> Option<bool> {
     if keys.env.is_empty() && keys.files.is_empty() {
@@ -290,13 +255,6 @@ mod tests {
             stdout_is_terminal: false,
             columns: None,
         }
-    }
-
-    #[test]
-    fn versions_are_found_in_what_programs_print() {
-        let pattern = r"(\d+\.\d+\.\d+)";
-        assert_eq!(version_in("codex-cli 0.169.0\n", pattern).as_deref(), Some("0.169.0"));
-        assert_eq!(version_in("no version", pattern), None);
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub struct Interactive {
     pub ready_wait: String,
     /// How long it may take until it shows that it has accepted a prompt.
     pub accept_wait: String,
+    /// What of its screen, when a turn is over, is what the model said last: the first group of the
+    /// last match. Empty: hooks tell it, or nothing does.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub said: String,
 }
 
 impl Interactive {
@@ -53,6 +57,10 @@ pub struct HookKeys {
     /// Its content. `{hook}` becomes the command line of the receiver, as it stands between the
     /// quotes of a JSON text.
     pub content: String,
+    /// A file in the run's directory into which its arguments tell the program to write its events
+    /// itself, one JSON object a line. Empty: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stream: String,
     /// Which events are the conversation's own; empty: all. Programs hold others beside it, to find it
     /// a title.
     pub when: String,

@@ -241,11 +241,13 @@ const INTERACTIVE: &[Field] = &[
     field("settle", DURATION),
     field("ready_wait", TIMEOUT),
     field("accept_wait", TIMEOUT),
+    field("said", Kind::Text(values::regex)),
 ];
 
 const HOOKS: &[Field] = &[
     field("file", Kind::Text(values::file_name_or_none)),
     field("content", Kind::Text(values::no_nul)),
+    field("stream", Kind::Text(values::file_name_or_none)),
     field("when", SELECTOR),
     field("session", Kind::Text(values::event_path)),
     field("said", Kind::Text(values::event_path)),

@@ -19,6 +19,7 @@ use super::life::Desk;
 use super::remarks::Remarks;
 use super::screen::Screen;
 use super::spending::{self, Spending};
+use super::unclear;
 use super::vital::{LOOK, Vital};
 use crate::agents::claim::{self, Claim};
 use crate::agents::last_words::LastWords;
@@ -79,6 +80,20 @@ pub(super) fn ask(
 /// # Errors
 /// The adapter's rules cannot be used: only in a configuration that was frozen by another version.
 fn drive(
+    desk: &Desk<'_>,
+    screen: &mut Screen,
+    adapter: &Adapter,
+    order: &Order,
+    talk: (Talk, &dyn Fn() -> bool),
+) -> Result<(ProgramEnding, Said), String> {
+    let (ending, mut said) = follow_to_the_end(desk, screen, adapter, order, talk)?;
+    if unclear::may_be_its_version(&ending, &said) {
+        said.version = unclear::version(adapter, &order.spec);
+    }
+    Ok((ending, said))
+}
+
+fn follow_to_the_end(
     desk: &Desk<'_>,
     screen: &mut Screen,
     adapter: &Adapter,
@@ -156,6 +171,7 @@ fn drive(
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
         review,
+        version: String::new(),
         last_words: drive.last_words.line(),
         forgotten: forgotten && !said_something && !claimed,
     };

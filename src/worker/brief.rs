@@ -146,9 +146,20 @@ fn stdin(way: Way, context: &RunContext) -> Stdin {
 /// The file by which a program knows to call `sprint hook`: in the run's directory, never in the
 /// person's own configuration.
 fn write_hooks(adapter: &Adapter, context: &RunContext) -> Result<(), String> {
-    let Some(keys) = adapter.cli.as_ref().map(|cli| &cli.hooks).filter(|keys| !keys.file.is_empty()) else {
+    let Some(keys) = adapter.cli.as_ref().map(|cli| &cli.hooks) else { return Ok(()) };
+    if !keys.stream.is_empty() {
+        // What an earlier start of the program has written there was read.
+        let path = context.run_dir.join(&keys.stream);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("`{path}`: {error}"));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    if keys.file.is_empty() {
         return Ok(());
-    };
+    }
     let path = context.run_dir.join(&keys.file);
     std::fs::write(&path, hooks::content(keys, &context.sprint)).map_err(|error| format!("`{path}`: {error}"))
 }

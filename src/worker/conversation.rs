@@ -159,14 +159,16 @@ fn is_forgotten(told: &Told, ending: &ProgramEnding) -> bool {
     silent && !refused && matches!(ending, ProgramEnding::Exited(_))
 }
 
-/// A good end has an event of its own; exit 0 without it is none.
+/// A good end has an event of its own; exit 0 without it is none. Neither is exit 2: programs end so
+/// that do not know an argument, and no model can make its program say "nothing to do" with it.
 fn unfinished(told: &Told, ending: &ProgramEnding) -> Option<Failure> {
-    let broke_off = !told.done && matches!(ending, ProgramEnding::Exited(0));
-    broke_off.then(|| Failure {
-        class: Trouble::Other,
-        text: "it ended with exit code 0 in the middle of its turn".to_owned(),
-        until: None,
-    })
+    let text = match ending {
+        ProgramEnding::Exited(0) => "it ended with exit code 0 in the middle of its turn",
+        ProgramEnding::Exited(2) => "it ended with exit code 2 before its turn was over",
+        _ => return None,
+    };
+    let failure = || Failure { class: Trouble::Other, text: text.to_owned(), until: None };
+    (!told.done).then(failure)
 }
 
 fn used(spent: &Spent) -> String {

@@ -90,7 +90,7 @@ pub(super) fn drive(
         cli,
         typist,
         reader,
-        spool: Spool::open(&run_dir, desk.run.token.clone()),
+        spool: Spool::open(&run_dir, desk.run.token.clone(), &cli.hooks),
         run_dir,
         protocol: Protocol::default(),
         remarks: Remarks::default(),
@@ -340,7 +340,7 @@ impl Live<'_> {
         if !calm || self.typist.types() || self.typist.person_types() || sight.stand != Stand::Idle {
             return None;
         }
-        self.reader.screen(&self.typist.port.glass.lines());
+        self.read_screen();
         let said = self.protocol.question().is_some() || self.protocol.review().is_some();
         let told = self.claimed || said || self.protocol.is_complete();
         if told || self.reader.told().failure.is_some() || self.reminded || (self.setting.changed)() {
@@ -350,6 +350,15 @@ impl Live<'_> {
         self.screen.note("▌ nothing is changed and nothing was said: it is asked once to go on\n");
         self.typist.type_in(REMINDER);
         None
+    }
+
+    /// What only the screen tells of the turn.
+    fn read_screen(&mut self) {
+        let lines = self.typist.port.glass.lines();
+        self.reader.screen(&lines);
+        if let Some(said) = self.reader.said_on(&lines) {
+            self.protocol.push(format!("{said}\n").as_bytes());
+        }
     }
 
     fn exited(&mut self, exit: Exit) -> ProgramEnding {
@@ -416,6 +425,7 @@ impl Live<'_> {
             question: self.protocol.question().map(str::to_owned),
             complete: self.protocol.is_complete(),
             review: self.protocol.review(),
+            version: String::new(),
             last_words,
             forgotten: closed.forgotten && !self.accepted && !self.claimed,
         };

@@ -33,6 +33,7 @@ mod trees;
 mod triage;
 pub mod trial;
 mod typist;
+mod unclear;
 mod vital;
 mod work;
 

@@ -183,3 +183,55 @@ fn the_embedded_script_plays_a_feature() {
     world.start().expect(0);
     assert_eq!(world.landed_file("a.txt"), "hello");
 }
+
+/// A model's program whose stream is no longer what its adapter knows.
+fn of_another_version(body: &str) -> World {
+    let mut world = World::with(
+        "- [ ] T001 write a.txt\n",
+        &format!("[ \"$1\" != --version ] || {{ echo 'mine 2.0.0'; exit 0; }}\n{body}"),
+    );
+    world.unset("agent.mine.kind");
+    for (key, value) in [
+        ("extends", "\"cli\""),
+        ("command", "[\"./agent.sh\"]"),
+        ("headless.args", "[\"--print\"]"),
+        ("headless.prompt", "\"stdin\""),
+        ("headless.stream", "\"jsonl\""),
+        ("done.when", "\"type=result\""),
+        ("version.args", "[\"--version\"]"),
+        ("version.pattern", "'(\\d+\\.\\d+\\.\\d+)'"),
+        ("version.tested", "[\"1.0.0\"]"),
+    ] {
+        world.set(&format!("agent.mine.{key}"), value);
+    }
+    world.configure();
+    world.commit("another version");
+    world
+}
+
+#[test]
+fn a_program_that_has_changed_fails_with_its_version() {
+    for (body, reason) in [
+        (
+            "cat > /dev/null; echo '{\"kind\": \"done\"}'",
+            "it ended with exit code 0 in the middle of its turn",
+        ),
+        (
+            "echo \"error: unexpected argument '--print'\" >&2; exit 2",
+            "it ended with exit code 2 before its turn was over; its last words: error: unexpected argument '--print'",
+        ),
+    ] {
+        let world = of_another_version(body);
+        world.start().expect(1);
+        let status = world.status();
+        let row = task_row(&status, "T001");
+        let told = row["reason"].as_str().unwrap();
+        assert!(told.contains(reason), "{told}");
+        let version =
+            "; it is version 2.0.0; tested up to version 1.0.0: it may print what sprint does not know";
+        assert!(told.contains(version), "{told}");
+        let checked = world.sprint(&["agents", "check", "mine"]).expect(0).stdout;
+        assert!(checked.contains("mine: version 2.0.0; tested up to version 1.0.0"), "{checked}");
+        world.assert_nothing_left();
+    }
+}

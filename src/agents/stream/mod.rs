@@ -208,6 +208,18 @@ impl Reader {
         }
     }
 
+    /// What the model has said last, as the program's own screen shows it. The lines of a question are
+    /// one: the screen has broken it where it ended.
+    pub fn said_on(&self, lines: &[String]) -> Option<String> {
+        let screen = lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n");
+        let said = self.rules.said.as_ref()?.captures_iter(&screen).last()?.get(1)?;
+        let said: Vec<&str> = said.as_str().lines().map(str::trim).collect();
+        let question = said.iter().position(|line| line.starts_with("BLOCKED:")).unwrap_or(said.len());
+        let (before, question) = said.split_at(question);
+        let text = [before.join("\n"), question.join(" ")].join("\n");
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
     /// It was ended because it has only tried again for too long.
     pub fn gave_up(&mut self, words: &str) {
         let of_service = |failure: &Failure| failure.class.is_of_the_service();

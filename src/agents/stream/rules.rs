@@ -29,6 +29,8 @@ pub struct Rules {
     pub(super) session: (When, Path),
     pub(super) model: Path,
     pub(super) session_screen: Option<Regex>,
+    /// On the whole screen, where `^` and `$` are a line's.
+    pub(super) said: Option<Regex>,
     pub(super) show: Vec<ShowRule>,
     pub(super) remarks: bool,
     pub(super) done: (When, Option<Regex>),
@@ -82,6 +84,7 @@ impl Rules {
             session: (When::parse(&keys.session.when)?, Path::parse(&keys.session.at)?),
             model: Path::parse(&keys.session.model)?,
             session_screen: optional(&keys.session.screen)?,
+            said: optional(&lines(&keys.interactive.said))?,
             show: keys.show.iter().map(ShowRule::new).collect::<Result<_, _>>()?,
             remarks: keys.headless.remarks,
             done: (When::parse(&keys.done.when)?, optional(&keys.done.pattern)?),
@@ -103,6 +106,11 @@ impl Rules {
         }
         self.class.iter().find(|(pattern, _)| pattern.is_match(text)).map_or(known, |(_, class)| *class)
     }
+}
+
+/// With `^` and `$` at each line of what it is matched with.
+fn lines(pattern: &str) -> String {
+    if pattern.is_empty() { String::new() } else { format!("(?m){pattern}") }
 }
 
 impl ShowRule {

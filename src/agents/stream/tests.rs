@@ -125,6 +125,24 @@ class = "auth"
 }
 
 #[test]
+fn a_screen_tells_what_was_said_last_and_what_failed() {
+    let keys = "interactive = { said = '^✦ (.*(?:\\n+  \\S.*)*)' }\n[[fail]]\nscreen = '^✕ '\n";
+    let mut reader = Reader::new(Rules::new(&toml::from_str(keys).unwrap()).unwrap());
+    let lines = |text: &str| text.lines().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(reader.said_on(&lines("> BLOCKED: no\n")), None);
+    let asks = lines(
+        "✦ First.\n\n✦ I need a number.\n\n  BLOCKED: which number is it\n  that you want?\n\n       ? for help\n > \n",
+    );
+    assert_eq!(
+        reader.said_on(&asks).unwrap(),
+        "I need a number.\n\nBLOCKED: which number is it that you want?"
+    );
+    let failed = [lines("✕ 401 Unauthorized\n > "), vec![String::new(); 40]].concat();
+    reader.screen(&failed);
+    assert_eq!(reader.told().failure.as_ref().unwrap().text, "✕ 401 Unauthorized");
+}
+
+#[test]
 fn one_document_is_read_at_its_end() {
     let keys = |body: &str| {
         toml::from_str::<CliKeys>(&format!("headless = {{ stream = \"json\" }}\n{body}")).unwrap()
