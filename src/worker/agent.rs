@@ -110,18 +110,16 @@ pub(super) fn drive(
     if let Some(scope) = own_limit(desk, failure.as_ref()) {
         ending = ProgramEnding::OverBudget(scope);
     }
-    let review = drive.protocol.review();
-    let said_something =
-        drive.protocol.is_complete() || drive.protocol.question().is_some() || review.is_some();
     if adapter.cli.is_some() {
-        spending::note_the_end(desk, took, said_something);
+        spending::note_the_end(desk, took, drive.protocol.has_spoken());
     }
     let said = Said {
         failure,
         weak,
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
-        review,
+        review: drive.protocol.review(),
+        proposal: drive.protocol.proposal().cloned(),
         last_words: drive.last_words.line(),
     };
     Ok((ending, said))

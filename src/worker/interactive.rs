@@ -321,8 +321,7 @@ impl Live<'_> {
             return None;
         }
         self.reader.screen(&self.typist.port.glass.lines());
-        let said = self.protocol.question().is_some() || self.protocol.review().is_some();
-        let told = self.claimed || said || self.protocol.is_complete();
+        let told = self.claimed || self.protocol.has_spoken();
         if told || self.reader.told().failure.is_some() || self.reminded || (self.setting.changed)() {
             return Some(ProgramEnding::TurnEnded);
         }
@@ -396,6 +395,7 @@ impl Live<'_> {
             question: self.protocol.question().map(str::to_owned),
             complete: self.protocol.is_complete(),
             review: self.protocol.review(),
+            proposal: self.protocol.proposal().cloned(),
             last_words,
         };
         (ending, said)
