@@ -51,6 +51,16 @@ fn codex_speaks_through_sprints_tools() {
 }
 
 #[test]
+fn claude_speaks_through_sprints_tools() {
+    speaks_through_tools("claude", |name| format!("mcp__sprint__{name}"));
+}
+
+#[test]
+fn qwen_speaks_through_sprints_tools() {
+    speaks_through_tools("qwen", |name| format!("mcp__sprint__{name}"));
+}
+
+#[test]
 fn opencode_speaks_through_sprints_tools() {
     speaks_through_tools("opencode", |name| format!("sprint_{name}"));
 }
