@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use crate::agents::environment::RunContext;
 use crate::agents::placeholders::fill_in_json;
-use crate::config::{Adapter, AgentMode};
+use crate::config::Adapter;
 use crate::error::chain;
 
 /// Writes the file and adds the variable, where the adapter has them.
@@ -21,8 +21,7 @@ pub(super) fn tools(
     env: &mut Vec<(OsString, OsString)>,
 ) -> Result<(), String> {
     let Some(keys) = adapter.cli.as_ref().map(|cli| &cli.mcp) else { return Ok(()) };
-    // On its own screen it was not tried with them.
-    if adapter.mode == AgentMode::Interactive || (keys.file.is_empty() && keys.variable.is_empty()) {
+    if keys.file.is_empty() && keys.variable.is_empty() {
         return Ok(());
     }
     let content = fill_in_json(&serde_json::Value::Object(keys.content.clone()), run);

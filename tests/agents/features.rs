@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{World, task_row};
 use crate::homes::{Homes, model, programs};
 use crate::scenario::{TASKS, scenario};
-use crate::standin::scenario::{bash, say};
+use crate::standin::scenario::{Step, bash, call, say, write};
 use crate::standin::{self, Standin};
 
 pub fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> World {
@@ -38,9 +38,12 @@ pub fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> 
     world
 }
 
-/// The same with the program's own screen in the pane. What it tells of its usage there is nothing.
+/// The same with the program's own screen in the pane, a supervisor in the background, and a task
+/// that needs a permission. What a program tells of its usage there is nothing.
 fn a_feature_on_the_screen_of(agent: &str) {
     let Some(programs) = programs(agent) else { return };
+    let homes = Homes::new();
+    let asked = permission(agent, &homes);
     let mut scenario = scenario(agent);
     if agent == "opencode" {
         // Nothing tells there what it said.
@@ -48,7 +51,8 @@ fn a_feature_on_the_screen_of(agent: &str) {
         scenario.rules.retain(|rule| rule.when != "T002");
         scenario = scenario.rule("T002", asks);
     }
-    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    scenario.rules.retain(|rule| rule.when != "T004");
+    let standin = Standin::start(scenario.rule("T004", asked.steps));
     let mut world = world(agent, &programs, &homes, &standin);
     world.set(&format!("agent.{agent}.mode"), "\"interactive\"");
     world.configure();
@@ -56,11 +60,44 @@ fn a_feature_on_the_screen_of(agent: &str) {
     homes.trust(&world);
     // Eight starts of a program that may take ten seconds each on a busy machine.
     world.be_patient(Duration::from_mins(4));
-    builds_the_feature(&world);
+    world.detach();
+    let needs = |task: &'static str, kind: &'static str| {
+        let is = move |needs: &Value| needs["task"] == task && needs["kind"] == kind;
+        move |status: &Value| status["needs_you"].as_array().unwrap().iter().any(is)
+    };
+    world.wait_for("the question", needs("T002", "answer"));
+    world.sprint(&["answer", "T002", "forty-two"]).expect(0);
+    world.wait_for("the permission", needs("T004", "permission"));
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    assert!(shown.contains("sprint attach developer-1"), "{shown}");
+    world.tmux(&["send-keys", "-t", "developer-1", asked.yes]).expect(0);
+    world.wait_until("the sprint has ended", || world.supervisor().is_none());
+    assert_eq!(world.landed(), "T001:1 T002:1 T003:2 T004:1");
+    let files = ["one.txt", "two.txt", "three.txt", "four.txt"].map(|name| world.landed_file(name));
+    assert_eq!(files, ["1", "42", "green", "4"]);
     let answered = standin.requests().into_iter().find(|request| request.user.contains("forty-two")).unwrap();
     assert!(answered.body.to_string().contains("which number?"), "{:#}", answered.body);
     assert_eq!(standin.failures(), Vec::<String>::new());
     world.assert_nothing_left();
+}
+
+/// What a model does that its program asks the person about, and the key that says yes.
+struct Permission {
+    steps: Vec<Step>,
+    yes: &'static str,
+}
+
+fn permission(agent: &str, homes: &Homes) -> Permission {
+    let (step, yes) = match agent {
+        "codex" => {
+            let arguments = json!({"cmd": "echo 4 > four.txt", "justification": "May I?",
+                                   "sandbox_permissions": "require_escalated"});
+            (call("exec_command", arguments), "y")
+        }
+        "claude" => (bash("python3 -c \"open('four.txt', 'w').write('4')\""), "Enter"),
+        _ => (write(homes.at("elsewhere").join("a.txt").to_str().unwrap(), "4\n"), "Enter"),
+    };
+    Permission { steps: vec![step, write("four.txt", "4\n"), say("Written.")], yes }
 }
 
 fn a_feature_with(agent: &str) {

@@ -1,16 +1,21 @@
 //! sprint's own tools, as the programs offer them to their models.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::common::World;
 use crate::features::world;
 use crate::homes::{Homes, programs};
 use crate::standin::Standin;
-use crate::standin::scenario::{Scenario, call, say, write};
+use crate::standin::scenario::{Scenario, call, read, say, write};
 
-fn speaks_through_tools(agent: &str, tool: impl Fn(&str) -> String) {
+fn speaks_through_tools(agent: &str, mode: &str, tool: impl Fn(&str) -> String) {
     let Some(programs) = programs(agent) else { return };
+    // Claude's first request on a screen may go before its servers have answered.
+    let look = || read("sprint.toml");
     let steps = [
+        look(),
         call(&tool("task_show"), json!({})),
         write("one.txt", "1\n"),
         call(&tool("gates_run"), json!({})),
@@ -18,13 +23,17 @@ fn speaks_through_tools(agent: &str, tool: impl Fn(&str) -> String) {
         call(&tool("task_done"), json!({"message": "one is written"})),
         say("Finished."),
     ];
-    let ask = [call(&tool("task_blocked"), json!({"question": "which number?"})), say("I wait.")];
+    let ask = [look(), call(&tool("task_blocked"), json!({"question": "which number?"})), say("I wait.")];
     let scenario = Scenario::default()
         .rule("forty-two", [write("two.txt", "42\n"), say("Written.")])
         .rule("T002", ask)
         .rule("T001", steps);
     let (homes, standin) = (Homes::new(), Standin::start(scenario));
-    let world = world(agent, &programs, &homes, &standin);
+    let mut world = world(agent, &programs, &homes, &standin);
+    world.set(&format!("agent.{agent}.mode"), &format!("{mode:?}"));
+    world.configure();
+    homes.trust(&world);
+    world.be_patient(Duration::from_mins(4));
     world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n- [ ] T002 write two.txt\n");
     world.commit("two tasks");
     world.start().expect(1);
@@ -47,22 +56,37 @@ fn speaks_through_tools(agent: &str, tool: impl Fn(&str) -> String) {
 
 #[test]
 fn codex_speaks_through_sprints_tools() {
-    speaks_through_tools("codex", |name| format!("mcp__sprint/{name}"));
+    speaks_through_tools("codex", "headless", |name| format!("mcp__sprint/{name}"));
 }
 
 #[test]
 fn claude_speaks_through_sprints_tools() {
-    speaks_through_tools("claude", |name| format!("mcp__sprint__{name}"));
+    speaks_through_tools("claude", "headless", |name| format!("mcp__sprint__{name}"));
 }
 
 #[test]
 fn qwen_speaks_through_sprints_tools() {
-    speaks_through_tools("qwen", |name| format!("mcp__sprint__{name}"));
+    speaks_through_tools("qwen", "headless", |name| format!("mcp__sprint__{name}"));
 }
 
 #[test]
 fn opencode_speaks_through_sprints_tools() {
-    speaks_through_tools("opencode", |name| format!("sprint_{name}"));
+    speaks_through_tools("opencode", "headless", |name| format!("sprint_{name}"));
+}
+
+#[test]
+fn codex_speaks_through_sprints_tools_on_its_screen() {
+    speaks_through_tools("codex", "interactive", |name| format!("mcp__sprint/{name}"));
+}
+
+#[test]
+fn opencode_speaks_through_sprints_tools_on_its_screen() {
+    speaks_through_tools("opencode", "interactive", |name| format!("sprint_{name}"));
+}
+
+#[test]
+fn claude_speaks_through_sprints_tools_on_its_screen() {
+    speaks_through_tools("claude", "interactive", |name| format!("mcp__sprint__{name}"));
 }
 
 #[test]

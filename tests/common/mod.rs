@@ -390,7 +390,7 @@ impl World {
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let bell = Bell::put_up(self);
-        let end = Instant::now() + DEADLINE / 2;
+        let end = Instant::now() + self.deadline / 2;
         loop {
             let status = self.status();
             if condition(&status) {
@@ -399,7 +399,7 @@ impl World {
             assert!(
                 Instant::now() < end,
                 "{what}: not within {:?}: {status:#}\n{}",
-                DEADLINE / 2,
+                self.deadline / 2,
                 self.log()
             );
             bell.wait();
@@ -422,9 +422,9 @@ impl World {
     #[track_caller]
     pub(crate) fn wait_until_watching(&self, what: &str, mut condition: impl FnMut() -> bool) {
         let bell = Bell { bell: None, path: PathBuf::new() };
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + self.deadline;
         while !condition() {
-            assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}\n{}", self.log());
+            assert!(Instant::now() < end, "{what}: not within {:?}\n{}", self.deadline, self.log());
             bell.wait();
         }
     }
