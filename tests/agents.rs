@@ -14,6 +14,8 @@ mod faults;
 mod features;
 #[path = "agents/homes.rs"]
 mod homes;
+#[path = "agents/money.rs"]
+mod money;
 #[path = "agents/roles.rs"]
 mod roles;
 #[path = "agents/scenario.rs"]
