@@ -46,7 +46,8 @@ const READY_WAIT: Duration = Duration::from_mins(1);
 /// What is typed when a turn has ended, nothing was changed and nothing was said.
 const REMINDER: &str = "You have ended your turn without a change, and have not said how the task stands. \
 Go on with it. If you cannot go on without a decision of a person, run: sprint agent blocked \"your \
-question\". When it is done, run: sprint agent done \"what you did\".";
+question\". In the end say how it stands in the way that you were told at first: that it is done, your verdict, or \
+your proposal.";
 
 /// What a run with a screen begins with.
 pub(super) struct Setting<'a> {

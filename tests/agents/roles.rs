@@ -47,11 +47,17 @@ fn voice(agent: &str) -> Voice {
 struct Actor {
     agent: &'static str,
     voice: Voice,
+    /// On the program's own screen.
+    on_screen: bool,
 }
 
 impl Actor {
     fn new(agent: &'static str) -> Self {
-        Self { agent, voice: voice(agent) }
+        Self { agent, voice: voice(agent), on_screen: false }
+    }
+
+    fn on_screen(agent: &'static str) -> Self {
+        Self { on_screen: true, ..Self::new(agent) }
     }
 
     /// Files, then words, and the end.
@@ -64,9 +70,18 @@ impl Actor {
         steps.chain(self.ends(words)).collect()
     }
 
-    /// Some end their turn with words, and one with a command.
+    /// Some end their turn with words, and one with a command; of one nothing tells on its screen what
+    /// it says.
     fn ends(&self, words: &str) -> Vec<Step> {
         match self.agent {
+            "opencode" if self.on_screen => {
+                let told = match words.split_once("BLOCKED: ") {
+                    Some((_, question)) => Some(format!("sprint agent blocked '{question}'")),
+                    None if words.ends_with("TASK_COMPLETE") => Some("sprint agent done".to_owned()),
+                    None => None,
+                };
+                told.iter().map(|command| bash(command)).chain([say("I wait.")]).collect()
+            }
             "mini-swe-agent" => vec![say(words), bash("echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT")],
             _ => vec![say(words)],
         }
@@ -106,7 +121,9 @@ impl Actor {
             }
             Voice::Tool(prefix) => {
                 let proposal = json!({"action": "answer", "text": answer});
-                vec![call(&format!("{prefix}propose"), proposal), say("Proposed.")]
+                // Tools may not be there yet when the model is asked first.
+                let look = read("specs/001-demo/plan.md");
+                vec![look, call(&format!("{prefix}propose"), proposal), say("Proposed.")]
             }
             Voice::Lines => vec![say(&format!("The plan says it.\n\nPROPOSE: answer: {answer}"))],
         }
@@ -150,9 +167,10 @@ fn hire(world: &mut World, role: &str, agent: &str) {
     world.set(&format!("roles.{role}.model"), &format!("{:?}", model(agent)));
 }
 
-fn works_in_every_role(agent: &'static str) {
+fn works_in_every_role(actor: &Actor) {
+    let agent = actor.agent;
     let Some(programs) = programs(agent) else { return };
-    let (homes, standin) = (Homes::new(), Standin::start(Actor::new(agent).scenario()));
+    let (homes, standin) = (Homes::new(), Standin::start(actor.scenario()));
     let mut world = World::new();
     world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n- [ ] T002 write two.txt\n");
     world.unset("agent.mine.kind");
@@ -161,7 +179,11 @@ fn works_in_every_role(agent: &'static str) {
         hire(&mut world, role, agent);
     }
     world.set("roles.manager.auto", "true");
+    if actor.on_screen {
+        world.set(&format!("agent.{agent}.mode"), "\"interactive\"");
+    }
     furnish(&mut world, agent, &programs, &homes, &standin);
+    homes.trust(&world);
     world.start().expect(0);
     assert_eq!(world.landed(), "T001:2 T002:1", "the first is sent back, the second asks and spends nothing");
     let files = ["one.txt", "twin.txt", "two.txt", "tests/test_one.txt", "docs/one.md"];
@@ -178,7 +200,9 @@ fn works_in_every_role(agent: &'static str) {
     for added in ["InTests added to it: tests/test_one.txt", "InDocs added to it: docs/one.md"] {
         assert!(events.contains(added), "{added}: {events}");
     }
-    costs(&world, &standin, agent);
+    if !actor.on_screen {
+        costs(&world, &standin, agent);
+    }
     assert_eq!(standin.failures(), Vec::<String>::new());
     world.assert_nothing_left();
 }
@@ -262,11 +286,26 @@ fn codex_says_in_words_what_its_sandbox_keeps_from_its_shell() {
     world.assert_nothing_left();
 }
 
+#[test]
+fn claude_works_in_every_role_on_its_screen() {
+    works_in_every_role(&Actor::on_screen("claude"));
+}
+
+#[test]
+fn codex_works_in_every_role_on_its_screen() {
+    works_in_every_role(&Actor::on_screen("codex"));
+}
+
+#[test]
+fn opencode_works_in_every_role_on_its_screen() {
+    works_in_every_role(&Actor::on_screen("opencode"));
+}
+
 macro_rules! each {
     ($($all:ident, $merges:ident: $agent:literal;)*) => {$(
         #[test]
         fn $all() {
-            works_in_every_role($agent);
+            works_in_every_role(&Actor::new($agent));
         }
 
         #[test]
