@@ -16,6 +16,8 @@ mod features;
 mod homes;
 #[path = "agents/money.rs"]
 mod money;
+#[path = "agents/night.rs"]
+mod night;
 #[path = "agents/roles.rs"]
 mod roles;
 #[path = "agents/scenario.rs"]

@@ -41,6 +41,7 @@ fn world(task: &str, arguments: &[&str]) -> World {
         ("blocked.events", "[\"event=permission\"]".to_owned()),
         ("blocked.screen", "'Do you want to'".to_owned()),
         ("blocked.text", "\"what\"".to_owned()),
+        ("retrying.screen", "'Retrying in'".to_owned()),
         ("idle.events", "[\"event=stop\"]".to_owned()),
         (
             "dialogs",
@@ -182,6 +183,18 @@ fn a_limit_that_a_hook_tells_is_waited_for() {
     assert_eq!(world.landed(), "T001:1");
     let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
     assert!(events.contains("mine is tried again in 10 s"), "{events}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_program_that_only_tries_its_service_again_is_ended_and_waited_for() {
+    let mut world = world("write it, tries-again", &["--hooks", "--prompt", "{prompt}"]);
+    world.set("agent.mine.stall", "\"3s\"");
+    ready(&world);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1", "no attempt is spent");
+    let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
+    assert!(events.contains("its program has tried again for 3s"), "{events}");
     world.assert_nothing_left();
 }
 

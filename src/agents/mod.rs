@@ -13,6 +13,7 @@ pub mod hooks;
 pub mod last_words;
 pub mod merge;
 pub mod outcome;
+pub mod patience;
 pub mod placeholders;
 pub mod program;
 pub mod prompt;

@@ -117,6 +117,13 @@ pub enum ShowAs {
     Retry,
 }
 
+impl ShowAs {
+    /// Whether a program shows it only when its service serves.
+    pub fn is_progress(self) -> bool {
+        matches!(self, Self::Text | Self::Thought | Self::Tool | Self::Result)
+    }
+}
+
 /// The event that ends a turn well.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

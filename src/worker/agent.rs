@@ -23,6 +23,7 @@ use super::vital::{LOOK, Vital};
 use crate::agents::claim::{self, Claim};
 use crate::agents::last_words::LastWords;
 use crate::agents::outcome::{ProgramEnding, Said};
+use crate::agents::patience::Patience;
 use crate::agents::protocol::{Protocol, Signal as Word};
 use crate::agents::stream::{Failure, Reader, Rules, Shown};
 use crate::config::cli_agent::{ShowAs, Trouble};
@@ -89,6 +90,8 @@ pub(super) fn drive(
         timeout: Duration::from_millis(desk.run.job.timeout_ms),
         began: Instant::now(),
         vital: Vital::new(adapter.stall),
+        patience: Patience::new(adapter.stall),
+        gives_up: false,
         end_at: None,
         remarks: Remarks::default(),
         told: None,
@@ -140,6 +143,9 @@ struct Drive<'a> {
     timeout: Duration,
     began: Instant,
     vital: Vital,
+    patience: Patience,
+    /// Whether it has done nothing for too long but try its service again.
+    gives_up: bool,
     /// When a program that has said how it stands is ended.
     end_at: Option<Instant>,
     remarks: Remarks,
@@ -208,6 +214,7 @@ impl Drive<'_> {
     fn take(&mut self, stream: Stream, bytes: &[u8]) {
         use std::io::Write as _;
         self.vital.sign();
+        let unserved = self.unserved();
         let shown = match (&mut self.reader, stream) {
             (Some(reader), Stream::Out) => reader.out(bytes),
             (Some(reader), Stream::Err) => reader.err(bytes),
@@ -223,9 +230,20 @@ impl Drive<'_> {
             }
         };
         self.show(&shown);
+        let tries = self.unserved() > unserved || shown.last().is_some_and(|last| last.kind == ShowAs::Retry);
+        if shown.iter().any(|shown| shown.kind.is_progress()) {
+            self.patience.is_served();
+        } else if tries {
+            self.gives_up |= self.patience.tries(Instant::now());
+        }
         if let Some(reader) = &self.reader {
             self.spending.look(self.desk, self.adapter, &self.chat, reader.told());
         }
+    }
+
+    /// How often its service has failed, as far as it tells.
+    fn unserved(&self) -> u32 {
+        self.reader.as_ref().map_or(0, |reader| reader.told().unserved)
     }
 
     /// What a model's program said: the model's own words may be a question.
@@ -319,6 +337,10 @@ impl Drive<'_> {
         }
         if now >= self.began + self.timeout {
             return Some(ProgramEnding::TimedOut(self.timeout));
+        }
+        if let Some(reader) = self.reader.as_mut().filter(|_| self.gives_up) {
+            reader.gave_up(&self.patience.words());
+            return Some(ProgramEnding::TurnEnded);
         }
         let own = self.desk.place.layout.run(&self.desk.run.id);
         self.vital.look(self.desk.place, self.running.pid(), self.worktree, &own);

@@ -5,7 +5,7 @@
 //! One poll loop, as without a screen. Nothing is typed but at its prompt, and a person who has
 //! typed lately is not interrupted. What only a person can answer is told, and stops the clocks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use nix::sys::signal::Signal;
@@ -23,6 +23,7 @@ use super::vital::Vital;
 use crate::agents::claim::{self, Claim};
 use crate::agents::hooks::Spool;
 use crate::agents::outcome::{ProgramEnding, Said};
+use crate::agents::patience::Patience;
 use crate::agents::protocol::Protocol;
 use crate::agents::signals::Sight;
 use crate::agents::stream::{Reader, Rules};
@@ -95,6 +96,7 @@ pub(super) fn drive(
         protocol: Protocol::default(),
         remarks: Remarks::default(),
         vital: Vital::new(setting.adapter.stall),
+        patience: Patience::new(setting.adapter.stall),
         told: None,
         clock: Clock { began: monotonic_ms(), waited: 0, waits_since: None },
         idle_ms: None,
@@ -119,6 +121,7 @@ struct Live<'a> {
     protocol: Protocol,
     remarks: Remarks,
     vital: Vital,
+    patience: Patience,
     /// What the supervisor knows, and since when.
     told: Option<(Sight, u64)>,
     clock: Clock,
@@ -290,7 +293,24 @@ impl Live<'_> {
         }
         let own = self.desk.place.layout.run(&self.desk.run.id);
         self.vital.look(self.desk.place, self.typist.port.running.pid(), &self.setting.spec.cwd, &own);
-        self.vital.is_hung().then(|| ProgramEnding::Hung(self.vital.stall()))
+        if self.vital.is_hung() {
+            return Some(ProgramEnding::Hung(self.vital.stall()));
+        }
+        self.only_tries(sight.stand).then(|| {
+            self.reader.gave_up(&self.patience.words());
+            ProgramEnding::TurnEnded
+        })
+    }
+
+    /// Whether it has done nothing for too long but try its service again.
+    fn only_tries(&mut self, stand: Stand) -> bool {
+        let now = Instant::now();
+        match stand {
+            Stand::Retrying => return self.patience.tries(now),
+            Stand::Busy => self.patience.works(now),
+            _ => self.patience.is_served(),
+        }
+        false
     }
 
     /// Whether it has said how it stands; its remarks go into the history on the way.

@@ -43,7 +43,7 @@ pub fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> 
 fn a_feature_on_the_screen_of(agent: &str) {
     let Some(programs) = programs(agent) else { return };
     let homes = Homes::new();
-    let asked = permission(agent, &homes);
+    let asked = permission(agent, &homes, "four.txt");
     let mut scenario = scenario(agent);
     if agent == "opencode" {
         // Nothing tells there what it said.
@@ -82,22 +82,22 @@ fn a_feature_on_the_screen_of(agent: &str) {
 }
 
 /// What a model does that its program asks the person about, and the key that says yes.
-struct Permission {
-    steps: Vec<Step>,
-    yes: &'static str,
+pub struct Permission {
+    pub steps: Vec<Step>,
+    pub yes: &'static str,
 }
 
-fn permission(agent: &str, homes: &Homes) -> Permission {
+pub fn permission(agent: &str, homes: &Homes, path: &str) -> Permission {
     let (step, yes) = match agent {
         "codex" => {
-            let arguments = json!({"cmd": "echo 4 > four.txt", "justification": "May I?",
+            let arguments = json!({"cmd": format!("echo 4 > {path}"), "justification": "May I?",
                                    "sandbox_permissions": "require_escalated"});
             (call("exec_command", arguments), "y")
         }
-        "claude" => (bash("python3 -c \"open('four.txt', 'w').write('4')\""), "Enter"),
+        "claude" => (bash(&format!("python3 -c \"open('{path}', 'w').write('4')\"")), "Enter"),
         _ => (write(homes.at("elsewhere").join("a.txt").to_str().unwrap(), "4\n"), "Enter"),
     };
-    Permission { steps: vec![step, write("four.txt", "4\n"), say("Written.")], yes }
+    Permission { steps: vec![step, write(path, "4\n"), say("Written.")], yes }
 }
 
 fn a_feature_with(agent: &str) {

@@ -269,3 +269,21 @@ fn a_review_that_is_asked_again_has_what_its_first_round_left() {
     assert_eq!(status["cost"]["cost_micro_usd"], json!(560_000), "{status:#}");
     world.assert_nothing_left();
 }
+
+#[test]
+fn a_program_that_only_tries_again_is_ended_and_waited_for() {
+    let mut world = fake(
+        "- [ ] T001 write a.txt\n",
+        "if [ ! -e $W/served ]; then touch $W/served; while :; do echo '{\"type\":\"retry\"}'; sleep 0.2; done; fi\n\
+         finish a",
+    );
+    world.set("agent.fake.stall", "\"2s\"");
+    world.set("agent.fake.show", "[{ when = \"type=retry\", text = \"type\", as = \"retry\" }]");
+    ready(&world);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1", "no attempt is spent");
+    let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
+    assert!(events.contains("its program has tried again for 2s"), "{events}");
+    assert!(events.contains("fake is tried again in"), "{events}");
+    world.assert_nothing_left();
+}

@@ -14,7 +14,7 @@ pub use rules::{BadRule, Rules};
 pub use usage::Usage;
 
 use self::pieces::Pieces;
-use self::rules::ShowRule;
+use self::rules::{FailRule, ShowRule};
 use self::usage::{amount, whole};
 use super::protocol::plain;
 use crate::config::StreamKind;
@@ -24,8 +24,9 @@ use crate::config::selector::{Path, When};
 
 /// Bytes of one event; of a longer one only its length is known.
 pub const EVENT_BYTES_MAX: usize = 4 << 20;
-/// Lines at the end of a screen in which a failure is looked for.
-const SCREEN_LINES: usize = 20;
+/// Lines at the end of a screen that are not empty, in which a failure is looked for: what came
+/// before the last turn is further up.
+const SCREEN_LINES: usize = 10;
 /// Characters of a failure's text that are kept.
 const TEXT_CHARS_MAX: usize = 500;
 
@@ -82,6 +83,8 @@ pub struct Told {
     pub done: bool,
     /// What failed after that, or without it.
     pub failure: Option<Failure>,
+    /// How often the service was told to have failed.
+    pub unserved: u32,
     /// What failed, and counts only where nothing was changed.
     pub weak: Option<Failure>,
     /// What was used; none where the program told nothing.
@@ -192,13 +195,24 @@ impl Reader {
     /// What the program's own screen shows while it waits: it may tell a failure.
     pub fn screen(&mut self, lines: &[String]) {
         let shows = |line: &String| {
-            let rule =
-                self.rules.fail.iter().find(|rule| rule.screen.as_ref().is_some_and(|p| p.is_match(line)))?;
-            Some((self.failure(rule.class, line), rule.weak))
+            let found = |rule: &'_ FailRule| {
+                let words = rule.screen.as_ref()?.captures(line)?;
+                let words = words.name("text").map_or(line.as_str(), |group| group.as_str());
+                Some((self.failure(rule.class, words), rule.weak))
+            };
+            self.rules.fail.iter().find_map(found)
         };
-        if let Some((failure, weak)) = lines.iter().rev().take(SCREEN_LINES).find_map(shows) {
+        let full = lines.iter().rev().filter(|line| !line.trim().is_empty());
+        if let Some((failure, weak)) = full.take(SCREEN_LINES).find_map(shows) {
             self.failed(failure, weak);
         }
+    }
+
+    /// It was ended because it has only tried again for too long.
+    pub fn gave_up(&mut self, words: &str) {
+        let of_service = |failure: &Failure| failure.class.is_of_the_service();
+        let told = self.told.failure.take().filter(of_service);
+        self.told.failure = told.or_else(|| Some(self.failure(Trouble::Overloaded, words)));
     }
 
     /// What is known now.
@@ -257,6 +271,7 @@ impl Reader {
     }
 
     fn failed(&mut self, failure: Failure, weak: bool) {
+        self.told.unserved += u32::from(failure.class.is_of_the_service());
         let kept = if weak { &mut self.told.weak } else { &mut self.told.failure };
         *kept = Some(failure);
     }
