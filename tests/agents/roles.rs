@@ -250,6 +250,46 @@ fn resolves_a_conflict(agent: &'static str) {
     world.assert_nothing_left();
 }
 
+/// A review that does not count is told back, in the same conversation where the program has one.
+fn is_told_back(agent: &'static str, resumes: bool) {
+    let Some(programs) = programs(agent) else { return };
+    let actor = Actor::new(agent);
+    let scenario = Scenario::default()
+        .rule("Your answer does not count", actor.judges("one.txt", None))
+        .rule("You review one finished task", actor.ends("It is fine.\nVERDICT: pass"))
+        .rule("You are a software developer", actor.acts(&[("one.txt", "1\n")], "Done."));
+    let scenario = if agent == "aider" { scenario.without_tools() } else { scenario };
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    hire(&mut world, "developer", agent);
+    hire(&mut world, "reviewer", agent);
+    furnish(&mut world, agent, &programs, &homes, &standin);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    let again = standin.requests().into_iter().find(|request| request.user.contains("names no evidence"));
+    let again = again.expect("it is told why");
+    assert_eq!(again.user.contains("You review one finished task"), !resumes, "{}", again.user);
+    assert!(again.body.to_string().contains("You review one finished task"));
+    assert_eq!(standin.failures(), Vec::<String>::new());
+    world.assert_nothing_left();
+}
+
+#[test]
+fn gemini_is_told_that_its_review_does_not_count() {
+    is_told_back("gemini", true);
+}
+
+#[test]
+fn claude_is_told_that_its_review_does_not_count() {
+    is_told_back("claude", true);
+}
+
+#[test]
+fn aider_is_told_that_its_review_does_not_count() {
+    is_told_back("aider", false);
+}
+
 /// Its sandbox keeps its shell from writing where `sprint agent` does. It is told so, and says it in words.
 #[test]
 fn codex_says_in_words_what_its_sandbox_keeps_from_its_shell() {
