@@ -8,7 +8,8 @@ use crate::domain::screen::Stand;
 
 /// The screen has to be quiet for so long before something is typed, in milliseconds.
 const QUIET_MS: u64 = 150;
-/// Between the keys that empty the line and the text, in milliseconds: two things for the program.
+/// Between the keys that empty the line and the text, in milliseconds, at most: two things for the
+/// program, but neither is long.
 const CLEAR_MS: u64 = 10;
 /// It takes so long at most to show a text that was pasted, beside what its length takes.
 const SHOW_MS: u64 = 10_000;
@@ -121,12 +122,18 @@ impl Delivery {
         }
         match self.stage {
             Stage::Before => self.begin(view, now),
-            Stage::Cleared { at } if now < at + CLEAR_MS => Step::Wait(at + CLEAR_MS),
+            Stage::Cleared { at } if now < at + self.settle_ms().min(CLEAR_MS) => {
+                Step::Wait(at + self.settle_ms().min(CLEAR_MS))
+            }
             Stage::Cleared { .. } => self.paste(view),
             Stage::Pasted { at } => self.submit(view, at, now),
             Stage::Submitted { at } => self.confirm(view, at, now),
             Stage::Clearing | Stage::Pasting | Stage::Submitting | Stage::Over => Step::Wait(now + QUIET_MS),
         }
+    }
+
+    fn settle_ms(&self) -> u64 {
+        u64::try_from(self.manner.settle.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn begin(&mut self, view: &View, now: u64) -> Step {
@@ -148,7 +155,7 @@ impl Delivery {
 
     /// The text is there when the screen has changed and has become quiet.
     fn submit(&mut self, view: &View, at: u64, now: u64) -> Step {
-        let settle = u64::try_from(self.manner.settle.as_millis()).unwrap_or(u64::MAX);
+        let settle = self.settle_ms();
         let shown = view.changed_ms >= at;
         let due = if shown { view.changed_ms.saturating_add(settle) } else { at + SHOW_MS };
         // Something on the screen may move all the time.

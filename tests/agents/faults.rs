@@ -1,5 +1,7 @@
 //! What happens when the provider does not serve, or the program refuses what the model wants.
 
+use std::time::Duration;
+
 use crate::common::task_row;
 use crate::features::world;
 use crate::homes::{Homes, programs};
@@ -7,11 +9,20 @@ use crate::standin::Standin;
 use crate::standin::scenario::{Scenario, Step, bash, fault, fault_times, http, say, write};
 
 fn refused(agent: &str, status: u16, reason: &str) {
+    refused_in("headless", agent, status, reason);
+}
+
+fn refused_in(mode: &str, agent: &str, status: u16, reason: &str) {
     let Some(programs) = programs(agent) else { return };
     let scenario = Scenario::default().rule("T001", [fault(http(status))]);
     let scenario = if agent == "aider" { scenario.without_tools() } else { scenario };
     let (homes, standin) = (Homes::new(), Standin::start(scenario));
-    let world = world(agent, &programs, &homes, &standin);
+    let mut world = world(agent, &programs, &homes, &standin);
+    world.set(&format!("agent.{agent}.mode"), &format!("{mode:?}"));
+    world.configure();
+    world.commit("the mode");
+    homes.trust(&world);
+    world.be_patient(Duration::from_mins(3));
     world.detach();
     let status = world.wait_for("the failure", |status| {
         status["needs_you"][0]["text"].as_str().is_some_and(|text| text.contains(reason))
@@ -77,6 +88,31 @@ fn a_refused_key_of_aider_is_told_and_spends_no_attempt() {
 #[test]
 fn a_refused_key_of_mini_swe_agent_is_told_and_spends_no_attempt() {
     refused("mini-swe-agent", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_on_codex_screen_is_told_and_spends_no_attempt() {
+    refused_in("interactive", "codex", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_on_claudes_screen_is_told_and_spends_no_attempt() {
+    refused_in("interactive", "claude", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_on_opencodes_screen_is_told_and_spends_no_attempt() {
+    refused_in("interactive", "opencode", 401, "refuses the account");
+}
+
+#[test]
+fn no_credit_on_claudes_screen_is_told_and_spends_no_attempt() {
+    refused_in("interactive", "claude", 402, "has no credit");
+}
+
+#[test]
+fn no_credit_on_codex_screen_is_told_and_spends_no_attempt() {
+    refused_in("interactive", "codex", 402, "has no credit");
 }
 
 /// What the model is refused it does not do, and the program ends with exit 0 all the same.

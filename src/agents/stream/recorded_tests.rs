@@ -1,6 +1,5 @@
 //! What the real programs printed, read by the rules of their adapters. Recorded against a stand-in
-//! for their providers, with other paths; of mini's files prompts and traces are left out. Those of
-//! Claude Code are written by hand.
+//! for their providers, with other paths; of mini's files prompts and traces are left out.
 
 use std::fs;
 use std::path::PathBuf;
@@ -57,7 +56,24 @@ fn every_recording_is_read_right() {
         ("qwen", &["success", "401", "context", "denied"]),
         ("aider", &["success", "401", "billing", "overloaded"]),
         ("mini-swe-agent", &["success", "401", "gave-up"]),
-        ("claude", &["success", "401", "billing", "context", "turns", "budget", "denied"]),
+        (
+            "claude",
+            &[
+                "success",
+                "401",
+                "billing",
+                "context",
+                "turns",
+                "budget",
+                "denied",
+                "question",
+                "rate-limit",
+                "overloaded",
+                "server-error",
+                "connection-lost",
+                "refused",
+            ],
+        ),
     ];
     let lines = cases.iter().flat_map(|(agent, cases)| cases.iter().map(|case| line(agent, case)));
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
@@ -97,4 +113,60 @@ fn a_question_in_pieces_stands_on_a_line_of_its_own() {
     assert_eq!(said("opencode", "success"), ["I write it.", "TASK_COMPLETE"]);
     assert_eq!(said("qwen", "success"), ["I write it.", "TASK_COMPLETE"]);
     assert_eq!(said("mini-swe-agent", "success"), ["I write it."]);
+}
+
+/// The lower end of a screen after a turn that failed, as the programs have shown it.
+#[test]
+fn what_a_screen_tells_of_a_failure_is_known_by_its_class() {
+    let shown = [
+        ("codex", "■ exceeded retry limit, last status: 429 Too Many Requests", Trouble::RateLimit),
+        ("codex", "■ unexpected status 401 Unauthorized: Incorrect API key provided., url:", Trouble::Auth),
+        (
+            "codex",
+            "■ unexpected status 402 Payment Required: You exceeded your current quota, please",
+            Trouble::Billing,
+        ),
+        (
+            "codex",
+            "■ We’re currently experiencing high demand, which may cause temporary errors.",
+            Trouble::Overloaded,
+        ),
+        ("codex", "■ unexpected status 529 <unknown status code>: The server had an", Trouble::Overloaded),
+        (
+            "codex",
+            "■ Codex ran out of room in the model's context window. Start a new thread or",
+            Trouble::Context,
+        ),
+        ("codex", "■ stream disconnected before completion: error sending request", Trouble::Stalled),
+        ("claude", "  ⎿  Invalid API key · Fix external API key", Trouble::Auth),
+        ("opencode", "  ┃  Incorrect API key provided.", Trouble::Auth),
+        (
+            "opencode",
+            "  ┃  You exceeded your current quota, please check your plan and billing details.",
+            Trouble::Billing,
+        ),
+    ];
+    let footer = ["", "", "› Ask anything", "", "  model · ~/tree", "  ? for shortcuts"];
+    for (agent, line, class) in shown {
+        let mut reader = Reader::new(rules(agent));
+        let lines: Vec<String> = std::iter::once(line).chain(footer).map(ToOwned::to_owned).collect();
+        reader.screen(&lines);
+        assert_eq!(reader.told().failure.as_ref().map(|failure| failure.class), Some(class), "{line}");
+    }
+}
+
+#[test]
+fn what_a_model_says_of_failures_on_a_screen_is_none() {
+    let lines =
+        ["• The server sends 429 when the rate limit is exceeded: I handle it.", "", "› Ask anything"];
+    for agent in ["codex", "claude", "opencode"] {
+        let mut reader = Reader::new(rules(agent));
+        reader.screen(&lines.map(ToOwned::to_owned));
+        assert_eq!(reader.told().failure, None);
+    }
+    let mut reader = Reader::new(rules("codex"));
+    let before = std::iter::once("■ exceeded retry limit, last status: 429 Too Many Requests");
+    let after = std::iter::repeat_n("• It goes on.", 10);
+    reader.screen(&before.chain(after).map(ToOwned::to_owned).collect::<Vec<_>>());
+    assert_eq!(reader.told().failure, None, "that was before this turn");
 }
