@@ -156,8 +156,8 @@ fn furnish(world: &mut World, agent: &str, programs: &Path, homes: &Homes, stand
         // It leaves a report of each failure there.
         world.env("TMPDIR", homes.at("tmp"));
     }
-    // Ten runs of a program that may take ten seconds to start on a busy machine.
-    world.be_patient(Duration::from_mins(4));
+    // Ten runs of a program that may take half a minute each on a busy machine.
+    world.be_patient(Duration::from_mins(9));
     world.configure();
     world.commit("base");
 }
