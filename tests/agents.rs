@@ -8,10 +8,14 @@
 )]
 
 mod common;
+#[path = "agents/conversations.rs"]
+mod conversations;
 #[path = "agents/faults.rs"]
 mod faults;
 #[path = "agents/features.rs"]
 mod features;
+#[path = "agents/first_runs.rs"]
+mod first_runs;
 #[path = "agents/homes.rs"]
 mod homes;
 #[path = "agents/money.rs"]
@@ -23,5 +27,7 @@ mod roles;
 #[path = "agents/scenario.rs"]
 mod scenario;
 mod standin;
+#[path = "agents/texts.rs"]
+mod texts;
 #[path = "agents/tools.rs"]
 mod tools;

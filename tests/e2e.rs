@@ -15,6 +15,8 @@ mod common;
 mod conflicts;
 #[path = "e2e/control.rs"]
 mod control;
+#[path = "e2e/conversations.rs"]
+mod conversations;
 #[path = "e2e/deaths.rs"]
 mod deaths;
 #[path = "e2e/features.rs"]
@@ -23,6 +25,8 @@ mod features;
 mod gates;
 #[path = "e2e/lost.rs"]
 mod lost;
+#[path = "e2e/misdeeds.rs"]
+mod misdeeds;
 #[path = "e2e/money.rs"]
 mod money;
 #[path = "e2e/prompts.rs"]

@@ -34,13 +34,7 @@ echo '{"type":"done"}'"#;
 fn world(standin: &Standin) -> World {
     let mut world = World::new();
     world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
-    world.script("fake.sh", AGENT);
-    world.unset("agent.mine.kind");
-    world.unset("agent.mine.command");
-    world.set("agent.fake.extends", "\"cli\"");
-    world.set("agent.fake.command", "[\"./fake.sh\"]");
-    world.set("agent.fake.headless.stream", "\"jsonl\"");
-    world.set("agent.fake.done.when", "\"type=done\"");
+    world.fake_agent(AGENT);
     world.set("agent.fake.show", "[{ when = \"type=said\", text = \"text\", as = \"text\" }]");
     world.set("agent.fake.usage", "{ when = \"type=usage\", input = \"in\", output = \"out\" }");
     for role in ["manager", "reviewer", "tester", "librarian", "merger", "developer"] {

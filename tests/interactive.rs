@@ -8,6 +8,10 @@
 )]
 
 mod common;
+#[path = "interactive/faults.rs"]
+mod faults;
+#[path = "interactive/hooks.rs"]
+mod hooks;
 
 use std::time::{Duration, Instant};
 

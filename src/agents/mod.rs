@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod protocol;
 pub mod script;
 pub mod scripted;
+pub mod sent;
 pub mod signals;
 pub mod stream;
 pub mod triage;

@@ -54,6 +54,9 @@ pub struct Said {
     /// The last line that it printed on either stream; may be empty. Never a claim: it is shown
     /// with the reason of a failure for which the program gave no other.
     pub last_words: String,
+    /// Whether it ended without a word because it does not know the conversation that it was to go
+    /// on with.
+    pub forgotten: bool,
 }
 
 /// What git knows after the program and everything that it started is gone.

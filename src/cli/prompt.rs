@@ -11,8 +11,8 @@ use super::out::Out;
 use super::prompts;
 use super::request::find_task;
 use super::text::plain;
+use crate::agents::sent::as_text;
 use crate::config::{Adapter, Config, StageConfig};
-use crate::domain::budget::Budget;
 use crate::domain::ids::{FeatureId, RunId, StageName, TaskId};
 use crate::domain::job::preview;
 use crate::domain::pipeline::StageKind;
@@ -130,29 +130,13 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
     let (dir, feature, line) = only(args, found)?;
     let stage = chosen(args, &config, None)?;
     let job = Job {
-        feature,
-        dir,
         task: Some(id),
         title: line.title,
         labels: line.labels,
         stage: Some(stage.name.clone()),
         kind: stage.kind,
-        member: 0,
         attempt: 1,
-        base: head,
-        head: None,
-        resume_from: None,
-        candidate: None,
-        gates: Vec::new(),
-        stands: false,
-        feedback: None,
-        answer: None,
-        resolves: false,
-        triage: None,
-        stamp_s: 0,
-        timeout_ms: 0,
-        config: config.fingerprint(),
-        budget: Budget::default(),
+        ..Job::check(feature, dir, head, config.fingerprint())
     };
     Ok(Subject { config, job, in_flight: Vec::new(), run: None })
 }
@@ -218,11 +202,14 @@ fn shown(context: &Context, subject: &Subject) -> Result<PromptJson, CliError> {
         stage: stage.name.to_string(),
         role: stage.role.to_string(),
         attempt: job.attempt,
+        text: run
+            .as_ref()
+            .and_then(|run| sent(context, run))
+            .unwrap_or_else(|| as_text(&adapter, &prompt.text).into_owned()),
         agent: adapter.name,
         model: adapter.model,
         effort: adapter.effort,
         template: prompt.template,
-        text: run.as_ref().and_then(|run| sent(context, run)).unwrap_or(prompt.text),
     })
 }
 

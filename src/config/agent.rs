@@ -157,6 +157,9 @@ pub struct AgentConfig {
     /// What to type where it is missing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub install: String,
+    /// Signs of a prompt that it takes for more than text, unless there is a backslash before them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub escape: String,
     /// How it is offered sprint's tools.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mcp: McpKeys,
@@ -328,6 +331,7 @@ impl AgentConfig {
             version: self.version.clone(),
             login: self.login.clone(),
             install: self.install.clone(),
+            escape: self.escape.clone(),
             mcp: self.mcp.clone(),
         }
     }

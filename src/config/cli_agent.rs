@@ -342,6 +342,9 @@ pub struct CliKeys {
     pub login: LoginKeys,
     /// What to type where the program is missing.
     pub install: String,
+    /// Signs of a prompt that the program takes for more than text, wherever they stand; it takes
+    /// them for text after a backslash.
+    pub escape: String,
     /// How it is offered sprint's tools.
     pub mcp: McpKeys,
 }

@@ -209,6 +209,7 @@ const AGENT: &[Field] = &[
     field("version", Kind::Table(VERSION)),
     field("login", Kind::Table(LOGIN)),
     field("install", Kind::Text(values::no_nul)),
+    field("escape", Kind::Text(values::signs)),
     field("mcp", Kind::Table(MCP)),
 ];
 

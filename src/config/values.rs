@@ -20,6 +20,14 @@ pub(super) fn no_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err("contains a NUL character".to_owned()) } else { Ok(()) }
 }
 
+/// Signs that a backslash can stand before without changing a word.
+pub(super) fn signs(text: &str) -> Result<(), String> {
+    match text.chars().find(|c| !c.is_ascii_punctuation() || *c == '\\') {
+        Some(other) => Err(format!("`{}` is no sign such as `@` or `#`", other.escape_default())),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn duration(text: &str) -> Result<(), String> {
     duration::parse(text).map(drop).map_err(|error| error.to_string())
 }

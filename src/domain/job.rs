@@ -82,30 +82,13 @@ fn base_job(draft: &Draft<'_>, id: &FeatureId) -> Option<Job> {
     let feature = draft.feature(id)?;
     let foreign = feature.adopting.as_ref();
     let timeout_ms = feature.frozen.policy.pipeline.stages.iter().map(|stage| stage.timeout_ms).max()?;
+    let base = foreign.unwrap_or(&feature.base).clone();
+    let config = feature.frozen.policy.config.clone();
     Some(Job {
-        feature: id.clone(),
-        dir: feature.dir.clone(),
-        task: None,
         title: if foreign.is_some() { "the foreign head" } else { "the base" }.to_owned(),
-        labels: Vec::new(),
-        stage: None,
-        kind: StageKind::Check,
-        member: 0,
-        attempt: 0,
-        base: foreign.unwrap_or(&feature.base).clone(),
-        head: None,
-        resume_from: None,
-        candidate: None,
-        gates: Vec::new(),
-        stands: false,
-        feedback: None,
-        answer: None,
-        resolves: false,
-        triage: None,
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms,
-        config: feature.frozen.policy.config.clone(),
-        budget: Budget::default(),
+        ..Job::check(id.clone(), feature.dir.clone(), base, config)
     })
 }
 
@@ -115,30 +98,20 @@ fn triage_job(draft: &mut Draft<'_>, key: &TaskKey) -> Option<Job> {
     let budget = budget::left(draft, key);
     let feature = draft.feature(&key.feature)?;
     let task = draft.task(key)?;
+    let (head, config) = (feature.head.clone()?, feature.frozen.policy.config.clone());
     Some(Job {
-        feature: key.feature.clone(),
-        dir: feature.dir.clone(),
         task: Some(key.id.clone()),
         title: task.title.clone(),
-        stage: None,
-        kind: StageKind::Check,
-        member: 0,
-        attempt: task.attempt,
-        base: feature.head.clone()?,
-        head: task.head.clone(),
-        resume_from: None,
-        candidate: None,
-        gates: task.gates.clone(),
         labels: task.labels.clone(),
-        stands: false,
+        attempt: task.attempt,
+        head: task.head.clone(),
+        gates: task.gates.clone(),
         feedback: task.feedback.clone(),
-        answer: None,
-        resolves: false,
         budget,
         triage: Some(cause),
         stamp_s: draft.now.wall_ms / 1000,
         timeout_ms: TRIAGE_MS,
-        config: feature.frozen.policy.config.clone(),
+        ..Job::check(key.feature.clone(), feature.dir.clone(), head, config)
     })
 }
 

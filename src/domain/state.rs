@@ -223,6 +223,37 @@ pub struct Job {
     pub budget: Budget,
 }
 
+impl Job {
+    /// A check of no task on this commit: what all jobs have beside it is theirs to say.
+    pub fn check(feature: FeatureId, dir: String, base: CommitSha, config: String) -> Self {
+        Self {
+            feature,
+            dir,
+            task: None,
+            title: String::new(),
+            labels: Vec::new(),
+            stage: None,
+            kind: StageKind::Check,
+            member: 0,
+            attempt: 0,
+            base,
+            head: None,
+            resume_from: None,
+            candidate: None,
+            gates: Vec::new(),
+            stands: false,
+            feedback: None,
+            answer: None,
+            resolves: false,
+            triage: None,
+            stamp_s: 0,
+            timeout_ms: 0,
+            config,
+            budget: Budget::default(),
+        }
+    }
+}
+
 /// Whether the sprint goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]

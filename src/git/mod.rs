@@ -31,6 +31,7 @@ pub mod pool;
 pub mod preflight;
 pub mod prepare;
 mod prune;
+pub mod pushed;
 pub mod radar;
 pub mod repo;
 mod restore;

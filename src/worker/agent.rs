@@ -31,6 +31,7 @@ use crate::config::{Adapter, AgentMode};
 use crate::domain::budget::{Scope, Used};
 use crate::domain::event::Event;
 use crate::domain::screen::Stand;
+use crate::git::worktree::Worktree;
 use crate::process::child::{self, Exit, Read, Running, Stream};
 
 /// A program that has said how it stands and does not exit is ended after this.
@@ -44,11 +45,40 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long output may still come after the program's exit, from what it left behind.
 const DRAIN: Duration = Duration::from_millis(500);
 
+/// What makes a run's command, for a conversation.
+type Ordered<'a> = &'a dyn Fn(&Talk) -> Result<Order, String>;
+
+/// Asks the program, in the conversation of before where there is one. A program that does not know
+/// that one any more is asked again in a new one, within the same run: what it is told has everything
+/// in it.
+///
+/// # Errors
+/// As [`drive`], and those of `order`.
+pub(super) fn ask(
+    desk: &Desk<'_>,
+    screen: &mut Screen,
+    adapter: &Adapter,
+    worktree: &Worktree,
+    (order, changed): (Ordered<'_>, &dyn Fn() -> bool),
+) -> Result<(ProgramEnding, Said), String> {
+    let chat = Talk::begin(desk, adapter, worktree);
+    let (ending, said) = drive(desk, screen, adapter, &order(&chat)?, (chat, changed))?;
+    if !said.forgotten {
+        return Ok((ending, said));
+    }
+    screen.say(&format!(
+        "{} does not know the conversation of before any more: another one begins",
+        adapter.name
+    ));
+    let chat = Talk::begin(desk, adapter, worktree);
+    drive(desk, screen, adapter, &order(&chat)?, (chat, changed))
+}
+
 /// Runs the program to its end.
 ///
 /// # Errors
 /// The adapter's rules cannot be used: only in a configuration that was frozen by another version.
-pub(super) fn drive(
+fn drive(
     desk: &Desk<'_>,
     screen: &mut Screen,
     adapter: &Adapter,
@@ -109,7 +139,8 @@ pub(super) fn drive(
         ending = ProgramEnding::TurnEnded;
     }
     let (reader, chat) = (drive.reader.take(), drive.chat);
-    let failure = reader.and_then(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
+    let closed = reader.map(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
+    let (failure, forgotten) = closed.map_or((None, false), |closed| (closed.failure, closed.forgotten));
     if let Some(scope) = own_limit(desk, failure.as_ref()) {
         ending = ProgramEnding::OverBudget(scope);
     }
@@ -124,6 +155,7 @@ pub(super) fn drive(
         review: drive.protocol.review(),
         proposal: drive.protocol.proposal().cloned(),
         last_words: drive.last_words.line(),
+        forgotten: forgotten && !drive.protocol.has_spoken() && !claimed,
     };
     Ok((ending, said))
 }

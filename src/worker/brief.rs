@@ -11,8 +11,8 @@ use super::prompt::{self, Scene, feedback, previous};
 use crate::agents::environment::RunContext;
 use crate::agents::program::Way;
 use crate::agents::prompt as agents_prompt;
-use crate::agents::{environment, hooks, program};
-use crate::config::{Adapter, StageConfig};
+use crate::agents::{environment, hooks, program, sent};
+use crate::config::{Adapter, Home, StageConfig};
 use crate::domain::budget::Used;
 use crate::domain::ids::{StageName, TaskId};
 use crate::domain::report::Candidate;
@@ -20,6 +20,7 @@ use crate::domain::state::Job;
 use crate::error::chain;
 use crate::git::worktree::Worktree;
 use crate::process::child::{Session, Spec, Stdin};
+use crate::process::private::make_private;
 
 /// Output of the program that is kept in memory: none, it goes to the pane and the transcript.
 const OUTPUT_KEPT: usize = 0;
@@ -105,9 +106,12 @@ pub(super) fn order_with(
     }
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = prompt(&context)?;
+    let text = sent::as_text(adapter, &prompt(&context)?).into_owned();
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
+    if adapter.home == Home::Own {
+        make_private(context.own_home.as_std_path()).map_err(|error| chain(&error))?;
+    }
     let mut env = environment::environment(&desk.session.environment(), adapter, &context);
     offer::tools(adapter, &context, &mut env)?;
     let path =

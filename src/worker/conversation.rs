@@ -48,6 +48,15 @@ pub(super) struct Talk {
     worktree: PathBuf,
 }
 
+/// What is known of a conversation's part when its program has ended.
+#[derive(Debug)]
+pub(super) struct Closed {
+    /// How it failed, by the program's own account.
+    pub(super) failure: Option<Failure>,
+    /// The program does not know the conversation that it was to go on with.
+    pub(super) forgotten: bool,
+}
+
 impl Talk {
     /// Goes on with the task's conversation where there is one that this adapter can resume.
     pub(super) fn begin(desk: &Desk<'_>, adapter: &Adapter, worktree: &Worktree) -> Self {
@@ -72,8 +81,7 @@ impl Talk {
         self.before.is_some()
     }
 
-    /// The program has ended: keeps what is to be known of the conversation, says what was used,
-    /// and returns how it failed by its own account.
+    /// The program has ended: keeps what is to be known of the conversation, and says what was used.
     pub(super) fn end(
         self,
         desk: &Desk<'_>,
@@ -81,7 +89,7 @@ impl Talk {
         screen: &mut Screen,
         reader: &Reader,
         ending: &ProgramEnding,
-    ) -> Option<Failure> {
+    ) -> Closed {
         let told = reader.told();
         let (usage, now) = self.after(adapter, told);
         if let Some(usage) = usage {
@@ -90,9 +98,9 @@ impl Talk {
             let before = desk.spent.take();
             desk.spent.replace(sum(before, Some(spent)));
         }
+        let forgotten = self.resumes() && is_forgotten(told, ending);
         if let Some(path) = &self.path {
-            let unknown = self.resumes() && told.session.is_none() && !told.done;
-            let kept = match now.filter(|_| !unknown) {
+            let kept = match now.filter(|_| !forgotten) {
                 Some(conversation) => write(path, &conversation),
                 // The program does not know it any more, or has none.
                 None => forget(path),
@@ -101,7 +109,7 @@ impl Talk {
                 tracing::warn!(path = %path.display(), %error, "the conversation cannot be kept; another begins next time");
             }
         }
-        told.failure.clone().or_else(|| unfinished(told, ending))
+        Closed { failure: told.failure.clone().or_else(|| unfinished(told, ending)), forgotten }
     }
 
     /// What this run has used, as told so far.
@@ -139,6 +147,16 @@ pub(super) fn result(desk: &Desk<'_>, adapter: &Adapter) -> Option<Vec<u8>> {
             None
         }
     }
+}
+
+/// Whether a program that was to go on with a conversation ended by itself before it named one. One
+/// that its service has refused knows it all the same.
+fn is_forgotten(told: &Told, ending: &ProgramEnding) -> bool {
+    let refused = told.failure.as_ref().is_some_and(|failure| failure.class.is_of_the_service());
+    // Some tell that they have used nothing.
+    let used = told.usage.is_some_and(|usage| usage.input > 0 || usage.output > 0);
+    let silent = told.session.is_none() && !told.done && !used;
+    silent && !refused && matches!(ending, ProgramEnding::Exited(_))
 }
 
 /// A good end has an event of its own; exit 0 without it is none.

@@ -407,17 +407,18 @@ impl Live<'_> {
         }
         // The pane is a line printer again.
         drop(self.typist);
-        let failure = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, &ending);
+        let closed = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, &ending);
         let took = Duration::from_millis(monotonic_ms().saturating_sub(self.clock.began));
         spending::note_the_end(self.desk, took, self.accepted || self.protocol.is_complete());
         let said = Said {
-            failure,
+            failure: closed.failure,
             weak: self.reader.told().weak.clone(),
             question: self.protocol.question().map(str::to_owned),
             complete: self.protocol.is_complete(),
             review: self.protocol.review(),
             proposal: self.protocol.proposal().cloned(),
             last_words,
+            forgotten: closed.forgotten && !self.accepted && !self.claimed,
         };
         (ending, said)
     }

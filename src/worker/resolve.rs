@@ -1,7 +1,7 @@
 //! A conflict at landing, given to the merger's agent: a worktree with both sides, and what it
 //! makes of them as the task's new head. Whatever goes wrong, the task goes back to its developer.
 
-use super::agent::drive;
+use super::agent::ask;
 use super::brief;
 use super::check::gates_for;
 use super::conversation::Talk;
@@ -40,12 +40,11 @@ pub(super) fn resolve(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Re
     let pool = Pool::open(repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let author = Author { identity, date };
     let worktree = worktree(desk, screen, &pool, &marked.commit, &author)?;
-    let chat = Talk::begin(desk, &adapter, &worktree);
     let words = |_: &_| prompt(desk, task, &sides, &marked);
-    let order = brief::order_with(desk, task, &worktree, &adapter, &chat, (None, &words))?;
+    let order = |chat: &Talk| brief::order_with(desk, task, &worktree, &adapter, chat, (None, &words));
     screen.say(&format!("{} is asked to resolve it", adapter.name));
     let changed = || leftovers::look(&worktree, &marked.commit).is_ok_and(|left| left.diff);
-    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &changed))?;
+    let (ending, said) = ask(desk, screen, &adapter, &worktree, (&order, &changed))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(Some(report));
     }

@@ -7,7 +7,7 @@
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::added::{self, Left};
-use super::agent::drive;
+use super::agent;
 use super::brief;
 use super::check::Checked;
 use super::conversation::Talk;
@@ -134,12 +134,11 @@ impl Asked<'_> {
 
     fn ask(&self, screen: &mut Screen, checked: &Checked, again: Option<&str>) -> Result<Round, String> {
         let Self { desk, adapter, task, pool, worktree, .. } = self;
-        let chat = Talk::begin(desk, adapter, worktree);
         let subject = brief::Subject { candidate: Some(&checked.candidate), again };
-        let order = brief::order(desk, task, worktree, adapter, &chat, &subject)?;
+        let order = |chat: &Talk| brief::order(desk, task, worktree, adapter, chat, &subject);
         screen.say(&format!("{} looks at {}", adapter.name, checked.candidate.commit.short()));
         let changed = || self.has_added(checked);
-        let (ending, said) = drive(desk, screen, adapter, &order, (chat, &changed))?;
+        let (ending, said) = agent::ask(desk, screen, adapter, worktree, (&order, &changed))?;
         if let Some(report) = end_what_is_left(desk, pool, worktree) {
             return Ok(Round::Over(report));
         }

@@ -1,7 +1,7 @@
 //! The manager's agent looks at what a task waits for, and proposes what to do. It changes nothing:
 //! it has a worktree of the integration head, as a reviewer has one of the candidate.
 
-use super::agent::drive;
+use super::agent::ask;
 use super::brief;
 use super::conversation::Talk;
 use super::life::Desk;
@@ -45,11 +45,10 @@ fn look(desk: &Desk<'_>, screen: &mut Screen, cause: &Cause) -> Result<Report, S
     let adapter = adapter.ok_or("the manager has no agent")?;
     let pool = Pool::open(&desk.place.repo, &desk.place.layout.state).map_err(|error| chain(&error))?;
     let worktree = worktree(desk, &pool)?;
-    let chat = Talk::begin(desk, &adapter, &worktree);
     let words = |context: &RunContext| prompt(desk, context, cause);
-    let order = brief::order_with(desk, &task, &worktree, &adapter, &chat, (None, &words))?;
+    let order = |chat: &Talk| brief::order_with(desk, &task, &worktree, &adapter, chat, (None, &words));
     screen.say(&format!("{} looks at {task}: {}", adapter.name, cause.text));
-    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &|| false))?;
+    let (ending, said) = ask(desk, screen, &adapter, &worktree, (&order, &|| false))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }

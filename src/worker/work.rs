@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::agent::drive;
+use super::agent::ask;
 use super::brief;
 use super::conversation::Talk;
+use super::deliver;
 use super::life::Desk;
 use super::screen::Screen;
 use super::spending;
@@ -16,6 +17,7 @@ use crate::agents::claim;
 use crate::agents::outcome::{GitFacts, Needed, ProgramEnding, RunOutcome, Said, Standing, Unserved, decide};
 use crate::config::{Adapter, Retry};
 use crate::domain::budget;
+use crate::domain::event::Event;
 use crate::domain::ids::{CommitSha, TaskId};
 use crate::domain::pipeline::Proof;
 use crate::domain::report::Report;
@@ -24,13 +26,17 @@ use crate::git::durable::{self, RefChange, update_refs};
 use crate::git::leftovers::{self, Author};
 use crate::git::pool::{Origin, Owner, Pool};
 use crate::git::prepare::prepare;
+use crate::git::pushed::Remembered;
 use crate::git::worktree::Worktree;
-use crate::git::{self, branch, diff};
+use crate::git::{self, Repo, branch, diff};
 use crate::process::clock;
-use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
+use crate::process::tree::{EndError, KILL_WAIT, Scope, end_children, end_tree};
 
 /// From SIGTERM to SIGKILL for what a program leaves behind.
 const LEFT_GRACE: Duration = Duration::from_secs(2);
+
+/// Pushed branches that are told of.
+const PUSHED_MAX: usize = 10;
 
 /// Does the run.
 pub(super) fn run(desk: &Desk<'_>, screen: &mut Screen) -> Report {
@@ -51,16 +57,16 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     let mut setup = |path: &Path, command: &str| set_up(desk, screen, path, command);
     prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
         .map_err(|error| chain(&error))?;
-    let begun = Begun::at(&worktree)?;
-    let chat = Talk::begin(desk, &adapter, &worktree);
-    let order = brief::order(desk, task, &worktree, &adapter, &chat, &brief::Subject::default())?;
+    let begun = Begun::at(&desk.place.repo, &worktree)?;
+    let order = |chat: &Talk| brief::order(desk, task, &worktree, &adapter, chat, &brief::Subject::default());
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
     let changed = || has_changed(&worktree, &begun, &desk.run.job.base);
-    let (ending, said) = drive(desk, screen, &adapter, &order, (chat, &changed))?;
+    let (ending, said) = ask(desk, screen, &adapter, &worktree, (&order, &changed))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
     let facts = facts(desk, &pool, &worktree, &begun)?;
+    tell_pushes(desk, screen, &begun, &facts);
     if facts.new_commit || facts.diff {
         desk.at_once.set(false);
     }
@@ -129,7 +135,11 @@ pub(super) fn end_what_is_left(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree
         mark: Some(desk.run.id.to_string()),
         worktree: Some(worktree.path.clone()),
     };
-    let processes = match end_tree(&scope, LEFT_GRACE, KILL_WAIT) {
+    // A daemon may have a session, a directory and an environment of its own: as an orphan it is a
+    // child of this process all the same.
+    let ended =
+        end_tree(&scope, LEFT_GRACE, KILL_WAIT).and_then(|()| end_children(LEFT_GRACE, KILL_WAIT).map(drop));
+    let processes = match ended {
         Ok(()) => return None,
         Err(EndError::Survivors(left)) => {
             left.iter().map(|member| format!("{} {}", member.id.pid, member.name)).collect()
@@ -226,14 +236,17 @@ struct Begun {
     head: CommitSha,
     /// Held open, so that no directory that comes after it can be taken for it.
     root: File,
+    /// Where branches of remotes were.
+    remembered: Remembered,
 }
 
 impl Begun {
-    fn at(worktree: &Worktree) -> Result<Self, String> {
+    fn at(repo: &Repo, worktree: &Worktree) -> Result<Self, String> {
         let head = worktree.head().map_err(|error| chain(&error))?;
         let root = File::open(&worktree.path)
             .map_err(|error| format!("`{}` cannot be opened: {error}", worktree.path.display()))?;
-        Ok(Self { head, root })
+        let remembered = Remembered::now(repo).map_err(|error| chain(&error))?;
+        Ok(Self { head, root, remembered })
     }
 
     /// An empty directory that somebody made in its place is not the worktree: everything in it
@@ -241,6 +254,29 @@ impl Begun {
     fn is_at(&self, path: &Path) -> bool {
         let same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
         self.root.metadata().is_ok_and(|was| fs::metadata(path).is_ok_and(|now| same(was, now)))
+    }
+}
+
+/// Sprint pushes nothing, and takes back nothing that somebody has pushed: the person is told. An agent
+/// that pushes by an address of its own is not seen.
+fn tell_pushes(desk: &Desk<'_>, screen: &mut Screen, begun: &Begun, facts: &GitFacts) {
+    let (repo, head) = (&desk.place.repo, facts.head.as_ref().unwrap_or(&begun.head));
+    let now = Remembered::now(repo);
+    let pushed = now.and_then(|now| now.pushed_since(&begun.remembered, repo, (&begun.head, head)));
+    let pushed = pushed.unwrap_or_else(|error| {
+        tracing::warn!(error = chain(&error), "it is not known what was pushed");
+        Vec::new()
+    });
+    for (branch, at) in pushed.iter().take(PUSHED_MAX) {
+        let text = format!(
+            "while the agent worked, `{branch}` was moved to {}: somebody has pushed it, and sprint takes nothing back",
+            at.short()
+        );
+        screen.say(&text);
+        let (run, token) = (desk.run.id.clone(), desk.run.token.clone());
+        if !deliver::remark(desk.place, desk.interrupts.client(), Event::Comment { run, token, text }) {
+            tracing::warn!(branch, "a push is in the transcript only");
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! What happens when the provider does not serve, or the program refuses what the model wants.
 
+use std::path::Path;
 use std::time::Duration;
+
+use serde_json::json;
 
 use crate::common::task_row;
 use crate::features::world;
 use crate::homes::{Homes, programs};
 use crate::standin::Standin;
-use crate::standin::scenario::{Scenario, Step, bash, fault, fault_times, http, say, write};
+use crate::standin::scenario::{Scenario, Step, bash, call, fault, fault_times, http, say, write};
 
 fn refused(agent: &str, status: u16, reason: &str) {
     refused_in("headless", agent, status, reason);
@@ -133,6 +136,11 @@ fn denied(agent: &str, step: Step, reason: &str) {
 }
 
 #[test]
+fn what_claude_is_denied_is_told() {
+    denied("claude", bash("make one.txt"), "make one.txt");
+}
+
+#[test]
 fn what_opencode_rejects_by_itself_is_told() {
     denied("opencode", write("/nowhere/a.txt", "a\n"), "external_directory");
 }
@@ -145,4 +153,76 @@ fn what_gemini_refuses_is_told() {
 #[test]
 fn what_qwen_refuses_is_told() {
     denied("qwen", bash("touch one.txt"), "claimed success, but there is no commit");
+}
+
+#[test]
+fn a_write_that_qwen_refuses_is_told() {
+    let Some(programs) = programs("qwen") else { return };
+    // It takes absolute paths only.
+    let refused = call("write_file", json!({"file_path": "one.txt", "content": "1\n"}));
+    let told = parked("qwen", &programs, [refused, say("I did it.")]);
+    assert!(told.contains("there is no commit") && told.contains("absolute"), "{told}");
+}
+
+/// Why the task is parked, of which the model does this, and for which the program then claims success.
+fn parked(agent: &str, programs: &Path, steps: impl IntoIterator<Item = Step>) -> String {
+    let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
+    let world = world(agent, programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.commit("one task");
+    world.start().expect(1);
+    let status = world.status();
+    assert_eq!(task_row(&status, "T001")["state"], "Parked", "{status:#}");
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    assert!(shown.contains("sprint task retry T001"), "the next step: {shown}");
+    world.assert_nothing_left();
+    task_row(&status, "T001")["reason"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_codex_cannot_run_is_told() {
+    let Some(programs) = programs("codex") else { return };
+    // Below the temporary directory it makes no helpers for its sandbox; which commands fail then
+    // depends on the machine. One that lets nothing be written is the same to the model everywhere.
+    for (sandbox, state) in [("workspace-write", "Done"), ("read-only", "Parked")] {
+        let steps = [bash("touch one.txt"), say("TASK_COMPLETE")];
+        let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
+        let mut world = world("codex", &programs, &homes, &standin);
+        world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+        let words = format!("[\"exec\", \"--json\", \"--sandbox\", {sandbox:?}, \"-\"]");
+        world.set("agent.codex.headless.args", &words);
+        world.set("agent.codex.headless.resume", "[]");
+        world.configure();
+        world.commit("one task");
+        let home = world.path().join("codex");
+        std::fs::create_dir(&home).unwrap();
+        std::fs::copy(homes.at("codex").join("config.toml"), home.join("config.toml")).unwrap();
+        world.env("CODEX_HOME", &home);
+        let shown = world.start();
+        let row = task_row(&world.status(), "T001").clone();
+        assert_eq!(row["state"], state, "{}", shown.shown());
+        let told = row["reason"].as_str().unwrap_or_default();
+        assert!(state == "Done" || told.ends_with("claimed success, but there is no commit"), "{told}");
+        world.assert_nothing_left();
+    }
+}
+
+#[test]
+fn what_codex_cannot_commit_sprint_commits_and_nothing_else_is_believed() {
+    let Some(programs) = programs("codex") else { return };
+    let commit =
+        "git add -A && git -c user.name=x -c user.email=x@example.invalid commit --allow-empty -qm x";
+    let told = parked("codex", &programs, [bash(commit), say("TASK_COMPLETE")]);
+    assert!(told.ends_with("claimed success, but there is no commit"), "{told}");
+    let steps = [bash(&format!("echo 1 > one.txt; {commit}")), say("TASK_COMPLETE")];
+    let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
+    let world = world("codex", &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.commit("one task");
+    world.start().expect(0);
+    assert_eq!((world.landed_file("one.txt"), world.landed()), ("1".to_owned(), "T001:1".to_owned()));
+    let tried =
+        standin.requests().iter().any(|request| request.body.to_string().contains("Read-only file system"));
+    assert!(tried, "its own commit failed");
+    world.assert_nothing_left();
 }

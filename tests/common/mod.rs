@@ -261,6 +261,18 @@ impl World {
         self.file("sprint.toml", &lines.concat());
     }
 
+    /// The adapter `fake` in place of `mine`: a model's program that is this script, and prints
+    /// lines of JSON.
+    pub(crate) fn fake_agent(&mut self, script: &str) {
+        self.script("fake.sh", script);
+        self.unset("agent.mine.kind");
+        self.unset("agent.mine.command");
+        self.set("agent.fake.extends", "\"cli\"");
+        self.set("agent.fake.command", "[\"./fake.sh\"]");
+        self.set("agent.fake.headless.stream", "\"jsonl\"");
+        self.set("agent.fake.done.when", "\"type=done\"");
+    }
+
     /// For programs that take their time to start.
     pub(crate) fn be_patient(&mut self, deadline: Duration) {
         self.deadline = deadline;

@@ -13,16 +13,10 @@ const TURN: &str = "turn() { echo turn >> $W/turns; echo \"{\\\"type\\\":\\\"usa
 fn fake(tasks: &str, program: &str) -> World {
     let mut world = World::new();
     world.feature("001-demo", &format!("## Phase 1: Work\n\n{tasks}"));
-    world.script("fake.sh", &format!("{TURN}{program}"));
-    world.unset("agent.mine.kind");
-    world.unset("agent.mine.command");
+    world.fake_agent(&format!("{TURN}{program}"));
     world.set("roles.developer.agent", "\"fake\"");
-    world.set("agent.fake.extends", "\"cli\"");
-    world.set("agent.fake.command", "[\"./fake.sh\"]");
     world.set("agent.fake.headless.args", "[\"{task.id}\", \"{budget.args}\"]");
     world.set("agent.fake.headless.budget", "[\"--max\", \"{budget}\"]");
-    world.set("agent.fake.headless.stream", "\"jsonl\"");
-    world.set("agent.fake.done.when", "\"type=done\"");
     world.set(
         "agent.fake.usage",
         "{ when = \"type=usage\", mode = \"sum\", input = \"in\", output = \"out\", cost = \"cost\" }",

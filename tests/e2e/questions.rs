@@ -65,6 +65,24 @@ fn with_a_living_supervisor_an_answer_goes_on_at_once() {
 }
 
 #[test]
+fn of_two_answers_at_once_one_is_taken_and_the_other_is_told_so() {
+    let world = World::with("- [ ] T001 write colour.txt\n", ASKS);
+    world.detach();
+    world.wait_task("T001", "Waiting");
+    let running = ["red", "blue", "green", "white"].map(|colour| world.spawn(&["answer", "T001", colour]));
+    let ended = running.map(crate::common::Running::end);
+    let taken = ended.iter().filter(|output| output.code == 0).count();
+    assert_eq!(taken, 1, "{ended:#?}");
+    assert!(ended.iter().all(|output| output.code == 0 || output.code == 4), "{ended:#?}");
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    let colours = ["red", "blue", "green", "white"];
+    let at = ended.iter().position(|output| output.code == 0).unwrap();
+    assert_eq!((world.landed_file("colour.txt").as_str(), world.landed().as_str()), (colours[at], "T001:1"));
+    assert_eq!(world.read("runs").lines().count(), 2);
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_waiting_task_leaves_its_place_in_flight_and_holds_its_convoy() {
     let mut world = World::new();
     world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write a.txt again\n- [ ] T003 [P] write c.txt\n");

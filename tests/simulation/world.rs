@@ -1,6 +1,9 @@
 //! The outside of a supervisor: processes, the branch, people, time. Everything that it does is
 //! decided by a stream of numbers, so that a schedule can be shrunk and repeated.
 
+mod people;
+mod reports;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sprint::domain::budget::{Budget, Scope};
@@ -226,102 +229,6 @@ impl World {
         self.apply(Event::WorkerDied { worker: worker.clone(), proc: Some(proc), with_server });
     }
 
-    /// What the worker of a run says when all is well.
-    pub fn good_report(&mut self, run: &Run) -> Report {
-        let job = &run.job;
-        if job.triage.is_some() {
-            return self.proposal();
-        }
-        match job.kind {
-            StageKind::Work => Report::Worked { head: self.commit(), summary: "done".to_owned() },
-            StageKind::Check if job.task.is_none() => checked(Verdict::Pass, None),
-            StageKind::Check => {
-                let candidate = self.candidate(job, false);
-                checked(Verdict::Pass, Some(candidate))
-            }
-            StageKind::Land if job.resolves && self.choices.chance(300) => {
-                Report::Resolved { head: self.commit(), summary: "both".to_owned() }
-            }
-            StageKind::Land => {
-                let candidate = self.candidate(job, true);
-                let gates = vec![record("unit", Verdict::Pass, &candidate.tree)];
-                Report::Landable { candidate, gates }
-            }
-            StageKind::Wait => panic!("nobody is assigned to a wait stage"),
-        }
-    }
-
-    /// Anything, also what makes no sense for the cause.
-    fn proposal(&mut self) -> Report {
-        use triage::Action::{Answer, Retry, Skip, Split};
-        let action = [Retry, Answer, Skip, Split][self.choices.below(4)];
-        Report::Proposed { proposal: Proposal { action, text: "so".to_owned() } }
-    }
-
-    /// The one that was judged before, or a new one: at Merging also when the head has moved.
-    fn candidate(&mut self, job: &Job, current: bool) -> Candidate {
-        match &job.candidate {
-            Some(old) if !current || old.base == job.base => old.clone(),
-            _ => Candidate {
-                commit: self.commit(),
-                tree: self.commit(),
-                base: job.base.clone(),
-                head: job.head.clone().unwrap_or_else(|| job.base.clone()),
-            },
-        }
-    }
-
-    fn report_of(&mut self, run: &Run) -> Report {
-        let good = self.good_report(run);
-        if !self.faults {
-            return good;
-        }
-        let text = "chance".to_owned();
-        match self.choices.below(48) {
-            0 => Report::Failed { reason: text, feedback: None },
-            1 => Report::Errored { reason: text },
-            2 => Report::Blocked { question: text },
-            3 => Report::Interrupted { reason: text },
-            4 => Report::NothingToDo { reason: text },
-            5 => Report::Survived { processes: vec!["7 sleep".to_owned()] },
-            6 => checked(Verdict::Fail, None),
-            7 => checked(Verdict::Error, None),
-            // A worker that lies: what it says must not land anything.
-            8 => checked(Verdict::Pass, None),
-            9 => Report::Worked { head: self.commit(), summary: text },
-            10 => match good {
-                Report::Landable { candidate, .. } => Report::Landable { candidate, gates: Vec::new() },
-                other => other,
-            },
-            11 => match good {
-                Report::Landable { candidate, gates } => {
-                    Report::Landable { candidate: Candidate { tree: self.commit(), ..candidate }, gates }
-                }
-                other => other,
-            },
-            12 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: false, until_ms: None },
-            13 => Report::Unserved { agent: AGENT.to_owned(), reason: text, lasting: true, until_ms: None },
-            14 if job_adds(run) => self.added(text),
-            // It lies: it has spoken before, or nobody may add there.
-            15 if self.choices.chance(200) => self.added(text),
-            16 if self.choices.chance(200) => Report::Unjudged { reason: text },
-            17 => Report::Resolved { head: self.commit(), summary: text },
-            18 => Report::Proposed { proposal: Proposal { action: triage::Action::Skip, text } },
-            19 => Report::Overspent { scope: Scope::Run, reason: text },
-            20 => Report::Overspent { scope: Scope::Feature, reason: text },
-            _ => good,
-        }
-    }
-
-    fn added(&mut self, summary: String) -> Report {
-        let paths = vec!["tests/test_a.py".to_owned()];
-        Report::Added { head: self.commit(), paths, remarks: Vec::new(), summary }
-    }
-
-    pub fn report(&mut self, run: &Run, report: Report) {
-        self.apply(Event::RunReported { run: run.id.clone(), token: run.token.clone(), report });
-    }
-
     fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         for worker in self.state.workers.values() {
@@ -410,20 +317,6 @@ impl World {
         }
     }
 
-    fn report_run(&mut self, id: &RunId) {
-        let Some(run) = self.state.runs.get(id).cloned() else { return };
-        let report = self.report_of(&run);
-        if self.faults && run.job.kind == StageKind::Work {
-            self.use_some(&run);
-            // It is over by now where somebody took the task away meanwhile.
-            if matches!(report, Report::Failed { .. }) && self.choices.chance(500) {
-                let (run, token) = (run.id.clone(), run.token.clone());
-                self.apply(Event::RunFailedAtOnce { run, token, agent: AGENT.to_owned() });
-            }
-        }
-        self.report(&run, report);
-    }
-
     /// Its model uses something, told while it works, at its end, or both; or never.
     fn use_some(&mut self, run: &Run) {
         for last in [false, true] {
@@ -507,81 +400,6 @@ impl World {
         self.landed.push((feature.clone(), task));
         self.apply(Event::RefMoved { entry });
         assert_eq!(self.state.features[feature].head, Some(new), "the head is what landed last");
-    }
-
-    /// The person switches to another branch; the supervisor sees it if it is there.
-    pub fn free(&mut self, feature: FeatureId) {
-        self.checked_out.remove(&feature);
-        self.apply(Event::BranchFree { feature });
-    }
-
-    fn foreign(&mut self) {
-        let Some(feature) = self.branches.keys().next().cloned() else { return };
-        if !self.faults || self.outbox.iter().any(|effect| matches!(effect, Effect::MoveRef { .. })) {
-            return;
-        }
-        let found = self.commit();
-        self.branches.insert(feature.clone(), found.clone());
-        if self.choices.chance(500) {
-            self.apply(Event::BranchMoved { feature, found: Some(found) });
-        }
-    }
-
-    fn person(&mut self) {
-        let keys: Vec<TaskKey> = self.state.tasks.keys().cloned().collect();
-        if keys.is_empty() {
-            return;
-        }
-        let key = keys[self.choices.below(keys.len())].clone();
-        let task = key.id.clone();
-        let request = match self.choices.below(14) {
-            0 => Request::TaskSkip { task },
-            1 => Request::TaskStop { task },
-            2..4 => Request::TaskRetry { task },
-            4 => Request::Pause,
-            5..7 => return self.resume(),
-            7 => Request::Stop { now: self.choices.chance(500), limit_ms: 20_000 },
-            8 => Request::Approve { task },
-            9 => Request::Reject { task, reason: "no".to_owned() },
-            10 => self.reload(),
-            _ => self.waiting_answer().unwrap_or(Request::Answer { task, text: "yes".to_owned() }),
-        };
-        self.request(request);
-    }
-
-    fn reload(&mut self) -> Request {
-        let current = self.state.current().or(self.state.features.values().next()).unwrap();
-        let mut policy = current.frozen.policy.clone();
-        policy.config = format!("c{}", self.next);
-        if self.choices.chance(500) {
-            // A person raises what is used up.
-            policy.budget = Budget::default();
-        }
-        Request::Reload { policy: Box::new(policy) }
-    }
-
-    fn waiting_answer(&self) -> Option<Request> {
-        let asks = |status: &Status| matches!(status, Status::Waiting { wait: WaitKind::Answer, .. });
-        let task = self.state.tasks.values().find(|task| asks(&task.status))?;
-        Some(Request::Answer { task: task.key.id.clone(), text: "yes".to_owned() })
-    }
-
-    /// Goes on; a moved branch is adopted or set back.
-    pub fn resume(&mut self) {
-        let halted =
-            self.state.features.values().find(|feature| feature.halted.is_some()).map(|row| row.id.clone());
-        let branch = halted.map(|feature| {
-            let head = self.branches.get(&feature).cloned();
-            match head {
-                Some(head) if self.faults && self.choices.chance(500) => ForeignBranch::Adopted { head },
-                _ => {
-                    let ours = self.state.features[&feature].head.clone().unwrap();
-                    self.branches.insert(feature, ours);
-                    ForeignBranch::Restored
-                }
-            }
-        });
-        self.request(Request::Resume { branch });
     }
 
     /// The supervisor ended in order: its workers are interrupted, then gone.
