@@ -18,8 +18,12 @@ mod features;
 mod first_runs;
 #[path = "agents/homes.rs"]
 mod homes;
+#[path = "agents/money.rs"]
+mod money;
 #[path = "agents/night.rs"]
 mod night;
+#[path = "agents/roles.rs"]
+mod roles;
 #[path = "agents/scenario.rs"]
 mod scenario;
 mod standin;

@@ -45,6 +45,8 @@ pub struct Said {
     pub complete: bool,
     /// A verdict with what belongs to it; one through `sprint agent verdict` goes before it.
     pub review: Option<Claim>,
+    /// What the manager's agent proposes; one through `sprint agent propose` goes before it.
+    pub proposal: Option<Proposal>,
     /// What a model's program told of a failure, whatever its exit code.
     pub failure: Option<Failure>,
     /// What it told of a failure that counts only where nothing was changed.
@@ -337,6 +339,8 @@ pub fn decide_triage(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> T
         | Claim::Verdict { .. }
         | Claim::Comment { .. } => None,
     });
+    let proposal = proposal.or_else(|| said.proposal.clone());
+    let proposal = proposal.filter(|proposal| !proposal.text.trim().is_empty());
     match (claimed(ending, said, claims), proposal) {
         (Claimed::Interrupted, _) => TriageOutcome::Interrupted,
         (_, Some(proposal)) => TriageOutcome::Proposed(proposal),
@@ -355,6 +359,7 @@ pub fn decide_triage(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> T
 mod tests {
     use super::*;
     use crate::agents::claim::AgentVerdict;
+    use crate::domain::triage::Action;
 
     fn endings() -> Vec<ProgramEnding> {
         let minute = Duration::from_mins(1);
@@ -492,6 +497,17 @@ mod tests {
         Swept, exit 1: Unjudged { reason: "the directory of all worktrees was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
         Swept, exit 2: Unjudged { reason: "the directory of all worktrees was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
         "#);
+    }
+
+    #[test]
+    fn a_proposal_in_the_programs_own_words_counts_where_no_other_was_made() {
+        let proposal = |text: &str| Proposal { action: Action::Retry, text: text.to_owned() };
+        let said = |text: &str| Said { proposal: Some(proposal(text)), ..Said::default() };
+        let claim = Claim::Propose { action: Action::Retry, text: "claimed".to_owned() };
+        let decide = |said: &Said, claims: &[Claim]| decide_triage(&ProgramEnding::Exited(0), said, claims);
+        assert_eq!(decide(&said("printed"), &[]), TriageOutcome::Proposed(proposal("printed")));
+        assert_eq!(decide(&said("printed"), &[claim]), TriageOutcome::Proposed(proposal("claimed")));
+        assert!(matches!(decide(&said(""), &[]), TriageOutcome::Nothing { .. }), "a word alone says nothing");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What a program says on its standard output: `BLOCKED: question`, `TASK_COMPLETE`, and a review's
-//! `EVIDENCE:`, `FINDING:` and `VERDICT:`, each a line of its own. An incremental parser over bytes;
-//! what it keeps is bounded, however much is printed.
+//! What a program says on its standard output: `BLOCKED: question`, `TASK_COMPLETE`, a review's
+//! `EVIDENCE:`, `FINDING:` and `VERDICT:`, and the manager's `PROPOSE:`, each a line of its own. An
+//! incremental parser over bytes; what it keeps is bounded, however much is printed.
 
-use super::claim::{AgentVerdict, Claim, ClaimedFinding, FINDINGS_MAX};
+use super::claim::{AgentVerdict, Claim, ClaimedFinding, FINDINGS_MAX, TEXT_BYTES_MAX};
 use crate::domain::gate::Severity;
+use crate::domain::triage::{Action, Proposal};
 
 /// Bytes kept of a line, from its beginning; the rest is dropped. A question is no longer.
 pub const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -26,6 +27,7 @@ pub struct Protocol {
     verdict: Option<(AgentVerdict, String)>,
     evidence: Vec<String>,
     findings: Vec<ClaimedFinding>,
+    proposal: Option<Proposal>,
 }
 
 impl Protocol {
@@ -74,6 +76,35 @@ impl Protocol {
             evidence: self.evidence.clone(),
             findings: self.findings.clone(),
         })
+    }
+
+    /// What it proposes, if it does.
+    pub fn proposal(&self) -> Option<&Proposal> {
+        self.proposal.as_ref()
+    }
+
+    /// Whether a line told how it stands.
+    pub fn has_spoken(&self) -> bool {
+        self.complete || self.question.is_some() || self.verdict.is_some() || self.proposal.is_some()
+    }
+
+    /// `PROPOSE: retry: text`. Lines with the same word are one text; another word begins anew, so that
+    /// the last proposal counts.
+    fn hear_proposal(&mut self, line: &str) {
+        let Some(text) = line.strip_prefix("PROPOSE:").map(str::trim) else { return };
+        let (word, text) = text.split_once(|c: char| !c.is_alphanumeric()).unwrap_or((text, ""));
+        let Some(action) = Action::parse(&word.to_ascii_lowercase()) else { return };
+        // A dash may be the beginning of a line for `tasks.md`.
+        let text = text.trim_start_matches([' ', ':']).trim();
+        match self.proposal.as_mut().filter(|proposal| proposal.action == action) {
+            Some(proposal) if proposal.text.lines().any(|line| line == text) => {}
+            Some(proposal) if proposal.text.len() + text.len() < TEXT_BYTES_MAX => {
+                proposal.text.push('\n');
+                proposal.text.push_str(text);
+            }
+            Some(_) => {}
+            None => self.proposal = Some(Proposal { action, text: text.to_owned() }),
+        }
     }
 
     /// A line of a review. A finding that cannot be read is one without a place.
@@ -130,6 +161,7 @@ impl Protocol {
             return Some(Signal::Complete);
         }
         self.hear_review(line);
+        self.hear_proposal(line);
         let question = line.strip_prefix("BLOCKED:")?.trim();
         if self.question.is_some() {
             return None;
@@ -222,6 +254,32 @@ mod tests {
             findings.iter().map(|f| format!("{} {} {}", f.path, f.severity.as_str(), f.message)).collect();
         assert_eq!(shown, ["src/a.py low a name", " high broken"]);
         assert_eq!(Protocol::default().review(), None);
+    }
+
+    #[test]
+    fn a_proposal_is_the_last_one_and_may_have_lines() {
+        let proposed = |text: &str| {
+            let mut protocol = Protocol::default();
+            protocol.push(text.as_bytes());
+            protocol.proposal().map(|proposal| format!("{} {}", proposal.action.as_str(), proposal.text))
+        };
+        assert_eq!(
+            proposed("PROPOSE: answer: port 8080, as plan.md says\n").unwrap(),
+            "answer port 8080, as plan.md says"
+        );
+        assert_eq!(
+            proposed("PROPOSE: Retry use round()\nPROPOSE: skip: done by T002\n").unwrap(),
+            "skip done by T002"
+        );
+        let split = "PROPOSE: split: - [ ] T003a one\nIt is too large.\nPROPOSE: split: - [ ] T003b two\nPROPOSE: split - [ ] T003b two\n";
+        assert_eq!(proposed(split).unwrap(), "split - [ ] T003a one\n- [ ] T003b two");
+        for none in ["PROPOSE: wait: a day\n", "PROPOSE:\n", "I PROPOSE: skip\n", "`PROPOSE: skip`\n"] {
+            assert_eq!(proposed(none), None, "{none}");
+        }
+        let many: String = (0..1000)
+            .flat_map(|n| ["PROPOSE: split ".to_owned(), format!("{n} {}\n", "x".repeat(1000))])
+            .collect();
+        assert!(proposed(&many).unwrap().len() <= TEXT_BYTES_MAX + 10);
     }
 
     #[test]

@@ -40,7 +40,11 @@ pub fn run(command: &AgentCommand) -> Result<u8, CliError> {
     }
     let (dir, token) = own_run(variable)?;
     append(&dir, &token, claim)
-        .map_err(|error| CliError::environment("the claim cannot be recorded").because(error))?;
+        .map_err(|error| {
+            CliError::environment("the claim cannot be recorded")
+                .because(error)
+                .hint("print it as a line of its own instead: BLOCKED: …, TASK_COMPLETE, EVIDENCE: …, FINDING: …, VERDICT: …, PROPOSE: …")
+        })?;
     Ok(exit::DONE)
 }
 

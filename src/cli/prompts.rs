@@ -6,9 +6,11 @@ use std::io::Read as _;
 
 use super::context::git_error;
 use super::text::plain;
-use crate::agents::prompt::{Template, check};
-use crate::config::{Config, OwnPrompt, StageConfig};
+use crate::agents::prompt::{PromptError, Template, check};
+use crate::agents::{merge, triage};
+use crate::config::{Config, OwnPrompt, PROMPTS_DIR, StageConfig, TRIAGE_PROMPT};
 use crate::domain::ids::CommitSha;
+use crate::domain::pipeline::StageKind;
 use crate::error::CliError;
 use crate::git::{Repo, contents};
 
@@ -23,29 +25,39 @@ pub(super) fn freeze(config: &mut Config, repo: &Repo, base: &CommitSha) -> Resu
     let mut found = Vec::new();
     for stage in &config.pipeline {
         if let Some(own) = own_prompt(stage, repo, base)? {
-            check(Template { name: &own.file, text: &own.text })?;
+            tried(&own, if stage.kind == StageKind::Land { merge::check } else { check })?;
             found.push((stage.name.to_string(), own));
         }
     }
     config.prompts.extend(found);
-    Ok(())
+    config.triage_prompt = first(&[format!("{PROMPTS_DIR}/{TRIAGE_PROMPT}.md")], repo, base)?;
+    config.triage_prompt.iter().try_for_each(|own| tried(own, triage::check))
+}
+
+fn tried(own: &OwnPrompt, check: impl Fn(Template<'_>) -> Result<(), PromptError>) -> Result<(), CliError> {
+    Ok(check(Template { name: &own.file, text: &own.text })?)
 }
 
 fn own_prompt(stage: &StageConfig, repo: &Repo, base: &CommitSha) -> Result<Option<OwnPrompt>, CliError> {
-    for file in stage.prompt_files() {
-        let tracked =
-            contents::blob(repo, base, &file).map_err(|error| git_error("the base cannot be read", error))?;
-        let bytes = tracked.or_else(|| in_checkout(repo, &file));
-        if let Some(bytes) = bytes {
-            return text(&file, bytes).map(|text| Some(OwnPrompt { file, text }));
-        }
-    }
-    if stage.prompt.is_empty() {
-        return Ok(None);
+    let found = first(&stage.prompt_files(), repo, base)?;
+    if found.is_some() || stage.prompt.is_empty() {
+        return Ok(found);
     }
     let (name, file) = (&stage.name, plain(&stage.prompt, 200));
     Err(CliError::config(format!("the stage `{name}` has the prompt `{file}`, which is not there"))
         .hint("write it, or take the key `prompt` out: the built-in one then holds"))
+}
+
+/// The first of the files that is there.
+fn first(files: &[String], repo: &Repo, base: &CommitSha) -> Result<Option<OwnPrompt>, CliError> {
+    for file in files {
+        let tracked =
+            contents::blob(repo, base, file).map_err(|error| git_error("the base cannot be read", error))?;
+        if let Some(bytes) = tracked.or_else(|| in_checkout(repo, file)) {
+            return Ok(Some(OwnPrompt { file: file.clone(), text: text(file, bytes)? }));
+        }
+    }
+    Ok(None)
 }
 
 fn in_checkout(repo: &Repo, file: &str) -> Option<Vec<u8>> {

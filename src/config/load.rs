@@ -236,6 +236,7 @@ fn build(merged: &Node) -> Config {
         budget: typed(section("budget")),
         prices: typed(section("prices")),
         prompts: std::collections::BTreeMap::new(),
+        triage_prompt: None,
     }
 }
 

@@ -44,7 +44,7 @@ pub use model::{
 pub use money::{Budget, Limit, Price, Prices};
 pub use pipeline::{Proof, StageConfig, StageKind, Target};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN_MAX, Problem, nearest};
-pub use prompts::{OwnPrompt, PROMPTS_DIR};
+pub use prompts::{MERGE_PROMPT, OwnPrompt, PROMPTS_DIR, TRIAGE_PROMPT};
 pub use sources::{FILE_BYTES_MAX, SourceError, Sources};
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ pub struct Config {
     /// Templates of the repository's own, by stage: put in when a feature starts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, OwnPrompt>,
+    /// The repository's own template of the manager's agent, as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triage_prompt: Option<OwnPrompt>,
 }
 
 /// `[general]`

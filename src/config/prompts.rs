@@ -18,8 +18,14 @@ pub struct OwnPrompt {
     pub text: String,
 }
 
+/// The name of the template of the manager's agent: it works in no stage.
+pub const TRIAGE_PROMPT: &str = "triage";
+/// The name of the template of who resolves a conflict in a stage that lands.
+pub const MERGE_PROMPT: &str = "merge";
+
 impl StageConfig {
-    /// The name of the built-in template of this stage; `None`: it has no agent to be told.
+    /// The name of the built-in template of this stage; `None`: it has no agent that is told of each
+    /// task.
     pub fn built_in_prompt(&self) -> Option<&'static str> {
         match (self.kind, self.role) {
             (StageKind::Work, _) => Some("develop"),
@@ -34,7 +40,8 @@ impl StageConfig {
     /// The files of which the first that is there takes the built-in one's place. The one that the
     /// stage names has to be there.
     pub fn prompt_files(&self) -> Vec<String> {
-        let Some(name) = self.built_in_prompt() else { return Vec::new() };
+        let conflict = (self.kind == StageKind::Land).then_some(MERGE_PROMPT);
+        let Some(name) = self.built_in_prompt().or(conflict) else { return Vec::new() };
         if !self.prompt.is_empty() {
             return vec![self.prompt.clone()];
         }

@@ -59,6 +59,13 @@ pub enum Action {
 }
 
 impl Action {
+    /// Reads what [`Self::as_str`] writes.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Answer, Self::Split, Self::Retry, Self::Skip]
+            .into_iter()
+            .find(|action| action.as_str() == word)
+    }
+
     /// As it is written.
     pub fn as_str(self) -> &'static str {
         match self {

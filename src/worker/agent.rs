@@ -159,21 +159,19 @@ fn follow_to_the_end(
     if let Some(scope) = own_limit(desk, failure.as_ref()) {
         ending = ProgramEnding::OverBudget(scope);
     }
-    let review = drive.protocol.review();
-    let said_something =
-        drive.protocol.is_complete() || drive.protocol.question().is_some() || review.is_some();
     if adapter.cli.is_some() {
-        spending::note_the_end(desk, took, said_something);
+        spending::note_the_end(desk, took, drive.protocol.has_spoken());
     }
     let said = Said {
         failure,
         weak,
         question: drive.protocol.question().map(str::to_owned),
         complete: drive.protocol.is_complete(),
-        review,
+        review: drive.protocol.review(),
+        proposal: drive.protocol.proposal().cloned(),
         version: String::new(),
         last_words: drive.last_words.line(),
-        forgotten: forgotten && !said_something && !claimed,
+        forgotten: forgotten && !drive.protocol.has_spoken() && !claimed,
     };
     Ok((ending, said))
 }
@@ -220,7 +218,7 @@ impl Drive<'_> {
                 Err(error) => return ProgramEnding::NotStarted(format!("it cannot be waited for: {error}")),
             }
             if let Some(ending) = self.must_end() {
-                self.stop();
+                self.stop(matches!(ending, ProgramEnding::OverBudget(_)));
                 return ending;
             }
         }
@@ -425,14 +423,19 @@ impl Drive<'_> {
         claims.claims.iter().any(Claim::is_final)
     }
 
-    /// SIGTERM to the group, then SIGKILL; the rest of the tree is the caller's.
-    fn stop(&mut self) {
+    /// SIGTERM to the group, then SIGKILL; the rest of the tree is the caller's. A program that is over
+    /// its budget and finishes another turn all the same is not waited for.
+    fn stop(&mut self, over_budget: bool) {
+        let spent = self.spending.seen();
         for (signal, wait) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, GRACE)] {
             if let Err(error) = self.running.signal_group(signal) {
                 tracing::debug!(%error, "the program's group cannot be signalled");
             }
             let until = Instant::now() + wait;
             while Instant::now() < until {
+                if over_budget && signal == Signal::SIGTERM && self.spending.seen() != spent {
+                    break;
+                }
                 let mut fds = [PollFd::new(self.running.pidfd(), PollFlags::POLLIN)];
                 if let Err(errno) = poll(&mut fds, PollTimeout::from(100u8)) {
                     tracing::debug!(%errno, "waiting for a program's end was interrupted");

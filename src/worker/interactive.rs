@@ -47,7 +47,8 @@ const READY_WAIT: Duration = Duration::from_mins(1);
 /// What is typed when a turn has ended, nothing was changed and nothing was said.
 const REMINDER: &str = "You have ended your turn without a change, and have not said how the task stands. \
 Go on with it. If you cannot go on without a decision of a person, run: sprint agent blocked \"your \
-question\". When it is done, run: sprint agent done \"what you did\".";
+question\". In the end say how it stands in the way that you were told at first: that it is done, your verdict, or \
+your proposal.";
 
 /// What a run with a screen begins with.
 pub(super) struct Setting<'a> {
@@ -341,8 +342,7 @@ impl Live<'_> {
             return None;
         }
         self.read_screen();
-        let said = self.protocol.question().is_some() || self.protocol.review().is_some();
-        let told = self.claimed || said || self.protocol.is_complete();
+        let told = self.claimed || self.protocol.has_spoken();
         if told || self.reader.told().failure.is_some() || self.reminded || (self.setting.changed)() {
             return Some(ProgramEnding::TurnEnded);
         }
@@ -425,6 +425,7 @@ impl Live<'_> {
             question: self.protocol.question().map(str::to_owned),
             complete: self.protocol.is_complete(),
             review: self.protocol.review(),
+            proposal: self.protocol.proposal().cloned(),
             version: String::new(),
             last_words,
             forgotten: closed.forgotten && !self.accepted && !self.claimed,

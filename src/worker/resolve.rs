@@ -10,8 +10,9 @@ use super::screen::Screen;
 use super::trees::{identity, recipe, set_up};
 use super::work::{end_what_is_left, unserved_report};
 use crate::agents::claim;
-use crate::agents::merge::{MergeInput, prompt as render};
+use crate::agents::merge::{BUILT_IN, MergeInput, prompt as render};
 use crate::agents::outcome::{GitFacts, Needed, RunOutcome, Standing, decide};
+use crate::agents::prompt::Template;
 use crate::domain::ids::{CommitSha, TaskId, WorkerName};
 use crate::domain::pipeline::Role;
 use crate::domain::report::Report;
@@ -138,5 +139,7 @@ fn prompt(desk: &Desk<'_>, task: &TaskId, sides: &Sides<'_>, marked: &Marked) ->
         head: sides.head.to_string(),
         gates: gates.iter().map(|gate| gate.command.join(" ")).collect(),
     };
-    render(&input).map_err(|error| chain(&error))
+    let own = desk.config.own_prompt(brief::stage(desk)?);
+    let template = own.map_or(BUILT_IN, |own| Template { name: &own.file, text: &own.text });
+    render(template, &input).map_err(|error| chain(&error))
 }

@@ -57,6 +57,11 @@ impl Spending {
         deliver::remark(desk.place, desk.interrupts.client(), event);
     }
 
+    /// What the program told last.
+    pub(super) fn seen(&self) -> Option<Usage> {
+        self.seen
+    }
+
     /// The budget that is used up, if one is.
     pub(super) fn reached(&self) -> Option<Scope> {
         self.reached

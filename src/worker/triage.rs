@@ -11,7 +11,8 @@ use super::work::{end_what_is_left, unserved_report};
 use crate::agents::claim;
 use crate::agents::environment::RunContext;
 use crate::agents::outcome::{TriageOutcome, decide_triage};
-use crate::agents::triage::{TriageInput, prompt as render};
+use crate::agents::prompt::Template;
+use crate::agents::triage::{BUILT_IN, TriageInput, prompt as render};
 use crate::domain::ids::{TaskId, WorkerName};
 use crate::domain::pipeline::Role;
 use crate::domain::report::{GateRecord, Report};
@@ -101,7 +102,9 @@ pub(super) fn prompt(desk: &Desk<'_>, context: &RunContext, cause: &Cause) -> Re
         branch: there.then_some(name),
         others: others(desk, &overview.state, &context.task),
     };
-    render(&input).map_err(|error| chain(&error))
+    let own = desk.config.triage_prompt.as_ref();
+    let template = own.map_or(BUILT_IN, |own| Template { name: &own.file, text: &own.text });
+    render(template, &input).map_err(|error| chain(&error))
 }
 
 fn said(record: &GateRecord) -> String {

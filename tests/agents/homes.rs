@@ -51,7 +51,8 @@ impl Homes {
         std::fs::write(self.at("codex").join("config.toml"), codex).unwrap();
         let pi = json!({"providers": {"standin": {
             "baseUrl": format!("{}/v1", standin.url()), "api": "openai-completions", "apiKey": "STANDIN_KEY",
-            "models": [{"id": "standin", "contextWindow": 128_000, "maxTokens": 8000}],
+            "models": [{"id": "standin", "contextWindow": 128_000, "maxTokens": 8000},
+                       {"id": "thinker", "contextWindow": 128_000, "maxTokens": 8000, "reasoning": true}],
         }}});
         std::fs::write(self.at("pi").join("models.json"), pi.to_string()).unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -102,7 +103,8 @@ impl Homes {
         let opencode = json!({"autoupdate": false, "share": "disabled", "provider": {"standin": {
             "npm": "@ai-sdk/openai-compatible",
             "options": {"baseURL": format!("{}/v1", standin.url()), "apiKey": "{env:STANDIN_KEY}"},
-            "models": {"standin": {"limit": {"context": 128_000, "output": 8000}}},
+            "models": {"standin": {"limit": {"context": 128_000, "output": 8000}},
+                       "thinker": {"limit": {"context": 128_000, "output": 8000}, "reasoning": true}},
         }}});
         std::fs::write(home.join("opencode.json"), opencode.to_string()).unwrap();
         world.env("HOME", &home);

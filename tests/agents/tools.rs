@@ -8,12 +8,12 @@ use crate::common::World;
 use crate::features::world;
 use crate::homes::{Homes, programs};
 use crate::standin::Standin;
-use crate::standin::scenario::{Scenario, bash, call, say, write};
+use crate::standin::scenario::{Scenario, call, read, say, write};
 
 fn speaks_through_tools(agent: &str, mode: &str, tool: impl Fn(&str) -> String) {
     let Some(programs) = programs(agent) else { return };
     // Claude's first request on a screen may go before its servers have answered.
-    let look = || bash("git log -1");
+    let look = || read("sprint.toml");
     let steps = [
         look(),
         call(&tool("task_show"), json!({})),
@@ -57,6 +57,16 @@ fn speaks_through_tools(agent: &str, mode: &str, tool: impl Fn(&str) -> String) 
 #[test]
 fn codex_speaks_through_sprints_tools() {
     speaks_through_tools("codex", "headless", |name| format!("mcp__sprint/{name}"));
+}
+
+#[test]
+fn claude_speaks_through_sprints_tools() {
+    speaks_through_tools("claude", "headless", |name| format!("mcp__sprint__{name}"));
+}
+
+#[test]
+fn qwen_speaks_through_sprints_tools() {
+    speaks_through_tools("qwen", "headless", |name| format!("mcp__sprint__{name}"));
 }
 
 #[test]

@@ -71,3 +71,17 @@ fn what_the_agent_cannot_resolve_goes_back_to_the_developer() {
 fn marks_that_are_left_are_no_resolution() {
     goes_back("echo more >> shared.txt; sprint agent done", "marks are left in shared.txt");
 }
+
+#[test]
+fn the_merger_is_told_in_the_repositorys_own_words() {
+    let world = world(JOINS);
+    world.file(".sprint/prompts/merge.md", "{{ paths | nothing }}\n");
+    world.commit("a mistake");
+    let refused = world.start().expect(2).stderr;
+    assert!(refused.contains(".sprint/prompts/merge.md:1: unknown filter"), "{refused}");
+    world.file(".sprint/prompts/merge.md", "Join {{ paths | join(\", \") }}.\n");
+    world.commit("own words");
+    world.start().expect(0);
+    assert_eq!(world.read("prompt"), "Join shared.txt.\n");
+    world.assert_nothing_left();
+}

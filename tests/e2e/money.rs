@@ -64,6 +64,18 @@ fn a_run_is_ended_at_its_budget_within_a_turn_and_its_work_is_saved() {
 }
 
 #[test]
+fn who_goes_on_over_its_budget_when_it_is_told_to_end_is_killed_after_a_turn() {
+    let mut world =
+        fake("- [ ] T001 write a.txt\n", "trap '' TERM; while :; do turn 100 0.10; sleep 0.3; done");
+    world.set("budget.run", "{ usd = 0.25 }");
+    ready(&world);
+    world.start().expect(1);
+    assert!((4..=5).contains(&turns(&world)), "{} turns", turns(&world));
+    assert_eq!(task_row(&world.status(), "T001")["state"], "Waiting");
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_features_budget_stops_models_and_not_gates_until_it_is_raised() {
     let mut world = fake(
         "- [ ] T001 write a.txt\n- [ ] T002 write b.txt\n- [ ] T003 write c.txt\n",

@@ -91,3 +91,25 @@ fn only_the_manager_proposes() {
     assert!(world.read("refused").contains("only the manager's agent proposes"), "{}", world.read("refused"));
     world.assert_nothing_left();
 }
+
+#[test]
+fn a_manager_without_a_shell_proposes_by_a_line_of_its_own() {
+    let world = managed(ASKS, "echo 'The plan says it.'; echo 'PROPOSE: answer: dark blue'", true);
+    world.start().expect(0);
+    assert_eq!(world.landed_file("colour.txt"), "dark blue");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn the_manager_is_told_in_the_repositorys_own_words() {
+    let world = managed(ASKS, ANSWERS, true);
+    world.file(".sprint/prompts/triage.md", "{{ task }} asks: {{ stage }}\n");
+    world.commit("a mistake");
+    let refused = world.start().expect(2).stderr;
+    assert!(refused.contains(".sprint/prompts/triage.md:1: there is no `stage`"), "{refused}");
+    world.file(".sprint/prompts/triage.md", "{{ task }} asks: {{ why }}\n");
+    world.commit("own words");
+    world.start().expect(0);
+    assert_eq!(world.read("prompt"), "T001 asks: which colour?\n");
+    world.assert_nothing_left();
+}

@@ -52,8 +52,8 @@ pub(super) fn next(scenario: &Scenario, conversation: &Conversation, met: &mut M
                     return Next::Fault(fault.kind.clone());
                 }
             }
-            Step::Bash(_) | Step::Write { .. } | Step::Call { .. } if done > 0 => done -= 1,
-            Step::Bash(_) | Step::Write { .. } | Step::Call { .. } => {
+            Step::Bash(_) | Step::Read(_) | Step::Write { .. } | Step::Call { .. } if done > 0 => done -= 1,
+            Step::Bash(_) | Step::Read(_) | Step::Write { .. } | Step::Call { .. } => {
                 return match tools::call_for(step, conversation) {
                     Ok((tool, arguments)) => {
                         let call = Call { id: call_id(conversation.calls() + 1), tool, arguments };
@@ -95,7 +95,7 @@ fn place<'a>(scenario: &'a Scenario, conversation: &'a Conversation) -> Option<P
                 // Titles and summaries quote the user too, and nothing can be done in them.
                 let fits = |rule: &Rule| rule.without_tools == conversation.tools.is_empty();
                 let mut rules = scenario.rules.iter().enumerate().filter(|(_, rule)| fits(rule));
-                if let Some((index, rule)) = rules.find(|(_, rule)| message.contains(&rule.when)) {
+                if let Some((index, rule)) = rules.find(|(_, rule)| rule.is_about(message)) {
                     return Some(Place { index, rule, message, done });
                 }
             }

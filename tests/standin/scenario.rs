@@ -29,12 +29,15 @@ fn default_text() -> String {
     "Nothing to do.".to_owned()
 }
 
-/// Played while its text is in what the user has said last (of what matches any rule).
+/// Played while its texts are in what the user has said last (of what matches any rule).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     /// A substring of a message of the user.
     pub when: String,
+    /// Others that have to be in the same message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// In order; when they are over, the last text is repeated.
     pub steps: Vec<Step>,
     /// For requests that declare no tool: some programs work by texts alone.
@@ -51,6 +54,8 @@ pub(crate) enum Step {
     Say(String),
     /// A command line for whichever tool the program declares for it.
     Bash(String),
+    /// Reads a file; by a command where the program declares no tool that does.
+    Read(String),
     /// A whole file; by a command where the program declares no tool that writes files.
     Write {
         /// Absolute, or relative to the working directory that the program has told its model.
@@ -140,11 +145,24 @@ impl Default for Scenario {
     }
 }
 
+impl Rule {
+    /// Whether it is about this message.
+    pub(crate) fn is_about(&self, message: &str) -> bool {
+        message.contains(&self.when) && self.also.iter().all(|text| message.contains(text))
+    }
+}
+
 impl Scenario {
     /// Adds a rule.
-    pub(crate) fn rule(mut self, when: &str, steps: impl IntoIterator<Item = Step>) -> Self {
-        let steps = steps.into_iter().collect();
-        self.rules.push(Rule { when: when.to_owned(), steps, without_tools: false });
+    pub(crate) fn rule(self, when: &str, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.rule_for(&[when], steps)
+    }
+
+    /// Adds a rule for messages that have all of `when` in them.
+    pub(crate) fn rule_for(mut self, when: &[&str], steps: impl IntoIterator<Item = Step>) -> Self {
+        let mut also: Vec<String> = when.iter().map(|&text| text.to_owned()).collect();
+        let (when, steps) = (also.remove(0), steps.into_iter().collect());
+        self.rules.push(Rule { when, also, steps, without_tools: false });
         self
     }
 
@@ -163,6 +181,11 @@ pub(crate) fn say(text: &str) -> Step {
 /// A command line.
 pub(crate) fn bash(command: &str) -> Step {
     Step::Bash(command.to_owned())
+}
+
+/// Reads a file.
+pub(crate) fn read(path: &str) -> Step {
+    Step::Read(path.to_owned())
 }
 
 /// A whole file.

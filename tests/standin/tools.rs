@@ -21,6 +21,8 @@ const COMMAND: [&str; 9] = [
 const COMMAND_ARGUMENT: [&str; 5] = ["command", "cmd", "script", "command_line", "input"];
 /// Names of tools that write a whole file.
 const WRITE: [&str; 5] = ["write", "write_file", "write_to_file", "create_file", "writefile"];
+/// Names of tools that read a file.
+const READ: [&str; 4] = ["read", "read_file", "view", "view_file"];
 const PATH_ARGUMENT: [&str; 6] = ["file_path", "filePath", "path", "filename", "absolute_path", "file"];
 const CONTENT_ARGUMENT: [&str; 4] = ["content", "contents", "text", "file_text"];
 /// What a required argument gets that the scenario knows nothing of.
@@ -30,6 +32,7 @@ const FILLER: &str = "as the scenario says";
 pub(super) fn call_for(step: &Step, conversation: &Conversation) -> Result<(String, Value), String> {
     match step {
         Step::Bash(command) => command_call(command, conversation),
+        Step::Read(path) => read_call(path, conversation),
         Step::Write { path, content } => write_call(path, content, conversation),
         Step::Call { tool, arguments } => Ok((tool.clone(), arguments.clone())),
         Step::Say(_) | Step::Fault(_) => Err("it is no action".to_owned()),
@@ -64,12 +67,26 @@ fn write_call(path: &str, content: &str, conversation: &Conversation) -> Result<
     let Some((tool, path_name, content_name)) = tool else {
         return command_call(&writing_command(path, content), conversation);
     };
-    // The programs that call it more than a `path` refuse a relative one.
-    let path = match conversation.cwd() {
-        Some(cwd) if path_name != "path" && !path.starts_with('/') => format!("{cwd}/{path}"),
-        _ => path.to_owned(),
-    };
+    let path = told_path(path, path_name, conversation);
     Ok((tool.name.clone(), arguments(tool, [(path_name, json!(path)), (content_name, json!(content))])))
+}
+
+fn read_call(path: &str, conversation: &Conversation) -> Result<(String, Value), String> {
+    let tool = find(&READ, conversation).and_then(|tool| Some((tool, argument(tool, &PATH_ARGUMENT)?)));
+    let Some((tool, name)) = tool else {
+        return command_call(&format!("cat {}", quoted(path)), conversation);
+    };
+    let path = told_path(path, name, conversation);
+    // Where it begins and how much it takes is left to the program.
+    Ok((tool.name.clone(), json!({name: path})))
+}
+
+/// The programs that call it more than a `path` refuse a relative one.
+fn told_path(path: &str, argument: &str, conversation: &Conversation) -> String {
+    match conversation.cwd() {
+        Some(cwd) if argument != "path" && !path.starts_with('/') => format!("{cwd}/{path}"),
+        _ => path.to_owned(),
+    }
 }
 
 /// The first of `names` that the tool takes; the first of all where it does not say what it takes.
@@ -114,7 +131,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scenario::{bash, write};
+    use super::super::scenario::{bash, read, write};
     use super::*;
 
     fn with(tools: &Value) -> Conversation {
@@ -151,6 +168,18 @@ mod tests {
         let codex = with(&json!({"exec_command": {"properties": {"cmd": {"type": "string"}}}}));
         let command = json!({"cmd": r"mkdir -p 'd' && printf %s 'it'\''s' > 'd/a'"});
         assert_eq!(call_for(&write("d/a", "it's"), &codex), Ok(("exec_command".to_owned(), command)));
+    }
+
+    #[test]
+    fn a_file_is_read_by_the_programs_tool_or_a_command() {
+        let tools = json!({"read_file": {"properties": {"absolute_path": {}, "limit": {}}, "required": ["absolute_path"]}});
+        let whole = json!({"absolute_path": "/w/a"});
+        assert_eq!(call_for(&read("a"), &with(&tools)), Ok(("read_file".to_owned(), whole)));
+        let codex = with(&json!({"exec_command": {"properties": {"cmd": {"type": "string"}}}}));
+        assert_eq!(
+            call_for(&read("d/a"), &codex),
+            Ok(("exec_command".to_owned(), json!({"cmd": "cat 'd/a'"})))
+        );
     }
 
     #[test]
