@@ -219,6 +219,32 @@ fn every_key_of_the_configuration_is_explained() {
 }
 
 #[test]
+fn every_program_has_its_set_up_and_the_versions_it_was_tested_with() {
+    let page = read("docs/agents.md");
+    for entry in std::fs::read_dir(root().join("config/agents")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let keys: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        let Some(install) = keys.get("install") else {
+            assert_eq!(name, "cli", "{name} says how it is installed");
+            continue;
+        };
+        let row = format!(
+            "| `{name}` | `{}` | `{}` |",
+            install.as_str().unwrap(),
+            keys["login"]["hint"].as_str().unwrap()
+        );
+        assert!(page.contains(&row), "docs/agents.md has no row `{row}…`");
+        let tested = keys["version"]["tested"].as_array().unwrap();
+        let versions = tested.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(", ");
+        let known = page.lines().any(|line| {
+            line.starts_with(&format!("| `{name}` |")) && line.contains(&format!("| {versions} |"))
+        });
+        assert!(known, "docs/agents.md says another version of {name} than {versions}");
+    }
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let package: toml::Table = read("Cargo.toml").parse().unwrap();
     let page = read("docs/DEPENDENCIES.md");
