@@ -244,18 +244,18 @@ async fn a_server_that_never_comes_to_its_end_is_wedged_and_replaced() {
     std::io::Read::read_exact(client.stdout.as_mut().unwrap(), &mut first).unwrap();
     let stuck = ProcId::of(client.id().cast_signed()).unwrap().open().unwrap().unwrap();
     stuck.signal(Signal::SIGSTOP).unwrap();
+    await_panes(&world);
     id.open().unwrap().unwrap().signal(Signal::SIGTERM).unwrap();
+    // Its sessions end when the signal has reached it. A client that comes just before makes this
+    // tmux (3.3a) crash now and then, and there is nothing that is wedged.
+    let end = Instant::now() + WAIT;
+    while !panes_of(&world).is_empty() {
+        assert!(Instant::now() < end, "the server does not go down");
+        std::thread::yield_now();
+    }
 
     let (second, _notices) = Server::new(config(&world.socket, world.dir.path())).unwrap();
-    // Until the signal has reached it, it serves.
-    let end = Instant::now() + WAIT;
-    let refused = loop {
-        match second.ensure().await {
-            Ok(_) => assert!(Instant::now() < end, "a server that goes down still serves"),
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(refused, ServerError::Wedged(_)), "{refused}");
+    assert!(matches!(second.ensure().await, Err(ServerError::Wedged(_))));
     assert!(id.alive(), "it is still going down");
     assert_ne!(second.recover().await.unwrap(), id);
     assert!(second.list_panes().await.unwrap().is_empty());
@@ -267,6 +267,15 @@ async fn a_server_that_never_comes_to_its_end_is_wedged_and_replaced() {
 fn panes_of(world: &World) -> Vec<ProcId> {
     let mark = format!("TMUX={},", socket_path(&world.socket).display());
     Table::scan().unwrap().with_environment(mark.as_bytes()).unwrap()
+}
+
+/// A pane's process has its environment only when it has become another program.
+fn await_panes(world: &World) {
+    let end = Instant::now() + WAIT;
+    while panes_of(world).is_empty() {
+        assert!(Instant::now() < end, "the server has no pane");
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test]
@@ -282,12 +291,7 @@ async fn the_end_of_the_server_is_waited_for_and_another_can_start_at_once() {
     }
     // One that somebody else ended.
     let id = world.server.ensure().await.unwrap();
-    // Its first pane's process has its environment only when it has become another program.
-    let end = Instant::now() + WAIT;
-    while panes_of(&world).is_empty() {
-        assert!(Instant::now() < end, "the server has no pane");
-        std::thread::yield_now();
-    }
+    await_panes(&world);
     id.open().unwrap().unwrap().signal(Signal::SIGKILL).unwrap();
     world.server.kill_server().await.unwrap();
     assert_eq!(panes_of(&world), []);
