@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{World, task_row};
+use crate::common::terminal::Terminal;
+use crate::common::{SPRINT, World, task_row};
 
 /// A world whose developer is the program with a screen, told to take its prompt so.
 fn world(task: &str, arguments: &[&str]) -> World {
@@ -149,6 +150,22 @@ fn a_permission_stops_the_clocks_until_the_person_has_answered() {
     world.tmux(&["send-keys", "-t", "developer-1", "y"]).expect(0);
     landed(&world);
     assert_eq!(world.landed(), "T001:1");
+}
+
+#[test]
+fn start_on_a_terminal_tells_of_an_agent_that_waits_for_the_person() {
+    let world = world("write it, asks-permission", &["--hooks", "--prompt", "{prompt}"]);
+    ready(&world);
+    let terminal = Terminal::open(&world);
+    terminal.line(&format!("{SPRINT} start specs/001-demo"));
+    let screen = terminal.wait("waits for you (permission): sprint attach developer-1");
+    assert!(screen.contains("1 wait for you: sprint status"), "{screen}");
+    world.tmux(&["send-keys", "-t", "developer-1", "y"]).expect(0);
+    // Its turn does not end while the person may still be typing.
+    world.wait_until("it is landed", || world.landed_of("001-demo").len() == 1);
+    terminal.wait("git merge");
+    terminal.close();
+    landed(&world);
 }
 
 #[test]
