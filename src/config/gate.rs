@@ -76,6 +76,10 @@ pub enum Evidence {
     Files,
     /// At least one test ran.
     Tests,
+    /// The tool says itself that it looked at something.
+    Reported,
+    /// At least one mutant was tried; none at all: the gate is skipped.
+    Mutants,
 }
 
 /// Where a tool is started.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::presets::preset;
-use crate::domain::gate::Status;
+use crate::domain::gate::{ChangedLines, Status};
 
 /// Two directories that play a candidate and its base, both prepared from lists of files.
 struct World {
@@ -155,6 +155,10 @@ impl Trees for World {
 
     fn renames(&self) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    fn changed_lines(&self) -> Result<ChangedLines, String> {
+        Ok(ChangedLines::new())
     }
 }
 
