@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sprint::config::gate::{GateConfig, Mode};
-use sprint::config::presets::{preset, preset_names};
+use sprint::config::presets::preset;
 use sprint::domain::gate::{ChangedLines, GateResult, Severity, Status, Verdict};
 use sprint::gates::{BaseScan, Cache, Context, Side, Thresholds, Trees, find_tools, run_gate};
 
@@ -23,6 +23,12 @@ struct World {
     cache: Cache,
     tmp: PathBuf,
     env: Vec<(OsString, OsString)>,
+}
+
+/// The presets for Python.
+fn preset_names() -> impl Iterator<Item = &'static str> {
+    let of_python = |name: &&str| preset(name).unwrap().tool.languages == ["python"];
+    sprint::config::presets::preset_names().filter(of_python)
 }
 
 type Files<'a> = &'a [(&'a str, &'a str)];
@@ -44,7 +50,7 @@ fn search_path() -> OsString {
 /// Whether the tools are there; panics where they have to be.
 fn tools() -> bool {
     let gates: Vec<GateConfig> = preset_names().filter_map(preset).collect();
-    let missing = find_tools(&gates, &search_path());
+    let missing = find_tools(&gates, &search_path(), Path::new("/"));
     if missing.is_empty() {
         return true;
     }

@@ -14,8 +14,7 @@ use super::out::Out;
 use super::text::{Tone, bytes, plain};
 use crate::config::{Config, GateConfig, Role};
 use crate::error::{CliError, exit};
-use crate::gates::{find_program, find_tools, languages, search_path, takes_part};
-use crate::git::contents;
+use crate::gates::{find_program, find_tools, search_path, takes_part};
 use crate::git::id::RepoId;
 use crate::git::preflight;
 use crate::tmux::version::check_version;
@@ -189,12 +188,12 @@ fn agent(env: &Environment, context: &Context, config: &Config) -> Check {
 fn tools(env: &Environment, context: &Context, config: &Config) -> Vec<Check> {
     let top = &context.repo.top;
     let path = search_path(top, env.get("PATH"), tools_bin(env).as_deref());
-    let files =
-        context.repo.head().and_then(|head| contents::files(&context.repo, &head)).unwrap_or_default();
-    let spoken = languages(files.iter().map(String::as_str), None);
-    let takes_part = |gate: &&GateConfig| takes_part(gate, &config.gates.presets, &spoken);
+    let head = context.repo.head();
+    let found = head.and_then(|head| crate::worker::contents_of(&context.repo, &[&head], config));
+    let found = found.unwrap_or_default();
+    let takes_part = |gate: &&GateConfig| takes_part(gate, &config.gates.presets, &found);
     let wanted: Vec<GateConfig> = config.gate.iter().filter(takes_part).cloned().collect();
-    let missing = find_tools(&wanted, &path);
+    let missing = find_tools(&wanted, &path, top);
     let mut checks: Vec<Check> = missing
         .iter()
         .map(|tool| {

@@ -15,9 +15,9 @@ use crate::config::layout::tools_directory;
 use crate::config::{Config, GateConfig};
 use crate::domain::ids::CommitSha;
 use crate::error::{CliError, chain};
-use crate::gates::{BaseScan, Cache, Context, Thresholds, languages, takes_part};
+use crate::gates::{BaseScan, Cache, Context, Thresholds, takes_part};
 use crate::git::preflight::Refusal;
-use crate::git::{self, Repo, contents, export};
+use crate::git::{self, Repo, export};
 use crate::process::slots::Slots;
 use crate::process::subreaper::become_subreaper;
 use crate::process::system;
@@ -149,7 +149,8 @@ pub(super) fn chosen(
     repo: &Repo,
     (head, base): (&CommitSha, &CommitSha),
 ) -> Result<Vec<GateConfig>, CliError> {
-    let spoken = spoken(repo, head, base)?;
+    let contents = crate::worker::contents_of(repo, &[head, base], config)
+        .map_err(|error| git_error("the files cannot be listed", error))?;
     for name in wanted {
         if config.gate.iter().all(|gate| gate.name.as_str() != *name) {
             return Err(unknown(config, name));
@@ -159,20 +160,13 @@ pub(super) fn chosen(
         let by_stage = stage.is_none_or(|stage| gate.stage.as_str() == stage);
         // Who names a gate wants it, whatever the configuration selects by itself.
         let listed = if wanted.is_empty() {
-            takes_part(gate, &config.gates.presets, &spoken)
+            takes_part(gate, &config.gates.presets, &contents)
         } else {
             gate.enabled && wanted.contains(gate.name.as_str())
         };
         by_stage && listed
     };
     Ok(config.gate.iter().filter(chosen).cloned().collect())
-}
-
-fn spoken(repo: &Repo, head: &CommitSha, base: &CommitSha) -> Result<BTreeSet<&'static str>, CliError> {
-    let told = |error| git_error("the files cannot be listed", error);
-    let mut files = contents::files(repo, head).map_err(told)?;
-    files.extend(contents::files(repo, base).map_err(told)?);
-    Ok(languages(files.iter().map(String::as_str), None))
 }
 
 fn unknown(config: &Config, name: &str) -> CliError {

@@ -93,6 +93,36 @@ pub enum StartIn {
     Tmp,
 }
 
+/// A word in a file of the repository: that the tool is one of its dependencies.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectText {
+    /// Relative to `general.root`.
+    pub file: String,
+    /// What it has to contain.
+    pub text: String,
+}
+
+/// Another command, and what has to be there for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instead {
+    /// A program in PATH; empty: none has to be.
+    #[serde(default)]
+    pub program: String,
+    /// Globs below `general.root`, one of them of a file that is there; empty: no file has to be.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// A file that has to contain something.
+    #[serde(default)]
+    pub text: Option<DetectText>,
+    /// The command.
+    pub command: Vec<String>,
+    /// Where it writes its second report; empty: nowhere.
+    #[serde(default)]
+    pub also: String,
+}
+
 /// Facts about a tool that a preset carries.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +133,16 @@ pub struct Tool {
     /// Globs of what it can look at; none in the tree: the gate is skipped.
     #[serde(default)]
     pub inputs: Vec<String>,
+    /// Globs below `general.root` of what has to be there besides: the tool's project file or
+    /// configuration. One of them is enough; empty: nothing has to be.
+    #[serde(default)]
+    pub detect: Vec<String>,
+    /// A file that has to name the tool.
+    #[serde(default)]
+    pub detect_text: Option<DetectText>,
+    /// Commands for what is not everywhere, the first that fits in the place of the preset's own.
+    #[serde(default)]
+    pub instead: Vec<Instead>,
     /// Prints its version.
     #[serde(default)]
     pub version: Vec<String>,
@@ -116,9 +156,16 @@ pub struct Tool {
     #[serde(default)]
     pub start_in: StartIn,
     /// Arguments that the parser relies on, each group added unless its first word is there
-    /// already: a command that a person wrote keeps working. One with `{venv}` needs a `.venv`.
+    /// already: a command that a person wrote keeps working. One with `{venv}` needs a `.venv`, one
+    /// with `{diff}`, a file with the lines that the candidate changes, a base.
     #[serde(default)]
     pub ensure: Vec<Vec<String>>,
+    /// Where it writes its report, with the placeholders of `command`, if it cannot be told `{out}`.
+    #[serde(default)]
+    pub report: String,
+    /// Where a tool that writes two reports puts the second, with the placeholders of `command`.
+    #[serde(default)]
+    pub also: String,
     /// Environment, with the placeholders of `command`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

@@ -6,15 +6,50 @@
 use super::gate::GateConfig;
 
 /// Preset files, in the order in which gates run: cheap ones first.
-const PRESETS: [(&str, &str); 4] = [
+const PRESETS: &[(&str, &str)] = &[
     ("ruff", include_str!("../../config/gates/ruff.toml")),
     ("radon", include_str!("../../config/gates/radon.toml")),
     ("mypy", include_str!("../../config/gates/mypy.toml")),
     ("pytest", include_str!("../../config/gates/pytest.toml")),
+    ("cargo-fmt", include_str!("../../config/gates/cargo-fmt.toml")),
+    ("go-vet", include_str!("../../config/gates/go-vet.toml")),
+    ("eslint", include_str!("../../config/gates/eslint.toml")),
+    ("tsc", include_str!("../../config/gates/tsc.toml")),
+    ("clippy", include_str!("../../config/gates/clippy.toml")),
+    ("golangci-lint", include_str!("../../config/gates/golangci-lint.toml")),
+    ("vitest", include_str!("../../config/gates/vitest.toml")),
+    ("go-test", include_str!("../../config/gates/go-test.toml")),
+    ("cargo-test", include_str!("../../config/gates/cargo-test.toml")),
+    ("llvm-cov", include_str!("../../config/gates/llvm-cov.toml")),
+    ("cargo-deny", include_str!("../../config/gates/cargo-deny.toml")),
+    ("npm-audit", include_str!("../../config/gates/npm-audit.toml")),
+    ("cargo-mutants", include_str!("../../config/gates/cargo-mutants.toml")),
 ];
 
-pub(super) const PARSERS: &[&str] =
-    &["exit-code", "regex", "sarif", "junit", "ruff", "mypy", "radon", "pytest"];
+pub(super) const PARSERS: &[&str] = &[
+    "exit-code",
+    "regex",
+    "sarif",
+    "junit",
+    "cobertura",
+    "lcov",
+    "ruff",
+    "mypy",
+    "radon",
+    "pytest",
+    "cargo-fmt",
+    "clippy",
+    "cargo-test",
+    "cargo-mutants",
+    "cargo-deny",
+    "eslint",
+    "tsc",
+    "vitest",
+    "npm-audit",
+    "go-vet",
+    "go-test",
+    "golangci-lint",
+];
 
 /// The names of the presets, in the order in which their gates run.
 pub fn preset_names() -> impl Iterator<Item = &'static str> {

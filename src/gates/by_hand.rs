@@ -20,8 +20,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) person: &'a [(OsString, OsString)],
     /// Whether the worktree has a virtual environment.
     pub(super) has_venv: bool,
-    /// Whether its programs are in the gate's PATH.
-    pub(super) venv_in_path: bool,
+    /// Directories of it that come first in the gate's PATH.
+    pub(super) programs: &'a [String],
     /// sprint's tools, last in the gate's PATH.
     pub(super) tools: Option<&'a Path>,
 }
@@ -57,7 +57,8 @@ fn places(gate: &GateConfig, around: &Surroundings<'_>) -> Places {
     let root = if around.subdir.is_empty() { worktree.clone() } else { worktree.join(around.subdir) };
     let tmp = PathBuf::from(directory(gate));
     let out = tmp.join("report");
-    Places { root, tmp, out, venv: around.has_venv.then(|| worktree.join(".venv")) }
+    // Who types it has no file with the candidate's lines: everything is looked at.
+    Places { root, tmp, out, venv: around.has_venv.then(|| worktree.join(".venv")), diff: None }
 }
 
 /// `env …` with what is not as in the person's own shell; nothing where all is.
@@ -86,12 +87,14 @@ fn search_path(around: &Surroundings<'_>, here: &str) -> Option<String> {
     let person = around.person.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
     let has = |tools: &Path| person.is_some_and(|path| std::env::split_paths(path).any(|dir| dir == tools));
     let tools = around.tools.filter(|tools| tools.is_dir() && !has(tools));
-    if !around.venv_in_path && tools.is_none() {
+    if around.programs.is_empty() && tools.is_none() {
         return None;
     }
-    let venv = if around.venv_in_path { format!("{here}/.venv/bin:") } else { String::new() };
+    let own: Vec<String> =
+        around.programs.iter().map(|dir| quoted(&format!("{HERE}/{dir}:"), here)).collect();
+    let own = own.concat();
     let tools = tools.map_or(String::new(), |dir| format!(":{}", quoted(&dir.to_string_lossy(), here)));
-    Some(format!("{venv}\"$PATH\"{tools}"))
+    Some(format!("{own}\"$PATH\"{tools}"))
 }
 
 /// A word as a POSIX shell reads it, with its own word `here` for the worktree.
@@ -112,7 +115,7 @@ mod tests {
     use crate::config::presets::preset;
 
     const NOTHING: Surroundings<'_> =
-        Surroundings { subdir: "", person: &[], has_venv: false, venv_in_path: false, tools: None };
+        Surroundings { subdir: "", person: &[], has_venv: false, programs: &[], tools: None };
 
     fn shown(name: &str, around: &Surroundings<'_>) -> String {
         let line = line(&preset(name).unwrap(), around);
@@ -147,7 +150,7 @@ mod tests {
             subdir: "back end",
             person: &person,
             has_venv: true,
-            venv_in_path: true,
+            programs: &[".venv/bin".to_owned()],
             tools: Some(dir.path()),
         };
         insta::assert_snapshot!(

@@ -20,12 +20,25 @@ pub(super) struct Places {
     pub(super) out: PathBuf,
     /// `{venv}`, if the worktree has one.
     pub(super) venv: Option<PathBuf>,
+    /// `{diff}`, where there is a base to differ from.
+    pub(super) diff: Option<PathBuf>,
 }
 
 impl Places {
     pub(super) fn new(root: &Path, tmp: &Path) -> Self {
         let venv = Some(root.join(".venv")).filter(|dir| dir.join("bin").is_dir());
-        Self { root: root.to_owned(), tmp: tmp.to_owned(), out: tmp.join("report"), venv }
+        Self { root: root.to_owned(), tmp: tmp.to_owned(), out: tmp.join("report"), venv, diff: None }
+    }
+
+    /// A path of a preset, with places filled in.
+    pub(super) fn path(&self, text: &str) -> PathBuf {
+        self.fill(text, str::to_owned).into()
+    }
+
+    /// Whether all that the words ask for is there.
+    fn has(&self, words: &[String]) -> bool {
+        let asks = |name: &str| words.iter().any(|word| word.contains(name));
+        (self.venv.is_some() || !asks("{venv}")) && (self.diff.is_some() || !asks("{diff}"))
     }
 
     /// Each placeholder once, from the left: what a place is called is never filled in again.
@@ -51,6 +64,7 @@ impl Places {
         let mut places: Vec<(&'static str, &Path)> =
             vec![("{root}", &self.root), ("{tmp}", &self.tmp), ("{out}", &self.out)];
         places.extend(self.venv.as_deref().map(|venv| ("{venv}", venv)));
+        places.extend(self.diff.as_deref().map(|diff| ("{diff}", diff)));
         places
     }
 }
@@ -62,8 +76,7 @@ pub(super) fn argv(gate: &GateConfig, places: &Places) -> Vec<String> {
     if !is_shell(words.first().map_or("", String::as_str)) {
         for group in &gate.tool.ensure {
             let there = group.first().is_none_or(|first| has_option(&gate.command, first));
-            let possible = places.venv.is_some() || !group.iter().any(|word| word.contains("{venv}"));
-            if !there && possible {
+            if !there && places.has(group) {
                 words.extend(group.iter().cloned());
             }
         }
@@ -73,6 +86,11 @@ pub(super) fn argv(gate: &GateConfig, places: &Places) -> Vec<String> {
 
 fn has_option(command: &[String], option: &str) -> bool {
     command.iter().any(|word| word == option || word.split_once('=').is_some_and(|(name, _)| name == option))
+}
+
+/// Whether the tool works on the lines that the candidate changes.
+pub(super) fn wants_diff(gate: &GateConfig) -> bool {
+    gate.command.iter().chain(gate.tool.ensure.iter().flatten()).any(|word| word.contains("{diff}"))
 }
 
 /// Whether the command says itself where the report goes.

@@ -9,20 +9,31 @@ use crate::config::gate::GateConfig;
 pub(super) struct Inputs {
     tool: Option<GlobSet>,
     paths: Option<GlobSet>,
+    /// Of what has to be there besides, below `general.root`.
+    detect: Option<GlobSet>,
 }
 
 impl Inputs {
     pub(super) fn of(gate: &GateConfig) -> Result<Self, globset::Error> {
-        Ok(Self { tool: set(&gate.tool.inputs)?, paths: set(&gate.paths)? })
+        Ok(Self { tool: set(&gate.tool.inputs)?, paths: set(&gate.paths)?, detect: set(&gate.tool.detect)? })
     }
 
     /// Whether the gate is held to have something to check; if not, it runs on any tree.
     pub(super) fn any(&self) -> bool {
-        self.tool.is_some() || self.paths.is_some()
+        self.tool.is_some() || self.paths.is_some() || self.detect.is_some()
     }
 
-    /// How many of `files` it looks at; with a `subdir`, only those below it.
+    /// Whether what the tool cannot work without is among `files`.
+    pub(super) fn detects(&self, files: &[String], subdir: &str) -> bool {
+        self.detect.as_ref().is_none_or(|set| any(set, files.iter().map(String::as_str), subdir))
+    }
+
+    /// How many of `files` it looks at; with a `subdir`, only those below it. None without what the
+    /// tool needs besides them.
     pub(super) fn count(&self, files: &[String], subdir: &str) -> usize {
+        if !self.detects(files, subdir) {
+            return 0;
+        }
         let inside = |file: &&String| subdir.is_empty() || below(file, subdir);
         let wanted = |file: &&String| matches(self.tool.as_ref(), file) && matches(self.paths.as_ref(), file);
         files.iter().filter(inside).filter(wanted).count()
@@ -32,6 +43,23 @@ impl Inputs {
     pub(super) fn covers(&self, path: &str) -> bool {
         path.is_empty() || matches(self.paths.as_ref(), path)
     }
+}
+
+/// Whether one of `files` is below `subdir` and matches one of the globs, which begin there.
+pub(super) fn any_below<'a>(
+    globs: &[String],
+    files: impl IntoIterator<Item = &'a str>,
+    subdir: &str,
+) -> Result<bool, globset::Error> {
+    Ok(set(globs)?.is_none_or(|set| any(&set, files, subdir)))
+}
+
+fn any<'a>(set: &GlobSet, files: impl IntoIterator<Item = &'a str>, subdir: &str) -> bool {
+    let inside = |file: &'a str| match subdir {
+        "" => Some(file),
+        subdir => file.strip_prefix(subdir)?.strip_prefix('/'),
+    };
+    files.into_iter().filter_map(inside).any(|file| set.is_match(file))
 }
 
 fn below(file: &str, subdir: &str) -> bool {
@@ -72,6 +100,15 @@ mod tests {
     fn presets_find_their_files_at_any_depth() {
         assert_eq!(count("ruff", &[], "", &["a.py", "x/y/b.pyi", "c.txt", "py"]), 2);
         assert_eq!(count("pytest", &[], "", &["test_a.py", "t/b_test.py", "t/conftest.py", "testing.py"]), 2);
+    }
+
+    #[test]
+    fn without_its_project_file_a_tool_has_nothing_to_look_at() {
+        let files = ["app/src/a.ts", "app/tsconfig.json", "tsconfig.json.md"];
+        assert_eq!(count("tsc", &[], "", &files), 0);
+        assert_eq!(count("tsc", &[], "app", &files), 1);
+        assert_eq!(count("eslint", &[], "", &["a.js", "eslint.config.mjs"]), 2);
+        assert_eq!(count("eslint", &[], "", &["a.js", "x/eslint.config.mjs"]), 0);
     }
 
     #[test]

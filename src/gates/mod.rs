@@ -5,6 +5,7 @@
 
 mod by_hand;
 mod cache;
+mod change;
 mod command;
 mod fingerprint;
 mod inputs;
@@ -14,15 +15,18 @@ mod pane;
 pub mod parse;
 mod run;
 mod scan;
+mod select;
 mod tools;
 mod validate;
+mod variant;
 mod version;
 
 pub use cache::Cache;
 pub use judge::Thresholds;
 pub use left::end_left;
 pub use run::{BaseScan, Cancelled, Context, Side, Trees, run_gate, run_gates};
-pub use tools::{Missing, find_program, find_tools, languages, search_path, selected, takes_part};
+pub use select::{Choice, Contents, choice, takes_part};
+pub use tools::{Missing, find_program, find_tools, languages, search_path};
 pub use validate::{InvalidGate, validate};
 
 pub use crate::config::presets::{parser_names, preset_names};

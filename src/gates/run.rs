@@ -6,14 +6,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
+use super::command;
 use super::inputs::Inputs;
 use super::judge::{self, Base, Change, Judged, Thresholds};
 use super::pane::Pane;
 use super::scan::{Done, Scan, Scanner};
 use super::tools;
 use super::validate::validate;
+use super::variant;
 use super::version::Version;
-use crate::config::gate::GateConfig;
+use crate::config::gate::{Evidence, GateConfig};
 use crate::domain::gate::{ChangedLines, GateResult, Mode, Verdict};
 use crate::process::slots::Slots;
 
@@ -133,15 +135,25 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// PATH for a gate in that worktree. A virtual environment that the candidate itself brings or
     /// changes does not count: its `pytest` would be the judge of its own cause.
-    pub(super) fn search_path(&self, root: &Path) -> OsString {
-        let own = |path: &String| path.starts_with(OWN_ENVIRONMENT) && self.trees.changed(path);
-        let brings = self.trees.files(Side::Head).map_or(true, |files| files.iter().any(own));
+    pub(super) fn search_path(&self, gate: &GateConfig, root: &Path) -> OsString {
         let path = tools::search_path(root, self.variable("PATH"), self.tools);
-        if !brings {
-            return path;
-        }
-        let rest = std::env::split_paths(&path).filter(|directory| !directory.starts_with(root));
-        std::env::join_paths(rest).unwrap_or_default()
+        let others = std::env::split_paths(&path).filter(|directory| !directory.starts_with(root));
+        let own = self.own_programs(gate).into_iter().map(|directory| root.join(directory));
+        std::env::join_paths(own.chain(others)).unwrap_or_default()
+    }
+
+    /// The directories of the worktree that a gate's programs may come from, first ones first.
+    pub(super) fn own_programs(&self, gate: &GateConfig) -> Vec<String> {
+        let files = self.trees.files(Side::Head);
+        let brings = |directory: &str| {
+            let own = |path: &String| {
+                path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+                    && self.trees.changed(path)
+            };
+            files.as_ref().map_or(true, |files| files.iter().any(own))
+        };
+        let usable = tools::own_directories(gate, self.subdir);
+        usable.into_iter().filter(|(dir, _)| !brings(dir)).map(|(dir, bin)| format!("{dir}/{bin}")).collect()
     }
 
     /// The root of that side's worktree as tools see it: they print real paths, and one that does
@@ -157,9 +169,6 @@ impl Context<'_> {
         self.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_os_str())
     }
 }
-
-/// Where a worktree has its virtual environment.
-const OWN_ENVIRONMENT: &str = ".venv/";
 
 /// The caller cancelled; there is no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -200,6 +209,14 @@ struct Gate<'a> {
 
 impl Gate<'_> {
     fn run(&self, pane: &mut Pane<'_>) -> Result<GateResult, Cancelled> {
+        match variant::of(self.gate, self.context) {
+            Ok(Some(gate)) => Gate { gate: &gate, context: self.context }.run_as_it_is(pane),
+            Ok(None) => self.run_as_it_is(pane),
+            Err(why) => Ok(self.without_run(Verdict::Error, &why)),
+        }
+    }
+
+    fn run_as_it_is(&self, pane: &mut Pane<'_>) -> Result<GateResult, Cancelled> {
         if let Err(error) = validate(self.gate) {
             return Ok(self.without_run(Verdict::Error, &error.to_string()));
         }
@@ -238,7 +255,8 @@ impl Gate<'_> {
             Scan::Error(why, seconds) => return Ok(GateResult { reason: why, seconds, ..blank }),
         };
         if let Some(reason) = done.parsed.nothing.clone() {
-            return Ok(GateResult { verdict: Verdict::Skipped, reason, seconds: done.seconds, ..blank });
+            let (verdict, reason) = self.nothing_left(&scanner(Side::Base), reason, &version, pane)?;
+            return Ok(GateResult { verdict, reason, seconds: done.seconds, ..blank });
         }
         let lines = match self.changed_lines(&done) {
             Ok(lines) => lines,
@@ -261,6 +279,31 @@ impl Gate<'_> {
             cached,
             tests: done.parsed.tests,
             ..blank
+        })
+    }
+
+    /// A tool that finds nothing to do is passed by, unless it had something at the base: then the
+    /// candidate has removed what was judged. What a change leaves to mutate says nothing of the base.
+    fn nothing_left(
+        &self,
+        base: &Scanner<'_>,
+        reason: String,
+        version: &Version,
+        pane: &mut Pane<'_>,
+    ) -> Result<(Verdict, String), Cancelled> {
+        let asks = self.gate.mode != Mode::Report && self.gate.tool.evidence != Evidence::Mutants;
+        if !asks || !self.context.trees.has_base() {
+            return Ok((Verdict::Skipped, reason));
+        }
+        pane.line(&format!("  {reason}; and at the base"));
+        Ok(match base.scan(version, pane)? {
+            Scan::Done { done, .. } if done.parsed.nothing.is_none() => {
+                (Verdict::Fail, format!("{reason}, but the base has something to check"))
+            }
+            Scan::Error(why, _) => {
+                (Verdict::Error, format!("{reason}; the base could not be checked: {why}"))
+            }
+            Scan::Done { .. } | Scan::Nothing | Scan::Missing(_) => (Verdict::Skipped, reason),
         })
     }
 
@@ -305,11 +348,12 @@ impl Gate<'_> {
                 return Some(self.without_run(Verdict::Error, &format!("cannot list the candidate: {why}")));
             }
         }
+        let nothing = self.nothing(inputs);
         let before = if trees.has_base() { count(Side::Base) } else { Ok(0) };
         Some(match (before, self.gate.mode) {
-            (Ok(0), _) => self.without_run(Verdict::Skipped, "nothing to check"),
+            (Ok(0), _) => self.without_run(Verdict::Skipped, &nothing),
             (Ok(n), Mode::Report) => {
-                self.without_run(Verdict::Skipped, &format!("nothing to check; the base has {n} files"))
+                self.without_run(Verdict::Skipped, &format!("{nothing}; the base has {n} files"))
             }
             (Ok(n), Mode::New | Mode::Absolute) => self.without_run(
                 Verdict::Fail,
@@ -317,6 +361,18 @@ impl Gate<'_> {
             ),
             (Err(why), _) => self.without_run(Verdict::Error, &format!("cannot list the base: {why}")),
         })
+    }
+
+    /// Why there is nothing to check.
+    fn nothing(&self, inputs: &Inputs) -> String {
+        let files = self.context.trees.files(Side::Head).unwrap_or_default();
+        match self.gate.tool.detect.as_slice() {
+            [first, more @ ..] if !inputs.detects(&files, self.context.subdir) => {
+                let alike = if more.is_empty() { "" } else { " or the like" };
+                format!("nothing to check: there is no `{first}`{alike}")
+            }
+            _ => "nothing to check".to_owned(),
+        }
     }
 
     fn base(
@@ -328,6 +384,10 @@ impl Gate<'_> {
     ) -> Result<Base, Cancelled> {
         if !self.context.trees.has_base() {
             return Ok(Base::None);
+        }
+        if self.gate.tool.evidence == Evidence::Mutants && command::wants_diff(self.gate) {
+            // Only what the change brings is mutated: the base has nothing to compare.
+            return Ok(Base::NotNeeded);
         }
         let wanted =
             self.context.base == BaseScan::Always || judge::needs_base(&head.parsed, self.context.thresholds);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::{self, Surroundings};
+use super::change;
 use super::command::{self, BaseScript, Places};
 use super::fingerprint;
 use super::inputs::Inputs;
@@ -179,6 +180,9 @@ impl<'a> Scanner<'a> {
         let root = self.context.checkout(self.side)?;
         let ready = self.ready(&root);
         let tmp = Temporary::make(&ready.places.tmp)?;
+        if let Some(file) = &ready.places.diff {
+            self.write_diff(file, &root)?;
+        }
         let script = self.base_script();
         let mut argv = command::argv(self.gate, &ready.places);
         let placed = match &script {
@@ -216,10 +220,19 @@ impl<'a> Scanner<'a> {
             StartIn::Root => start.clone(),
             StartIn::Tmp => tmp,
         };
-        let path = self.context.search_path(root);
+        let path = self.context.search_path(self.gate, root);
+        let differs = self.side == Side::Head && self.context.trees.has_base();
+        let diff = (differs && command::wants_diff(self.gate)).then(|| places.tmp.join("change.diff"));
         // `{root}` of a command is where the gate works.
-        let places = Places { root: start, ..places };
+        let places = Places { root: start, diff, ..places };
         Ready { places, cwd, path }
+    }
+
+    /// The lines that the candidate changes, for a tool that looks at nothing else.
+    fn write_diff(&self, file: &Path, root: &Path) -> Result<(), Broken> {
+        let changed = self.context.trees.changed_lines()?;
+        let diff = change::diff(&changed, root, self.context.subdir);
+        fs::write(file, diff).map_err(|e| format!("cannot write `{}`: {e}", file.display()).into())
     }
 
     /// The script that the command starts, in the base's version, if the candidate changes it.
@@ -290,7 +303,10 @@ impl<'a> Scanner<'a> {
 
     /// Whether what it prints is for a parser and not for people.
     fn report_is_printed(&self) -> bool {
-        self.gate.parser != "exit-code" && self.gate.output.is_empty() && !command::names_out(self.gate)
+        self.gate.parser != "exit-code"
+            && self.gate.output.is_empty()
+            && self.gate.tool.report.is_empty()
+            && !command::names_out(self.gate)
     }
 
     fn read(&self, parser: parse::Parser, ready: &Ready, outcome: &Outcome) -> Result<Parsed, Broken> {
@@ -299,7 +315,9 @@ impl<'a> Scanner<'a> {
             return Err(format!("it printed more than {} MiB", REPORT_MAX >> 20).into());
         }
         let file = self.report_file(ready)?;
-        let report = self.report(ready, exit, outcome, file.as_deref());
+        let also = self.gate.tool.also.as_str();
+        let also = if also.is_empty() { None } else { read_report(&ready.places.path(also))? };
+        let report = Report { also: also.as_deref(), ..self.report(ready, exit, outcome, file.as_deref()) };
         let parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
         self.has_evidence(parsed)
     }
@@ -336,6 +354,7 @@ impl<'a> Scanner<'a> {
             stdout: &outcome.stdout,
             stderr: &outcome.stderr,
             file,
+            also: None,
             root: self.root_of(ready),
             subdir: self.context.subdir,
             pattern: &self.gate.pattern,
@@ -378,24 +397,14 @@ impl<'a> Scanner<'a> {
     fn report_file(&self, ready: &Ready) -> Result<Option<Vec<u8>>, Broken> {
         let path = if !self.gate.output.is_empty() {
             ready.cwd.join(&self.gate.output)
+        } else if !self.gate.tool.report.is_empty() {
+            ready.places.path(&self.gate.tool.report)
         } else if command::names_out(self.gate) {
             ready.places.out.clone()
         } else {
             return Ok(None);
         };
-        // Neither a symbolic link nor a pipe: a report is what the tool wrote there.
-        match path.symlink_metadata() {
-            Ok(meta) if meta.is_file() && meta.len() <= REPORT_MAX as u64 => {}
-            Ok(meta) if meta.is_file() => {
-                return Err(format!("its report has more than {} MiB", REPORT_MAX >> 20).into());
-            }
-            Ok(_) => return Err(format!("its report `{}` is not a file", path.display()).into()),
-            // The parser says what is missing, or finds the reason in what was printed.
-            Err(_) => return Ok(Some(Vec::new())),
-        }
-        fs::read(&path)
-            .map(Some)
-            .map_err(|e| format!("cannot read its report `{}`: {e}", path.display()).into())
+        read_report(&path)
     }
 
     /// Failed tests run once more alone; one that passes then is flaky: shown, counted, not blocking.
@@ -463,6 +472,7 @@ impl<'a> Scanner<'a> {
             // Complexities are held against the base by path and symbol.
             metric.path = parse::relative(root, "", &metric.path);
         }
+        change::name_as_the_tree_does(parsed, files, self.context.subdir);
         if self.gate.parser == "radon" {
             // It walks into everything that lies there: a `venv` that the setup made is not the tree.
             let files: HashSet<&String> = files.iter().collect();
@@ -482,16 +492,31 @@ impl<'a> Scanner<'a> {
     /// The line that does the same when it is typed in a worktree like this one.
     pub(super) fn by_hand(&self, root: &Path) -> String {
         let ready = self.ready(root);
-        let programs = root.join(".venv/bin");
+        let mut programs = self.context.own_programs(self.gate);
+        programs.retain(|directory| root.join(directory).is_dir());
         let around = Surroundings {
             subdir: self.context.subdir,
             person: self.context.env,
             has_venv: ready.places.venv.is_some(),
-            venv_in_path: programs.is_dir() && std::env::split_paths(&ready.path).any(|dir| dir == programs),
+            programs: &programs,
             tools: self.context.tools,
         };
         by_hand::line(self.gate, &around)
     }
+}
+
+fn read_report(path: &Path) -> Result<Option<Vec<u8>>, Broken> {
+    // Neither a symbolic link nor a pipe: a report is what the tool wrote there.
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_file() && meta.len() <= REPORT_MAX as u64 => {}
+        Ok(meta) if meta.is_file() => {
+            return Err(format!("its report has more than {} MiB", REPORT_MAX >> 20).into());
+        }
+        Ok(_) => return Err(format!("its report `{}` is not a file", path.display()).into()),
+        // The parser says what is missing, or finds the reason in what was printed.
+        Err(_) => return Ok(Some(Vec::new())),
+    }
+    fs::read(path).map(Some).map_err(|e| format!("cannot read its report `{}`: {e}", path.display()).into())
 }
 
 fn is_failed_test(finding: &Finding) -> bool {

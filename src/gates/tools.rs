@@ -1,11 +1,10 @@
-//! Where tools are, which are missing, and which presets a tree asks for.
+//! Where tools are, which are missing, and which languages a tree is written in.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::Presets;
 use crate::config::gate::GateConfig;
 
 /// A tool that is not there.
@@ -32,6 +31,17 @@ pub fn search_path(root: &Path, person: Option<&OsStr>, tools: Option<&Path>) ->
     std::env::join_paths(usable).expect("directories without a colon can be joined")
 }
 
+/// Where a worktree has programs of its own for the gate, and below which directory: first ones
+/// first. Node's packages may call a program what they like, so only gates for JavaScript look there.
+pub(super) fn own_directories(gate: &GateConfig, subdir: &str) -> Vec<(String, &'static str)> {
+    let mut all = vec![(".venv".to_owned(), "bin")];
+    if gate.tool.languages.iter().any(|language| language == "javascript") {
+        all.extend((!subdir.is_empty()).then(|| (format!("{subdir}/node_modules"), ".bin")));
+        all.push(("node_modules".to_owned(), ".bin"));
+    }
+    all
+}
+
 /// The program's file: looked up in `path`, or relative to `cwd` if it has a slash.
 pub fn find_program(program: &str, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
     let executable = |file: &PathBuf| {
@@ -44,12 +54,17 @@ pub fn find_program(program: &str, path: &OsStr, cwd: &Path) -> Option<PathBuf> 
     std::env::split_paths(path).map(|dir| dir.join(program)).find(executable)
 }
 
-/// The tools of enabled gates that `path` does not have. A program with a slash is the
-/// repository's own and is looked for when it runs.
-pub fn find_tools(gates: &[GateConfig], path: &OsStr) -> Vec<Missing> {
+/// The tools of enabled gates that neither `path` nor the checkout at `root` has. A program with a
+/// slash is the repository's own and is looked for when it runs.
+pub fn find_tools(gates: &[GateConfig], path: &OsStr, root: &Path) -> Vec<Missing> {
+    let own = |gate: &GateConfig| {
+        let dirs = own_directories(gate, "").into_iter().map(|(dir, bin)| root.join(dir).join(bin));
+        std::env::join_paths(dirs).unwrap_or_default()
+    };
     let absent = |gate: &&GateConfig| {
         let program = gate.command.first().map_or("", String::as_str);
-        gate.enabled && !program.contains('/') && find_program(program, path, Path::new("/")).is_none()
+        let there = |path: &OsStr| find_program(program, path, Path::new("/")).is_some();
+        gate.enabled && !program.contains('/') && !there(path) && !there(&own(gate))
     };
     let missing = |gate: &GateConfig| Missing {
         gate: gate.name.to_string(),
@@ -77,7 +92,7 @@ fn of_file(path: &str) -> Option<&'static str> {
     match name.rsplit_once('.')?.1 {
         "py" | "pyi" => Some("python"),
         "rs" => Some("rust"),
-        "js" | "mjs" | "cjs" | "jsx" | "ts" | "tsx" => Some("javascript"),
+        "js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" => Some("javascript"),
         "go" => Some("go"),
         _ => None,
     }
@@ -91,26 +106,6 @@ fn of_word(word: &str) -> Option<&'static str> {
         "go" | "golang" => Some("go"),
         _ => None,
     }
-}
-
-/// Whether the gate is to run under `presets = "auto"` on a tree of these languages. Give it the
-/// languages of candidate **and** base: a candidate that deletes all Python must still meet pytest.
-pub fn selected(gate: &GateConfig, languages: &BTreeSet<&'static str>) -> bool {
-    gate.enabled
-        && (gate.preset.is_none()
-            || gate.tool.languages.is_empty()
-            || gate.tool.languages.iter().any(|language| languages.contains(language.as_str())))
-}
-
-/// Whether the gate takes part: a person's own always, presets as `gates.presets` says, with `auto`
-/// by language (see [`selected`]).
-pub fn takes_part(gate: &GateConfig, presets: &Presets, languages: &BTreeSet<&'static str>) -> bool {
-    let listed = match (&gate.preset, presets) {
-        (None, _) => true,
-        (Some(preset), Presets::List(names)) => names.contains(preset),
-        (Some(_), Presets::Auto(_)) => selected(gate, languages),
-    };
-    gate.enabled && listed
 }
 
 #[cfg(test)]
@@ -129,20 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn auto_selects_presets_by_language_and_a_persons_gates_always() {
-        let ruff = preset("ruff").unwrap();
-        assert!(selected(&ruff, &BTreeSet::from(["python"])));
-        assert!(!selected(&ruff, &BTreeSet::from(["go"])));
-        assert!(selected(&GateConfig { preset: None, ..ruff }, &BTreeSet::new()));
-    }
-
-    #[test]
     fn a_missing_tool_is_named_and_a_program_of_the_repository_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let mine = GateConfig { command: vec!["./check.sh".into()], ..preset("mypy").unwrap() };
         let ruff = preset("ruff").unwrap();
         let off = GateConfig { enabled: false, ..preset("radon").unwrap() };
-        let missing = find_tools(&[ruff, mine, off], dir.path().as_os_str());
+        let missing = find_tools(&[ruff, mine, off], dir.path().as_os_str(), Path::new("/nowhere"));
         assert_eq!(missing.len(), 1);
         assert_eq!((missing[0].program.as_str(), missing[0].required), ("ruff", true));
         assert_eq!(missing[0].install, "pip install ruff");

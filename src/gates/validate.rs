@@ -92,7 +92,7 @@ fn is_inside(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::presets::{preset, preset_names};
+    use crate::config::presets::{parser_names, preset, preset_names};
     use std::time::Duration;
 
     fn check(change: impl FnOnce(&mut GateConfig), message: &str) {
@@ -114,7 +114,7 @@ mod tests {
         check(|gate| gate.timeout = Duration::ZERO, "gate `ruff`: `timeout` is 0");
         check(
             |gate| gate.parser = "rust".into(),
-            "gate `ruff`: there is no parser `rust` (there are: exit-code, regex, sarif, junit, ruff, mypy, radon, pytest)",
+            &format!("gate `ruff`: there is no parser `rust` (there are: {})", parser_names().join(", ")),
         );
         check(|gate| gate.parser = "regex".into(), "gate `ruff`: its pattern cannot be used: it is empty");
         for bad in ["/etc/passwd", "a/../../b"] {

@@ -35,7 +35,7 @@ pub(super) struct Version {
 impl Version {
     /// Asks the tool of `gate`, or remembers what it said.
     pub(super) fn ask(gate: &GateConfig, context: &Context<'_>, root: &Path) -> Self {
-        let path = context.search_path(root);
+        let path = context.search_path(gate, root);
         let start = root.join(context.subdir);
         let find = |words: &[String]| tools::find_program(words.first()?, &path, &start);
         let program = find(&gate.command).map_or(String::new(), |file| identity(&file, root).0);
@@ -59,7 +59,7 @@ fn text(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> O
 }
 
 fn run(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> Option<String> {
-    let path = context.search_path(root);
+    let path = context.search_path(gate, root);
     let spec = Spec {
         program: file.into(),
         args: gate.tool.version.iter().skip(1).map(OsString::from).collect(),

@@ -40,3 +40,4 @@ mod work;
 pub use check::slots_directory;
 pub use life::{Place, WorkerError, work};
 pub use prompt::{Prompt, Scene};
+pub use select::contents_of;

@@ -1,13 +1,11 @@
 //! Which gates take part on a tree.
 
-use std::collections::BTreeSet;
-
 use crate::config::gate::GateConfig;
 use crate::config::{Config, Presets};
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates;
-use crate::git::{Repo, contents};
+use crate::gates::{self, Contents};
+use crate::git::{self, Repo};
 
 /// A commit, what it is compared with, and the feature that it is of.
 pub(super) struct Tree<'a> {
@@ -27,22 +25,30 @@ pub(super) fn gates_on(
     let taken: Vec<&GateConfig> = config.gate.iter().filter(|gate| gate.enabled && wanted(gate)).collect();
     let presets = &config.gates.presets;
     let asks = matches!(presets, Presets::Auto(_)) && taken.iter().any(|gate| gate.preset.is_some());
-    let languages = if asks { languages(tree)? } else { BTreeSet::new() };
-    Ok(taken.into_iter().filter(|gate| gates::takes_part(gate, presets, &languages)).cloned().collect())
+    let contents = if asks { contents(tree, config)? } else { Contents::default() };
+    Ok(taken.into_iter().filter(|gate| gates::takes_part(gate, presets, &contents)).cloned().collect())
 }
 
-/// The languages of a candidate and its base.
-fn languages(tree: &Tree<'_>) -> Result<BTreeSet<&'static str>, String> {
+/// What is in a candidate, its base and its plan.
+fn contents(tree: &Tree<'_>, config: &Config) -> Result<Contents, String> {
     let Tree { repo, feature_dir, head, base } = tree;
-    let mut files = contents::files(repo, head).map_err(|error| chain(&error))?;
-    if let Some(base) = base {
-        files.extend(contents::files(repo, base).map_err(|error| chain(&error))?);
+    let commits: Vec<&CommitSha> = [Some(*head), *base].into_iter().flatten().collect();
+    let mut contents = contents_of(repo, &commits, config).map_err(|error| chain(&error))?;
+    let plan = git::contents::blob(repo, head, &format!("{feature_dir}/plan.md"));
+    let plan = plan.map_err(|error| chain(&error))?.unwrap_or_default();
+    contents.add_plan(&crate::feature::PlanDocument::read(&plan).language);
+    Ok(contents)
+}
+
+/// What is in these commits, as far as it decides which presets take part.
+///
+/// # Errors
+/// Why one of them cannot be read.
+pub fn contents_of(repo: &Repo, commits: &[&CommitSha], config: &Config) -> Result<Contents, git::Error> {
+    let mut contents = Contents::new(&config.general.root);
+    for commit in commits {
+        let files = git::contents::files(repo, commit)?;
+        contents.add(files, &config.gate, |path| git::contents::blob(repo, commit, path))?;
     }
-    let plan_path = format!("{feature_dir}/plan.md");
-    let plan = contents::blob(repo, head, &plan_path).map_err(|error| chain(&error))?.unwrap_or_default();
-    let language = crate::feature::PlanDocument::read(&plan).language;
-    Ok(gates::languages(
-        files.iter().map(String::as_str),
-        Some(&language).filter(|l| !l.is_empty()).map(String::as_str),
-    ))
+    Ok(contents)
 }

@@ -24,7 +24,7 @@ use crate::domain::plan::{Order, PlanOptions, StoryOrder, plan};
 use crate::domain::policy::Policy;
 use crate::error::{CliError, ErrorKind};
 use crate::feature::Feature;
-use crate::gates::{find_tools, languages, search_path, takes_part};
+use crate::gates::{find_tools, search_path, takes_part};
 use crate::git::preflight::{Checked, FeatureDir, Refusal, check_feature};
 use crate::git::{branch, contents, landing, preflight};
 use crate::supervisor::freeze;
@@ -349,7 +349,7 @@ fn check_tools(
     let tools =
         tools_directory(|name| env.get(name).map(OsString::from)).map(|directory| directory.join("bin"));
     let path = search_path(&checked.repo.top, env.get("PATH"), tools.as_deref());
-    let missing = find_tools(&gates, &path);
+    let missing = find_tools(&gates, &path, &checked.repo.top);
     if let Some(required) = missing.iter().find(|tool| tool.required) {
         return Err(CliError::environment(format!(
             "the gate `{}` needs `{}`, which is not there",
@@ -380,14 +380,13 @@ fn selected_gates(
     directories: &[FeatureDir],
 ) -> Result<Vec<GateConfig>, CliError> {
     let told = |error| git_error("the base cannot be read", error);
-    let files = contents::files(&checked.repo, base).map_err(told)?;
-    let mut spoken: BTreeSet<&'static str> = languages(files.iter().map(String::as_str), None);
+    let mut found = crate::worker::contents_of(&checked.repo, &[base], config).map_err(told)?;
     for directory in directories {
         let plan =
             contents::blob(&checked.repo, base, &format!("{}/plan.md", directory.path)).map_err(told)?;
         let language = crate::feature::PlanDocument::read(&plan.unwrap_or_default()).language;
-        spoken.extend(languages(std::iter::empty(), Some(language.as_str())));
+        found.add_plan(&language);
     }
-    let takes_part = |gate: &&GateConfig| takes_part(gate, &config.gates.presets, &spoken);
+    let takes_part = |gate: &&GateConfig| takes_part(gate, &config.gates.presets, &found);
     Ok(config.gate.iter().filter(takes_part).cloned().collect())
 }

@@ -4,14 +4,31 @@
 //! [`ParseError`], which becomes the verdict `error`: an unreadable report is never a pass.
 //! To add a tool: one file here, and its line in [`find`].
 
+mod cargo_deny;
+mod cargo_fmt;
+mod cargo_mutants;
+mod cargo_test;
+mod clippy;
+mod cobertura;
+mod cvss;
+mod eslint;
 mod exit_code;
+mod go_test;
+mod go_text;
+mod go_vet;
+mod golangci_lint;
 mod junit;
+mod lcov;
 mod mypy;
+mod npm_audit;
 mod pytest;
 mod radon;
 mod regex;
 mod ruff;
+mod rust_text;
 mod sarif;
+mod tsc;
+mod vitest;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,6 +55,8 @@ pub struct Report<'a> {
     pub stderr: &'a [u8],
     /// The report file, where it was told to write one.
     pub file: Option<&'a [u8]>,
+    /// A second file of a tool that writes two: its coverage besides its tests. Empty if it wrote none.
+    pub also: Option<&'a [u8]>,
     /// The worktree's root: absolute paths in it become relative.
     pub root: &'a Path,
     /// Where relative paths begin, from the root: empty, or `sub/dir`.
@@ -129,10 +148,24 @@ pub fn find(name: &str) -> Option<Parser> {
         "regex" => regex::parse,
         "sarif" => sarif::parse,
         "junit" => junit::parse,
+        "cobertura" => cobertura::parse,
+        "lcov" => lcov::parse,
         "ruff" => ruff::parse,
         "mypy" => mypy::parse,
         "radon" => radon::parse,
         "pytest" => pytest::parse,
+        "cargo-fmt" => cargo_fmt::parse,
+        "clippy" => clippy::parse,
+        "cargo-test" => cargo_test::parse,
+        "cargo-mutants" => cargo_mutants::parse,
+        "cargo-deny" => cargo_deny::parse,
+        "eslint" => eslint::parse,
+        "tsc" => tsc::parse,
+        "vitest" => vitest::parse,
+        "npm-audit" => npm_audit::parse,
+        "go-vet" => go_vet::parse,
+        "go-test" => go_test::parse,
+        "golangci-lint" => golangci_lint::parse,
         _ => return None,
     })
 }
@@ -238,5 +271,7 @@ fn line(number: Option<i64>) -> u32 {
     number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
 }
 
+#[cfg(test)]
+mod poly_tests;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ fn report(exit: i32, stdout: &[u8]) -> Report<'_> {
         stdout,
         stderr: b"",
         file: None,
+        also: None,
         root: Path::new("/repo"),
         subdir: "",
         pattern: "",

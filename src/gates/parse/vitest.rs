@@ -1,0 +1,114 @@
+//! `vitest run --reporter=json`: files and their tests; and the lcov report of its coverage, where
+//! the repository has a provider for it. 1 is a failed test, a broken file, an error outside of
+//! every test, a threshold, or no test at all.
+
+use serde::Deserialize;
+
+use super::{ParseError, Parsed, Report, last_lines, lcov, message};
+use crate::domain::gate::{Finding, Kind, Severity, TestCounts};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole {
+    test_results: Vec<File>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    name: String,
+    status: String,
+    #[serde(default)]
+    message: String,
+    assertion_results: Vec<Test>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Test {
+    #[serde(default)]
+    ancestor_titles: Vec<String>,
+    title: String,
+    status: String,
+    #[serde(default)]
+    failure_messages: Option<Vec<String>>,
+}
+
+pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
+    if report.body().iter().all(u8::is_ascii_whitespace) {
+        return Err(report.no_report());
+    }
+    let whole: Whole = serde_json::from_slice(report.body())
+        .map_err(|error| Report::garbled(format!("no vitest JSON: {error}")))?;
+    let mut tests = TestCounts::default();
+    let mut findings = Vec::new();
+    for file in &whole.test_results {
+        let path = report.path(&file.name);
+        findings
+            .extend(file.assertion_results.iter().filter_map(|test| count(report, &path, test, &mut tests)));
+        if file.status == "failed" && file.assertion_results.iter().all(|test| test.status != "failed") {
+            tests.errors += 1;
+            findings.push(finding("test-error", &path, path.clone(), 0, &file.message));
+        }
+    }
+    if findings.is_empty() {
+        ran(tests)?;
+        if report.exit != 0 {
+            findings.push(refused(report));
+        }
+    }
+    let coverage = report.also.filter(|bytes| !bytes.is_empty()).map(|bytes| lcov::coverage(report, bytes));
+    Ok(Parsed { findings, tests, coverage: coverage.transpose()?.flatten(), ..Parsed::default() })
+}
+
+fn ran(tests: TestCounts) -> Result<(), ParseError> {
+    match (tests.total(), tests.skipped) {
+        (0, _) => Err(ParseError::NoTests { what: "none was collected".to_owned() }),
+        (total, skipped) if total == skipped => {
+            Err(ParseError::NoTests { what: format!("all {total} tests were skipped") })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn count(report: &Report<'_>, path: &str, test: &Test, tests: &mut TestCounts) -> Option<Finding> {
+    let counted = match test.status.as_str() {
+        "passed" => &mut tests.passed,
+        "failed" => &mut tests.failed,
+        _ => &mut tests.skipped,
+    };
+    *counted = counted.saturating_add(1);
+    if test.status != "failed" {
+        return None;
+    }
+    let titles = test.ancestor_titles.iter().map(String::as_str).chain([test.title.as_str()]);
+    let name = titles.collect::<Vec<_>>().join(" > ");
+    let said = test.failure_messages.as_deref().unwrap_or_default().join("\n");
+    let row = place(report, path, &said);
+    let name = message(&name);
+    Some(finding("test-failed", path, format!("{path}::{name}"), row, &format!("{name}: {said}")))
+}
+
+/// Where in the test's own file it went wrong: `at /repo/src/a.test.js:6:23`.
+fn place(report: &Report<'_>, path: &str, said: &str) -> u32 {
+    let frame = said.lines().find_map(|line| {
+        let at = line.trim().strip_prefix("at ")?;
+        let place = at.rsplit(' ').next()?.trim_matches(['(', ')']);
+        let mut parts = place.rsplitn(3, ':');
+        let (_, row, file) = (parts.next()?, parts.next()?, parts.next()?);
+        if report.path(file) == path { row.parse().ok() } else { None }
+    });
+    frame.unwrap_or(0)
+}
+
+fn finding(rule: &str, path: &str, symbol: String, row: u32, said: &str) -> Finding {
+    let found = Finding::code(rule, path, row, Severity::High, &message(said));
+    Finding { kind: Kind::Test, symbol, ..found }
+}
+
+/// An error that no test is to blame for, or a threshold of the repository's own.
+fn refused(report: &Report<'_>) -> Finding {
+    let words = last_lines(if report.stderr.is_empty() { report.stdout } else { report.stderr }, 10);
+    let said = format!("no test failed, but vitest exited with {}: {words}", report.exit);
+    finding("vitest-exit", "", "exit code".to_owned(), 0, &said)
+}
