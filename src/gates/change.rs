@@ -19,15 +19,20 @@ pub(super) fn diff(changed: &ChangedLines, root: &Path, subdir: &str) -> String 
         let inside = if subdir.is_empty() { Some(path.as_str()) } else { below(path, subdir) };
         let (Some(inside), Some(source)) = (inside, source(&root.join(path))) else { continue };
         let source: Vec<&str> = source.lines().collect();
-        // Writing to a String cannot fail.
-        write!(text, "--- a/{inside}\n+++ b/{inside}\n").expect("a String takes everything");
+        let mut hunks = String::new();
         let mut added = 0;
         for line in lines {
             let at = (*line as usize).checked_sub(1);
             let Some(said) = at.and_then(|at| source.get(at)) else { continue };
             let old = line.saturating_sub(added + 1);
-            write!(text, "@@ -{old},0 +{line},1 @@\n+{said}\n").expect("a String takes everything");
+            // Writing to a String cannot fail.
+            write!(hunks, "@@ -{old},0 +{line},1 @@\n+{said}\n").expect("a String takes everything");
             added += 1;
+        }
+        // A file without a hunk is no difference to those who read one.
+        if added > 0 {
+            write!(text, "diff --git a/{inside} b/{inside}\n--- a/{inside}\n+++ b/{inside}\n{hunks}")
+                .expect("a String takes everything");
         }
     }
     text
@@ -91,11 +96,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("sub")).unwrap();
         fs::write(dir.path().join("sub/a.rs"), "one\ntwo\nthree\n").unwrap();
-        let changed: ChangedLines =
-            [("sub/a.rs".to_owned(), [1, 3, 9].into()), ("gone.rs".to_owned(), [1].into())].into();
+        let changed: ChangedLines = [
+            ("sub/a.rs".to_owned(), [1, 3, 9].into()),
+            ("gone.rs".to_owned(), [1].into()),
+            ("sub".to_owned(), [].into()),
+        ]
+        .into();
+        let head = |path: &str| format!("diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n");
         let hunks = "@@ -0,0 +1,1 @@\n+one\n@@ -1,0 +3,1 @@\n+three\n";
-        assert_eq!(diff(&changed, dir.path(), ""), format!("--- a/sub/a.rs\n+++ b/sub/a.rs\n{hunks}"));
-        assert_eq!(diff(&changed, dir.path(), "sub"), format!("--- a/a.rs\n+++ b/a.rs\n{hunks}"));
+        assert_eq!(diff(&changed, dir.path(), ""), format!("{}{hunks}", head("sub/a.rs")));
+        assert_eq!(diff(&changed, dir.path(), "sub"), format!("{}{hunks}", head("a.rs")));
         assert_eq!(diff(&changed, dir.path(), "other"), "");
     }
 

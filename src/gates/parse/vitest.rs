@@ -93,7 +93,8 @@ fn count(report: &Report<'_>, path: &str, test: &Test, tests: &mut TestCounts) -
 fn place(report: &Report<'_>, path: &str, said: &str) -> u32 {
     let frame = said.lines().find_map(|line| {
         let at = line.trim().strip_prefix("at ")?;
-        let place = at.rsplit(' ').next()?.trim_matches(['(', ')']);
+        // `at name (place)`, or the place alone, which may have spaces in it.
+        let place = at.strip_suffix(')').and_then(|at| at.rsplit_once(" (")).map_or(at, |(_, place)| place);
         let mut parts = place.rsplitn(3, ':');
         let (_, row, file) = (parts.next()?, parts.next()?, parts.next()?);
         if report.path(file) == path { row.parse().ok() } else { None }
