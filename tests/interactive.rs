@@ -89,6 +89,15 @@ fn a_prompt_as_an_argument_and_states_by_hooks() {
     assert_eq!(world.landed(), "T001:1");
     assert_eq!(world.landed_file("T001.txt"), "done");
     assert_eq!(world.read("prompts").lines().count(), 1);
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    assert_eq!(cost["total"]["untold"], 1, "it does not tell what it uses: {cost:#}");
+    let shown = world.sprint(&["cost"]).expect(0).stdout;
+    assert!(
+        shown
+            .lines()
+            .any(|line| line.trim_start().starts_with("all") && line.matches("unknown").count() == 4),
+        "{shown}"
+    );
     world.assert_nothing_left();
 }
 
@@ -212,7 +221,13 @@ fn a_program_that_only_tries_its_service_again_is_ended_and_waited_for() {
     let mut world = world("write it, tries-again", &["--hooks", "--prompt", "{prompt}"]);
     world.set("agent.mine.stall", "\"3s\"");
     ready(&world);
-    world.start().expect(0);
+    world.detach();
+    world.wait_for("why nothing goes on", |status| {
+        let reason = task_row(status, "T001")["reason"].as_str().unwrap_or_default();
+        reason.starts_with("its program tries the service again")
+    });
+    world.wait_until("it is landed", || world.landed_of("001-demo").len() == 1);
+    world.wait_until("the sprint has ended", || world.supervisor().is_none());
     assert_eq!(world.landed(), "T001:1", "no attempt is spent");
     let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
     assert!(events.contains("its program has tried again for 3s"), "{events}");

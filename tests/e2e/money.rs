@@ -295,6 +295,8 @@ fn start_on_a_terminal_tells_of_an_account_that_is_refused() {
     terminal.line(&format!("{SPRINT} start specs/001-demo"));
     let screen = terminal.wait("1 wait for you: sprint status");
     assert!(screen.contains("fake waits for you: the model's service refuses the account"), "{screen}");
+    let health = world.sprint(&["health"]).expect(1).stdout;
+    assert!(health.contains("fake is on hold, until you have seen to it"), "{health}");
     world.touch("signed-in");
     world.sprint(&["resume"]).expect(0);
     world.wait_until("it has landed", || world.landed() == "T001:1");
