@@ -80,11 +80,19 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     Ok(Parsed { findings, mutants: Some(mutants), nothing, ..Parsed::default() })
 }
 
+/// What it says when it has nothing to do.
+const NONE: [&str; 5] = [
+    "No mutants to filter",
+    "No mutants found",
+    "No mutants were generated",
+    "Diff changes no Rust source files",
+    "Diff file is empty",
+];
+
 /// Nothing in the change can be mutated, or it never came so far.
 fn without_report(report: &Report<'_>) -> Result<Parsed, ParseError> {
     let said = String::from_utf8_lossy(report.stderr);
-    let none = ["No mutants to filter", "No mutants found", "diff is empty", "no mutants"];
-    if report.exit == 0 && none.iter().any(|words| said.contains(words)) {
+    if report.exit == 0 && NONE.iter().any(|words| said.contains(words)) {
         let nothing = Some("there was nothing to mutate".to_owned());
         return Ok(Parsed { nothing, ..Parsed::default() });
     }
