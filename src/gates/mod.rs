@@ -7,6 +7,7 @@ mod by_hand;
 mod cache;
 mod change;
 mod command;
+mod files;
 mod fingerprint;
 mod inputs;
 mod judge;

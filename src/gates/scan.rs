@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::by_hand::{self, Surroundings};
 use super::change;
 use super::command::{self, BaseScript, Places};
+use super::files::{REPORT_MAX, Temporary, read_report};
 use super::fingerprint;
 use super::inputs::Inputs;
 use super::pane::Pane;
@@ -25,9 +26,6 @@ use crate::domain::gate::{Finding, Kind, Severity};
 use crate::process::offline;
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 use crate::process::slots::{Guard, SlotsError};
-
-/// A report larger than this is an error: nothing honest prints so much.
-const REPORT_MAX: usize = 64 << 20;
 
 /// Output of a tool whose report is elsewhere is kept up to this, its end rather than its beginning.
 const WORDS_MAX: usize = 256 << 10;
@@ -410,7 +408,7 @@ impl<'a> Scanner<'a> {
         } else {
             return Ok(None);
         };
-        read_report(&path)
+        Ok(read_report(&path)?)
     }
 
     /// Failed tests run once more alone; one that passes then is flaky: shown, counted, not blocking.
@@ -511,20 +509,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn read_report(path: &Path) -> Result<Option<Vec<u8>>, Broken> {
-    // Neither a symbolic link nor a pipe: a report is what the tool wrote there.
-    match path.symlink_metadata() {
-        Ok(meta) if meta.is_file() && meta.len() <= REPORT_MAX as u64 => {}
-        Ok(meta) if meta.is_file() => {
-            return Err(format!("its report has more than {} MiB", REPORT_MAX >> 20).into());
-        }
-        Ok(_) => return Err(format!("its report `{}` is not a file", path.display()).into()),
-        // The parser says what is missing, or finds the reason in what was printed.
-        Err(_) => return Ok(Some(Vec::new())),
-    }
-    fs::read(path).map(Some).map_err(|e| format!("cannot read its report `{}`: {e}", path.display()).into())
-}
-
 fn is_failed_test(finding: &Finding) -> bool {
     finding.kind == Kind::Test
         && finding.symbol.contains("::")
@@ -571,32 +555,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
-}
-
-/// A gate's own temporary directory, removed when dropped.
-struct Temporary<'a> {
-    dir: &'a Path,
-}
-
-impl<'a> Temporary<'a> {
-    fn make(dir: &'a Path) -> Result<Self, String> {
-        let told = |error: std::io::Error| {
-            format!("cannot make its temporary directory `{}`: {error}", dir.display())
-        };
-        match fs::remove_dir_all(dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(told(error)),
-            _ => {}
-        }
-        // Only itself: the one above it is the caller's, and may be gone.
-        fs::create_dir(dir).map_err(told)?;
-        Ok(Self { dir })
-    }
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(self.dir) {
-            tracing::warn!(dir = %self.dir.display(), %error, "cannot remove a gate's temporary directory");
-        }
-    }
 }
