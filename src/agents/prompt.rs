@@ -4,11 +4,11 @@
 //! Texts of the repository are put in through the filter `data` (a fenced box that the text cannot
 //! leave) or `line` (one line of code). Nothing here reads a file.
 
+mod findings;
 mod input;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-use super::feedback::FeedbackFinding;
 use super::protocol::plain;
 
 pub use input::{Document, FeatureText, GateCommand, PeerText, PromptInput, StoryText, TaskText};
@@ -152,7 +152,7 @@ fn environment() -> Environment<'static> {
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.add_filter("data", data);
     environment.add_filter("line", line);
-    environment.add_filter("findings", findings);
+    environment.add_filter("findings", findings::shown);
     for (name, text) in BUILT_IN {
         environment.add_template(name, text).expect("a test renders every built-in template");
     }
@@ -206,21 +206,6 @@ fn line(text: Value) -> Result<String, minijinja::Error> {
     Ok(format!("`{short}`"))
 }
 
-/// One line for each finding.
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands values over")]
-fn findings(findings: minijinja::value::Serde<Vec<FeedbackFinding>>) -> String {
-    let lines = findings.iter().map(|finding| {
-        let place = if finding.line > 0 {
-            format!("{}:{}", finding.path, finding.line)
-        } else {
-            finding.path.clone()
-        };
-        let parts = [place, finding.gate.clone(), finding.rule.clone(), finding.message.clone()];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
@@ -235,7 +220,7 @@ fn cut(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agents::feedback::Feedback;
+    use crate::agents::feedback::{Feedback, FeedbackFinding};
     use crate::config::Commits;
     use proptest::prelude::*;
 

@@ -5,9 +5,11 @@
 
 mod by_hand;
 mod cache;
+mod changes;
 mod command;
 mod fingerprint;
 mod inputs;
+mod integrity;
 mod judge;
 mod left;
 mod pane;
