@@ -1,15 +1,17 @@
 //! How a sprint ended: the lines at its end, and the exit code.
 
+use std::collections::BTreeSet;
+
 use crate::cli::context::store_error;
 use crate::cli::cost::Sum;
 use crate::cli::foreign::Foreign;
 use crate::cli::out::Out;
 use crate::cli::spending::{self, CostOf};
-use crate::cli::text::plain;
+use crate::cli::text::{count, plain};
 use crate::cli::why::{not_begun, waits_to_begin};
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{Feature, FeatureStatus, State};
-use crate::domain::task::{Status, Task, WaitKind};
+use crate::domain::task::{Status, Task, TaskName, WaitKind};
 use crate::error::{CliError, exit};
 use crate::git::{Repo, branch};
 use crate::process::clock;
@@ -52,7 +54,8 @@ pub(super) fn print(
         let mut tasks: Vec<&Task> = state.tasks_of(id).collect();
         tasks.sort_by_key(|task| task.order);
         let landed = tasks.iter().filter(|task| matches!(task.status, Status::Done { .. })).count();
-        out.line(format!("{id}: {landed} of {} tasks are done", tasks.len()));
+        let are = if tasks.len() == 1 { "is" } else { "are" };
+        out.line(format!("{id}: {landed} of {} {are} done", count(tasks.len(), "task")));
         let spent = client.spent_of(id).map_err(store_error)?;
         let budget = spending::shared(&state, feature, clock::now());
         if let Some(cost) = spending::line(&CostOf { sum: Sum::of(&spent), budget }) {
@@ -61,8 +64,14 @@ pub(super) fn print(
         let why = waits_to_begin(feature, tasks.iter().copied());
         let why_not = not_begun(feature, &tasks, &why);
         for task in tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX) {
-            open_task(out, task, why_not.get(&task.key.id).map_or("", String::as_str));
+            open_task(
+                out,
+                &state.name_of(&task.key),
+                task,
+                why_not.get(&task.key.id).map_or("", String::as_str),
+            );
         }
+        held_agents(out, &state, feature);
         if let Some(reason) = &feature.halted {
             out.line(format!("  landing is halted: {}", plain(reason, 500)));
             // The branch has what no gate has seen: it is not to be taken over.
@@ -71,13 +80,27 @@ pub(super) fn print(
         }
         let integration = branch::integration(id);
         match branch_name {
-            Some(name) if landed > 0 => {
-                out.line(format!("  to take it over into {name}: git merge {integration}"));
-            }
-            _ => out.line(format!("  to take it over: git merge {integration}")),
+            // Nothing has landed: there is nothing to take over.
+            _ if landed == 0 => {}
+            Some(name) => out.line(format!("  to take it over into {name}: git merge {integration}")),
+            None => out.line(format!("  to take it over: git merge {integration}")),
         }
     }
     Ok(())
+}
+
+/// Agents that wait for the person: nothing with them is done before that.
+fn held_agents(out: &mut Out<'_>, state: &State, feature: &Feature) {
+    if feature.status == FeatureStatus::Finished {
+        return;
+    }
+    let used: BTreeSet<&String> = feature.frozen.policy.agents_in_use().collect();
+    for (agent, hold) in state.sprint.holds.iter().filter(|(agent, _)| used.contains(agent)) {
+        if hold.until_ms.is_none() {
+            out.line(format!("  {agent} is on hold: {}", plain(&hold.reason, 500)));
+            out.line(format!("  when that is mended: sprint start {}", plain(&feature.dir, 300)));
+        }
+    }
 }
 
 /// What to do about a branch that somebody moved, before anything is taken over.
@@ -93,8 +116,7 @@ fn first(out: &mut Out<'_>, repo: &Repo, feature: &Feature) {
 }
 
 /// `why_not`: what a task waits for that has not begun.
-fn open_task(out: &mut Out<'_>, task: &Task, why_not: &str) {
-    let id = &task.key.id;
+fn open_task(out: &mut Out<'_>, id: &TaskName, task: &Task, why_not: &str) {
     let (how, todo) = match &task.status {
         Status::Waiting { wait, text } => (
             format!("waits: {}", plain(text, 300)),
