@@ -15,7 +15,7 @@ use super::text::{Cell, Table, Tone, plain};
 use crate::agents::program;
 use crate::agents::version::{self, Untold};
 use crate::config::cli_agent::LoginKeys;
-use crate::config::{AdapterKind, AgentConfig, Config, Role, nearest};
+use crate::config::{AdapterKind, AgentConfig, AgentMode, Config, Role, nearest};
 use crate::error::{CliError, chain, exit};
 
 /// An adapter and its program, as `--json` shows it.
@@ -176,7 +176,7 @@ fn kind_word(kind: AdapterKind) -> &'static str {
 fn show(look: &Look<'_>, args: &AgentsShowArgs, out: &mut Out<'_>) -> Result<u8, CliError> {
     let agent = look.agent(&args.name)?;
     if args.print_command {
-        let words = agent.command.iter().chain(&agent.args).chain(&agent.headless.args);
+        let words = agent.command.iter().chain(&agent.args).chain(first_words(agent));
         out.line(words.map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
         return Ok(exit::DONE);
     }
@@ -189,6 +189,14 @@ fn show(look: &Look<'_>, args: &AgentsShowArgs, out: &mut Out<'_>) -> Result<u8,
         .map_err(|error| CliError::internal(format!("an adapter cannot be written as TOML: {error}")))?;
     text.lines().for_each(|line| out.line(plain(line, 2_000)));
     Ok(exit::DONE)
+}
+
+/// The words of a conversation's first prompt, with its screen or without it.
+fn first_words(agent: &AgentConfig) -> &[String] {
+    match agent.mode {
+        AgentMode::Headless => &agent.headless.args,
+        AgentMode::Interactive => &agent.interactive.args,
+    }
 }
 
 /// As one would type it.

@@ -59,6 +59,17 @@ fn doctor_is_content_when_everything_is_there() {
 }
 
 #[test]
+fn the_command_of_an_agent_is_that_of_its_mode() {
+    let (dir, top) = Sprint::empty();
+    let show = || sprint(dir.path(), &top, &["agents", "show", "codex", "--print-command"]).out;
+    let headless = show();
+    assert!(headless.starts_with("codex exec "), "{headless}");
+    std::fs::write(top.join("sprint.toml"), "[agent.codex]\nmode = \"interactive\"\n").unwrap();
+    let interactive = show();
+    assert!(interactive.starts_with("codex ") && !interactive.contains(" exec "), "{interactive}");
+}
+
+#[test]
 fn install_says_what_is_missing_and_why_it_cannot_be_had() {
     let (dir, top) = Sprint::empty();
     let bin = programs(dir.path(), &[("ruff", "true"), ("radon", "true"), ("mypy", "true")]);

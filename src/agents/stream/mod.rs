@@ -56,9 +56,9 @@ impl Failure {
         let text = if self.text.is_empty() { "the program gives no reason" } else { &self.text };
         match self.class {
             Trouble::Auth => {
-                format!("the model's service refuses the account: {text}; sign in, then: sprint resume")
+                format!("the model's service refuses the account: {text}; sign in again")
             }
-            Trouble::Billing => format!("the account has no credit: {text}; see to it, then: sprint resume"),
+            Trouble::Billing => format!("the account has no credit: {text}; see to it"),
             Trouble::RateLimit => format!("the model's service has a limit, tried again later: {text}"),
             Trouble::Overloaded => format!("the model's service cannot serve now, tried again later: {text}"),
             Trouble::Context => format!("the conversation is too long for the model: {text}"),
