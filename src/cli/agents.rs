@@ -231,6 +231,15 @@ fn check(look: &Look<'_>, args: &super::args::AgentsCheckArgs, out: &mut Out<'_>
     Ok(if missing { exit::ENVIRONMENT } else { exit::DONE })
 }
 
+/// Agents that a role uses and that show no sign of a sign-in, each with what to type.
+pub(super) fn signed_out<'c>(config: &'c Config, env: &Environment) -> Vec<(&'c str, &'c str)> {
+    let used = |name: &str| Role::ALL.iter().any(|role| config.names_agent(*role, name));
+    programs(config)
+        .filter(|(name, agent)| used(name) && signed_in(&agent.login, env) == Some(false))
+        .map(|(name, agent)| (name.as_str(), agent.login.hint.as_str()))
+        .collect()
+}
+
 /// Whether one of the signs is there; none where the adapter knows no sign.
 fn signed_in(keys: &LoginKeys, env: &Environment) -> Option<bool> {
     if keys.env.is_empty() && keys.files.is_empty() {

@@ -16,6 +16,9 @@ use crate::domain::task::{Status, Task, TaskName, WaitKind};
 use crate::domain::triage::{Action, Proposal};
 use crate::domain::worker::Worker;
 
+/// Where a program does not tell what it asks.
+const UNKNOWN: &str = "its screen says what for";
+
 impl Picture<'_> {
     /// What waits for a person, in all features that are not over.
     pub fn needs(&self) -> Vec<NeedRow> {
@@ -100,7 +103,8 @@ impl Picture<'_> {
             let (seen, run) = (worker.agent()?, self.state().runs.get(worker.life.run()?)?);
             let (task, kind) = (run.job.task.as_ref(), seen.stand.word());
             let fix = format!("sprint attach {}      and answer it there", worker.name);
-            (run.job.feature == feature.id).then(|| need(Some(feature), task, kind, &seen.text, fix))
+            let text = if seen.text.is_empty() { UNKNOWN } else { seen.text.as_str() };
+            (run.job.feature == feature.id).then(|| need(Some(feature), task, kind, text, fix))
         };
         self.state().workers.values().filter(waits).filter_map(row).collect()
     }

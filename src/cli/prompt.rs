@@ -1,6 +1,6 @@
 //! `sprint prompt show`: what an agent would be told, word for word.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 use serde::Serialize;
 
@@ -67,12 +67,28 @@ pub fn run(command: &PromptCommand, env: &Environment, out: &mut Out<'_>) -> Res
         _ => of_checkout(args, &context, env)?,
     };
     let shown = shown(&context, &subject)?;
+    for text in unused(&context, &subject.config)? {
+        warn(&text);
+    }
     if args.json {
         out.json(&shown);
     } else {
         out.text(&shown.text);
     }
     Ok(exit::DONE)
+}
+
+/// Templates that nobody is told.
+fn unused(context: &Context, config: &Config) -> Result<Vec<String>, CliError> {
+    let head = context.repo.head().map_err(|error| git_error("the repository cannot be read", error))?;
+    prompts::unused(config, &context.repo, &head)
+}
+
+/// Beside the prompt, which is to be exactly what is sent.
+fn warn(text: &str) {
+    if let Err(error) = writeln!(std::io::stderr().lock(), "warning: {text}") {
+        tracing::debug!(%error, "standard error is closed");
+    }
 }
 
 impl PromptShowArgs {

@@ -3,14 +3,14 @@
 //! [`transition`] is the whole machine: every state × every input, written out. It says *what*
 //! happens; [`super::step`] carries it out. The table is a reviewed snapshot.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::budget::Used;
-use super::ids::{CommitSha, FeatureId, InvalidId, RunId, StageName, TaskId};
+use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId};
 use super::report::{Candidate, Feedback, GateRecord};
 use super::triage::Triage;
+
+pub use super::name::TaskName;
 
 /// A task's full name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,70 +19,6 @@ pub struct TaskKey {
     pub feature: FeatureId,
     /// Its id in `tasks.md`.
     pub id: TaskId,
-}
-
-impl TaskKey {
-    /// The name that means this task whatever other features there are.
-    pub fn name(&self) -> TaskName {
-        TaskName { feature: Some(self.feature.clone()), id: self.id.clone() }
-    }
-}
-
-/// A task as a person names it: `T002`, or `001-words/T002` where several features have one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TaskName {
-    /// The feature, if it is named.
-    pub feature: Option<FeatureId>,
-    /// Its id in `tasks.md`.
-    pub id: TaskId,
-}
-
-impl TaskName {
-    /// Takes `T002` or `001-words/T002`.
-    ///
-    /// # Errors
-    /// [`InvalidId`] names the rule that is broken.
-    pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        let (feature, id) = match text.rsplit_once('/') {
-            Some((feature, id)) => (Some(FeatureId::parse(feature)?), id),
-            None => (None, text),
-        };
-        Ok(Self { feature, id: TaskId::parse(id)? })
-    }
-
-    /// Whether this task is meant.
-    pub fn means(&self, key: &TaskKey) -> bool {
-        self.id == key.id && self.feature.as_ref().is_none_or(|feature| *feature == key.feature)
-    }
-}
-
-impl From<TaskId> for TaskName {
-    fn from(id: TaskId) -> Self {
-        Self { feature: None, id }
-    }
-}
-
-impl fmt::Display for TaskName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.feature {
-            Some(feature) => write!(f, "{feature}/{}", self.id),
-            None => write!(f, "{}", self.id),
-        }
-    }
-}
-
-impl TryFrom<String> for TaskName {
-    type Error = InvalidId;
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        Self::parse(&text)
-    }
-}
-
-impl From<TaskName> for String {
-    fn from(name: TaskName) -> Self {
-        name.to_string()
-    }
 }
 
 /// What a waiting task waits for.

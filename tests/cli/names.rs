@@ -80,4 +80,8 @@ fn a_prompt_of_a_task_that_two_features_have_is_asked_for_by_its_whole_name() {
         show("002-shop/T002").whole()
     );
     assert!(show("001-words/T002").out.contains("the first part of 001-words"));
+    // Nobody would be told what such a file says, and it is misspelt above all.
+    std::fs::create_dir_all(top.join(".sprint/prompts")).unwrap();
+    std::fs::write(top.join(".sprint/prompts/devlop.md"), "write it\n").unwrap();
+    insta::assert_snapshot!(show("001-words/T002").err, @"warning: `.sprint/prompts/devlop.md` is the prompt of no stage, and is not used; the nearest that would be is `.sprint/prompts/develop.md`");
 }
