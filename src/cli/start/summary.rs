@@ -1,7 +1,5 @@
 //! How a sprint ended: the lines at its end, and the exit code.
 
-use std::collections::BTreeSet;
-
 use crate::cli::context::store_error;
 use crate::cli::cost::Sum;
 use crate::cli::foreign::Foreign;
@@ -80,7 +78,6 @@ pub(super) fn print(
                 why_not.get(&task.key.id).map_or("", String::as_str),
             );
         }
-        held_agents(out, &state, feature);
         if let Some(reason) = &feature.halted {
             out.line(format!("  landing is halted: {}", plain(reason, 500)));
             // The branch has what no gate has seen: it is not to be taken over.
@@ -96,20 +93,6 @@ pub(super) fn print(
         }
     }
     Ok(())
-}
-
-/// Agents that wait for the person: nothing with them is done before that.
-fn held_agents(out: &mut Out<'_>, state: &State, feature: &Feature) {
-    if feature.status == FeatureStatus::Finished {
-        return;
-    }
-    let used: BTreeSet<&String> = feature.frozen.policy.agents_in_use().collect();
-    for (agent, hold) in state.sprint.holds.iter().filter(|(agent, _)| used.contains(agent)) {
-        if hold.until_ms.is_none() {
-            out.line(format!("  {agent} is on hold: {}", plain(&hold.reason, 500)));
-            out.line(format!("  when that is mended: sprint start {}", plain(&feature.dir, 300)));
-        }
-    }
 }
 
 /// What to do about a branch that somebody moved, before anything is taken over.
