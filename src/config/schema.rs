@@ -258,6 +258,9 @@ const SIGNAL: &[Field] = &[
     field("title", Kind::Text(values::regex)),
     field("screen", Kind::Text(values::regex)),
     field("text", Kind::Text(values::event_path)),
+    field("tool", Kind::Text(values::event_path)),
+    field("wants", Kind::Texts(values::event_path)),
+    field("shown", Kind::Text(values::regex)),
 ];
 
 const DIALOG: &[Field] = &[
