@@ -108,10 +108,21 @@ fn tests_of_rust_are_red_where_they_fail_end_early_or_are_gone() {
     let result =
         rust(RUST, &with(RUST, "src/lib.rs", &early)).check("cargo-test", Verdict::Fail, "1 test failed");
     assert_eq!(result.findings[0].rule, "test-lost");
+    let abort =
+        RUST_LIB.replace("        assert_eq!(super::double(3), 6);", "        std::process::abort();");
+    let result =
+        rust(RUST, &with(RUST, "src/lib.rs", &abort)).check("cargo-test", Verdict::Fail, "1 test failed");
+    assert!(result.findings[0].message.contains("SIGABRT"), "{result:#?}");
+    let own = "fn main() {\n    std::process::exit(3);\n}\n";
+    let harness = format!("{}\n[[test]]\nname = \"own\"\nharness = false\n", RUST[0].1);
+    let base = with(RUST, "Cargo.toml", &harness);
+    let green = with(&base, "tests/own.rs", "fn main() {}\n");
+    rust(&green, &with(&base, "tests/own.rs", own)).check("cargo-test", Verdict::Fail, "1 test failed");
+    rust(&green, &green).check("cargo-test", Verdict::Pass, "");
     let without = "//! A crate.\n\n/// Twice `x`.\npub fn double(x: i32) -> i32 {\n    3 * x\n}\n";
-    let bare = with(RUST, "src/lib.rs", without);
-    rust(RUST, &bare).check("cargo-test", Verdict::Fail, "there are no tests, but the base has");
-    rust(&bare, &bare).check("cargo-test", Verdict::Skipped, "there are no tests");
+    let untested = with(RUST, "src/lib.rs", without);
+    rust(RUST, &untested).check("cargo-test", Verdict::Fail, "there are no tests, but the base has");
+    rust(&untested, &untested).check("cargo-test", Verdict::Skipped, "there are no tests");
     let broken = RUST_LIB.replace("    2 * x", "    \"a\"");
     rust(RUST, &with(RUST, "src/lib.rs", &broken)).check("cargo-test", Verdict::Fail, "1 test failed");
 }

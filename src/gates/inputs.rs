@@ -3,6 +3,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::config::gate::GateConfig;
+use crate::domain::gate::{Finding, Status};
 
 /// The files that a gate looks at, as two sets of globs that both have to match.
 #[derive(Debug)]
@@ -60,6 +61,29 @@ fn any<'a>(set: &GlobSet, files: impl IntoIterator<Item = &'a str>, subdir: &str
         subdir => file.strip_prefix(subdir)?.strip_prefix('/'),
     };
     files.into_iter().filter_map(inside).any(|file| set.is_match(file))
+}
+
+/// Findings that a person lets pass.
+#[derive(Debug)]
+pub(super) struct Allowed<'a> {
+    rules: &'a [String],
+    paths: Option<GlobSet>,
+}
+
+impl<'a> Allowed<'a> {
+    pub(super) fn of(gate: &'a GateConfig) -> Result<Self, globset::Error> {
+        Ok(Self { rules: &gate.allow, paths: set(&gate.allow)? })
+    }
+
+    /// Marks what may pass as suppressed.
+    pub(super) fn mark(&self, findings: &mut [Finding]) {
+        let path_may = |path: &str| self.paths.as_ref().is_some_and(|paths| paths.is_match(path));
+        for finding in findings {
+            if self.rules.contains(&finding.rule) || path_may(&finding.path) {
+                finding.status = Status::Suppressed;
+            }
+        }
+    }
 }
 
 fn below(file: &str, subdir: &str) -> bool {

@@ -5,15 +5,17 @@
 
 mod by_hand;
 mod cache;
-mod change;
+mod changes;
 mod command;
 mod files;
 mod fingerprint;
 mod inputs;
+mod integrity;
 mod judge;
 mod left;
 mod pane;
 pub mod parse;
+mod patch;
 mod run;
 mod scan;
 mod select;

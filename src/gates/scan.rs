@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::{self, Surroundings};
-use super::change;
 use super::command::{self, BaseScript, Places};
 use super::files::{REPORT_MAX, Temporary, read_report};
 use super::fingerprint;
 use super::inputs::Inputs;
 use super::pane::Pane;
 use super::parse::{self, Parsed, Report};
+use super::patch;
 use super::run::{Cancelled, Context, Side};
 use super::tools;
 use super::version::Version;
@@ -231,7 +231,7 @@ impl<'a> Scanner<'a> {
     /// The lines that the candidate changes, for a tool that looks at nothing else.
     fn write_diff(&self, file: &Path, root: &Path) -> Result<(), Broken> {
         let changed = self.context.trees.changed_lines()?;
-        let diff = change::diff(&changed, root, self.context.subdir);
+        let diff = patch::diff(&changed, root, self.context.subdir);
         fs::write(file, diff).map_err(|e| format!("cannot write `{}`: {e}", file.display()).into())
     }
 
@@ -476,7 +476,7 @@ impl<'a> Scanner<'a> {
             // Complexities are held against the base by path and symbol.
             metric.path = parse::relative(root, "", &metric.path);
         }
-        change::name_as_the_tree_does(parsed, files, self.context.subdir);
+        patch::name_as_the_tree_does(parsed, files, self.context.subdir);
         if self.gate.parser == "radon" {
             // It walks into everything that lies there: a `venv` that the setup made is not the tree.
             let files: HashSet<&String> = files.iter().collect();

@@ -64,7 +64,8 @@ pub fn find_tools(gates: &[GateConfig], path: &OsStr, root: &Path) -> Vec<Missin
     let absent = |gate: &&GateConfig| {
         let program = gate.command.first().map_or("", String::as_str);
         let there = |path: &OsStr| find_program(program, path, Path::new("/")).is_some();
-        gate.enabled && !program.contains('/') && !there(path) && !there(&own(gate))
+        let started = gate.enabled && !gate.tool.builtin && !program.contains('/');
+        started && !there(path) && !there(&own(gate))
     };
     let missing = |gate: &GateConfig| Missing {
         gate: gate.name.to_string(),

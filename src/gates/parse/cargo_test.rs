@@ -24,6 +24,9 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     let unbuilt = rust_text::unbuilt(report);
     let incomplete = (!unbuilt.is_empty()).then(|| "what does not build was not tested".to_owned());
     findings.extend(unbuilt);
+    if findings.is_empty() {
+        findings.extend(red_targets(&stderr));
+    }
     if findings.is_empty() && !is_clean(report, &stderr) {
         if let Some(unreachable) = rust_text::not_installed(report) {
             return Ok(Parsed { unreachable: Some(unreachable), ..Parsed::default() });
@@ -32,6 +35,25 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     }
     let nothing = if findings.is_empty() { nothing(walk.tests) } else { None };
     Ok(Parsed { findings, tests: walk.tests, nothing, incomplete, ..Parsed::default() })
+}
+
+/// Test programs that said of no test that it failed, and failed: killed by a signal, or with a
+/// harness of their own. Cargo names each: error: test failed, to rerun pass `--test whole`
+fn red_targets(stderr: &str) -> Vec<Finding> {
+    let target = |line: &str| Some(line.split_once("to rerun pass `")?.1.split('`').next()?.to_owned());
+    let of = |(line, next): (&str, &str)| {
+        let target = target(line.strip_prefix("error: ")?)?;
+        let why = if next.trim().is_empty() || next.starts_with("error") { "" } else { next.trim() };
+        let said = message(&format!("the test program of `{target}` failed {why}"));
+        Some(test_finding("test-program", message(&target), "", 0, &said))
+    };
+    let lines: Vec<&str> = stderr.lines().collect();
+    let causes = lines.iter().enumerate().map(|(at, line)| {
+        // Below: `Caused by:`, then `process didn't exit successfully: … (signal: 6, SIGABRT …)`.
+        let cause = lines[at + 1..].iter().take(3).find(|line| line.contains("process didn't exit"));
+        (*line, cause.copied().unwrap_or_default())
+    });
+    causes.filter_map(of).collect()
 }
 
 /// nextest has an exit code of its own for "there was no test to run".

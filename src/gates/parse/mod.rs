@@ -19,6 +19,7 @@ mod go_vet;
 mod golangci_lint;
 mod junit;
 mod lcov;
+mod llvm_cov;
 mod mypy;
 mod npm_audit;
 mod pytest;
@@ -157,6 +158,7 @@ pub fn find(name: &str) -> Option<Parser> {
         "cargo-fmt" => cargo_fmt::parse,
         "clippy" => clippy::parse,
         "cargo-test" => cargo_test::parse,
+        "llvm-cov" => llvm_cov::parse,
         "cargo-mutants" => cargo_mutants::parse,
         "cargo-deny" => cargo_deny::parse,
         "eslint" => eslint::parse,

@@ -140,7 +140,8 @@ fn every_tool_in_every_state() {
 fn no_clean_verdict_without_a_report() {
     for name in NEW {
         for (exit, text) in [(0, ""), (0, "{"), (0, "<html>"), (0, "ok\n"), (1, "")] {
-            let empty = Some(text.as_bytes()).filter(|_| ["cargo-mutants", "lcov"].contains(&name));
+            let empty =
+                Some(text.as_bytes()).filter(|_| ["cargo-mutants", "lcov", "llvm-cov"].contains(&name));
             let report = Report {
                 exit,
                 stdout: text.as_bytes(),
@@ -161,12 +162,13 @@ fn no_clean_verdict_without_a_report() {
     }
 }
 
-const NEW: [&str; 14] = [
+const NEW: [&str; 15] = [
     "cobertura",
     "lcov",
     "cargo-fmt",
     "clippy",
     "cargo-test",
+    "llvm-cov",
     "cargo-mutants",
     "cargo-deny",
     "eslint",
@@ -211,6 +213,17 @@ fn nextest_and_the_tests_of_documentation_in_one_go() {
     first.stderr.extend(second.stderr);
     let parsed = read(find("cargo-test").unwrap(), &first.report()).unwrap();
     assert_eq!((parsed.tests.passed, parsed.tests.failed), (3, 3));
+}
+
+#[test]
+fn a_broken_build_is_no_missing_coverage_and_red_tests_are_no_survivors() {
+    let types = recorded("cargo-test", "types");
+    let parsed = read(find("llvm-cov").unwrap(), &Report { exit: 1, ..types.report() }).unwrap();
+    assert_eq!(parsed.findings.len(), 2);
+    let green = parse_with("llvm-cov", "lcov", "llvm-cov").unwrap();
+    assert_eq!(green.coverage.unwrap().percent.to_string(), "20");
+    let red = parse("cargo-mutants", "baseline").unwrap();
+    assert_eq!((red.mutants, red.nothing.is_some()), (None, true));
 }
 
 #[test]
