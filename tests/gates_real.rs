@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use sprint::config::gate::{GateConfig, Mode};
 use sprint::config::presets::{preset, preset_names};
-use sprint::domain::gate::{GateResult, Severity, Status, Verdict};
+use sprint::domain::gate::{ChangedLines, GateResult, Severity, Status, Verdict};
 use sprint::gates::{BaseScan, Cache, Context, Side, Thresholds, Trees, find_tools, run_gate};
 
 /// A candidate and its base as two directories.
@@ -172,6 +172,10 @@ impl Trees for World {
         let same =
             |text: &String| self.head.iter().find(|(path, t)| *t == text && !self.base.contains_key(*path));
         gone.filter_map(|(old, text)| Some((old.clone(), same(text)?.0.clone()))).collect()
+    }
+
+    fn changed_lines(&self) -> Result<ChangedLines, String> {
+        Ok(ChangedLines::new())
     }
 }
 

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{World, task_row};
+use crate::common::terminal::Terminal;
+use crate::common::{SPRINT, World, task_row};
 
 /// A world whose developer is the program with a screen, told to take its prompt so.
 fn world(task: &str, arguments: &[&str]) -> World {
@@ -88,6 +89,15 @@ fn a_prompt_as_an_argument_and_states_by_hooks() {
     assert_eq!(world.landed(), "T001:1");
     assert_eq!(world.landed_file("T001.txt"), "done");
     assert_eq!(world.read("prompts").lines().count(), 1);
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    assert_eq!(cost["total"]["untold"], 1, "it does not tell what it uses: {cost:#}");
+    let shown = world.sprint(&["cost"]).expect(0).stdout;
+    assert!(
+        shown
+            .lines()
+            .any(|line| line.trim_start().starts_with("all") && line.matches("unknown").count() == 4),
+        "{shown}"
+    );
     world.assert_nothing_left();
 }
 
@@ -152,6 +162,22 @@ fn a_permission_stops_the_clocks_until_the_person_has_answered() {
 }
 
 #[test]
+fn start_on_a_terminal_tells_of_an_agent_that_waits_for_the_person() {
+    let world = world("write it, asks-permission", &["--hooks", "--prompt", "{prompt}"]);
+    ready(&world);
+    let terminal = Terminal::open(&world);
+    terminal.line(&format!("{SPRINT} start specs/001-demo"));
+    let screen = terminal.wait("waits for you (permission): sprint attach developer-1");
+    assert!(screen.contains("1 wait for you: sprint status"), "{screen}");
+    world.tmux(&["send-keys", "-t", "developer-1", "y"]).expect(0);
+    // Its turn does not end while the person may still be typing.
+    world.wait_until("it is landed", || world.landed_of("001-demo").len() == 1);
+    terminal.wait("git merge");
+    terminal.close();
+    landed(&world);
+}
+
+#[test]
 fn a_question_ends_the_run_and_the_answer_begins_the_next() {
     let world = world("write it, asks-a-question", &["--hooks", "--prompt", "{prompt}"]);
     ready(&world);
@@ -195,7 +221,13 @@ fn a_program_that_only_tries_its_service_again_is_ended_and_waited_for() {
     let mut world = world("write it, tries-again", &["--hooks", "--prompt", "{prompt}"]);
     world.set("agent.mine.stall", "\"3s\"");
     ready(&world);
-    world.start().expect(0);
+    world.detach();
+    world.wait_for("why nothing goes on", |status| {
+        let reason = task_row(status, "T001")["reason"].as_str().unwrap_or_default();
+        reason.starts_with("its program tries the service again")
+    });
+    world.wait_until("it is landed", || world.landed_of("001-demo").len() == 1);
+    world.wait_until("the sprint has ended", || world.supervisor().is_none());
     assert_eq!(world.landed(), "T001:1", "no attempt is spent");
     let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
     assert!(events.contains("its program has tried again for 3s"), "{events}");

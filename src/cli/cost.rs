@@ -34,6 +34,8 @@ pub struct Sum {
     pub cost_micro_usd: u64,
     /// How many did not tell what they cost.
     pub cost_unknown: u64,
+    /// How many did not even tell their tokens.
+    pub untold: u64,
     /// The part of the cost that is not the programs' word, but by the configured prices.
     pub estimated_micro_usd: u64,
     /// The newest date of those prices.
@@ -128,6 +130,8 @@ impl Sum {
         self.tokens_cached = self.tokens_cached.saturating_add(run.cached.unwrap_or(0));
         self.cost_micro_usd = self.cost_micro_usd.saturating_add(run.cost_micro_usd.unwrap_or(0));
         self.cost_unknown += u64::from(run.cost_micro_usd.is_none());
+        let tokens = run.input > 0 || run.output > 0 || run.cached.is_some();
+        self.untold += u64::from(run.cost_micro_usd.is_none() && !tokens);
         if let Some(date) = &run.estimated {
             let cost = run.cost_micro_usd.unwrap_or(0);
             self.estimated_micro_usd = self.estimated_micro_usd.saturating_add(cost);
@@ -205,8 +209,11 @@ fn sums(cost: &CostJson, out: &mut Out<'_>) {
 }
 
 fn row(table: &mut Table, name: &str, sum: &Sum) {
-    let numbers = [sum.runs, sum.tokens_in, sum.tokens_cached, sum.tokens_out];
-    let cells = std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string()));
+    let tokens = [sum.tokens_in, sum.tokens_cached, sum.tokens_out].map(|tokens| match sum.untold {
+        all if all == sum.runs => "unknown".to_owned(),
+        _ => tokens.to_string(),
+    });
+    let cells = [name.to_owned(), sum.runs.to_string()].into_iter().chain(tokens);
     table.row(cells.chain([sum.price()]).map(|text| Cell::new(&text)).collect());
 }
 
@@ -244,6 +251,14 @@ mod tests {
         assert_eq!((cost.total.runs, cost.total.tokens_in, cost.total.tokens_out), (3, 3000, 90));
         assert_eq!(cost.days.keys().collect::<Vec<_>>(), ["2026-01-01"]);
         assert_eq!(cost.roles["developer"].runs, 3);
+    }
+
+    #[test]
+    fn a_run_that_tells_nothing_at_all_is_counted() {
+        let silent = SpentRun { input: 0, output: 0, ..run("T002", None) };
+        let sum = Sum::of(&[run("T001", Some(20_000)), silent.clone()]);
+        assert_eq!((sum.runs, sum.cost_unknown, sum.untold), (2, 1, 1));
+        assert_eq!(Sum::of(&[silent]).price(), "unknown");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
 use crate::gates::{Side, Trees};
@@ -116,5 +117,10 @@ impl Trees for HandTrees {
             (Some(base), Ok(head)) => contents::renames(&self.repo, base, head).unwrap_or_default(),
             _ => Vec::new(),
         }
+    }
+
+    fn changed_lines(&self) -> Result<ChangedLines, String> {
+        let (base, head) = (self.commit(Side::Base)?, self.commit(Side::Head)?);
+        diff::changed_lines(&self.repo, base, head).map_err(|error| chain(&error))
     }
 }

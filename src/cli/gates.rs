@@ -87,7 +87,6 @@ impl Call<'_> {
         })?;
         let tools =
             tools_directory(|name| env.get(name).map(Into::into)).map(|directory| directory.join("bin"));
-        let quality = &self.config.quality;
         let context = Context {
             trees: &trees,
             subdir: &self.config.general.root,
@@ -96,10 +95,7 @@ impl Call<'_> {
             tmp: &scratch.0,
             cache: cache.as_ref(),
             slots: Some(&slots),
-            thresholds: Thresholds {
-                complexity_flag: f64::from(quality.complexity_flag),
-                complexity_max: f64::from(quality.complexity_max),
-            },
+            thresholds: Thresholds::from(self.config),
             base: BaseScan::Always,
             fresh: self.fresh,
             cancel: self.cancel,

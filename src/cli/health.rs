@@ -301,8 +301,22 @@ fn held(picture: &Picture<'_>) -> Vec<Problem> {
         )),
         _ => None,
     }));
+    problems.extend(refused_accounts(picture));
     problems.extend(tried_again(picture));
     problems
+}
+
+/// Services that only the person can make serve again.
+fn refused_accounts(picture: &Picture<'_>) -> Vec<Problem> {
+    let Some(feature) = picture.feature().filter(|feature| feature.status != FeatureStatus::Finished) else {
+        return Vec::new();
+    };
+    let used: Vec<&String> = feature.frozen.policy.agents_in_use().collect();
+    let holds = picture.overview.state.sprint.holds.iter();
+    holds
+        .filter(|(agent, hold)| used.contains(agent) && hold.holds() && hold.until_ms.is_none())
+        .map(|(agent, hold)| Problem::new(picture.hold_text(agent, hold), "mend it, then: sprint resume"))
+        .collect()
 }
 
 /// What could not run and is repeated by itself: mended now, it need not wait.

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::cost::Sum;
-use crate::config::{AdapterKind, Config};
+use crate::config::{AdapterKind, AgentMode, Config};
 use crate::domain::budget::{Limit, Scope, Used, day_of, usd};
 use crate::domain::event::Now;
 use crate::domain::pipeline::{Role, StageKind};
@@ -102,7 +102,14 @@ pub fn line(cost: &CostOf) -> Option<String> {
     }
     let sum = &cost.sum;
     let price = if sum.runs == 0 { usd(0) } else { sum.price() };
-    let used = format!("cost {price}, {} tokens in, {} out", sum.tokens_in, sum.tokens_out);
+    let used = match sum.untold {
+        0 => format!("cost {price}, {} tokens in, {} out", sum.tokens_in, sum.tokens_out),
+        all if all == sum.runs => "cost and tokens unknown: the agents' programs do not tell them".to_owned(),
+        some => {
+            let runs = if some == 1 { "1 run".to_owned() } else { format!("{some} runs") };
+            format!("cost {price}, {} tokens in, {} out, and those of {runs}", sum.tokens_in, sum.tokens_out)
+        }
+    };
     let budgets = cost.budget.iter().map(|row| format!("; budget of the {}", row.shown()));
     Some(used + &budgets.collect::<String>())
 }
@@ -123,10 +130,11 @@ pub fn unpriced(config: &Config) -> Vec<String> {
             (_, AdapterKind::Scripted) => false,
             (None, _) => true,
             (Some(cli), _) => {
+                let on_screen = adapter.mode == AgentMode::Interactive && !cli.interactive.usage;
                 let tells = !cli.usage.cost.is_empty() || cli.usage.pattern.contains("(?P<cost>");
                 let named = config.prices.models.contains_key(&adapter.model)
                     || (!cli.session.model.is_empty() && !config.prices.is_none());
-                !(tells || named)
+                on_screen || !(tells || named)
             }
         })
         .map(|adapter| adapter.name)
@@ -141,7 +149,7 @@ pub fn warning(config: &Config) -> Option<String> {
     let names = unpriced(config);
     (!names.is_empty()).then(|| {
         format!(
-            "budgets of money do not bind {}, which tells no price, and `[prices]` has none of its model; budgets of tokens do where it tells tokens",
+            "budgets of money do not bind {}: on its screen a program tells no use, or it tells no price and `[prices]` has none of its model; budgets of tokens do where it tells tokens",
             names.join(" and ")
         )
     })

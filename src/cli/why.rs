@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::picture::{Picture, state_word};
-use super::text::{clock, count, span};
+use super::text::{clock, count, plain, span};
 use crate::domain::accounts::Hold;
 use crate::domain::budget::{Scope, day_of, used_up_text};
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{RunId, TaskId};
 use crate::domain::pipeline::{Stage, StageKind};
 use crate::domain::plan::{self, Plan, PlannedTask};
 use crate::domain::policy::RETRIES_MAX;
 use crate::domain::schedule::progress_of;
+use crate::domain::screen::Stand;
 use crate::domain::state::{Feature, FeatureStatus};
 use crate::domain::task::{Status, Task, WaitKind};
 
@@ -130,12 +131,26 @@ impl Picture<'_> {
                 Some(hold) => hold,
                 None => after_colon(&waits_for(feature, stage), before),
             },
-            Status::Running { .. } | Status::Retry { .. } => before.to_owned(),
+            Status::Running { run } => match self.tries_again(run) {
+                Some(text) => text,
+                None => before.to_owned(),
+            },
+            Status::Retry { .. } => before.to_owned(),
             Status::Landing { .. } => "the integration branch is being moved".to_owned(),
             Status::Waiting { text, .. } => text.clone(),
             Status::Done { commit } if task.reason == "landed" => format!("landed as {}", commit.short()),
             Status::Parked | Status::Skipped | Status::Done { .. } => task.reason.clone(),
         }
+    }
+
+    /// That a run's program tries its service again, by itself.
+    fn tries_again(&self, run: &RunId) -> Option<String> {
+        let state = self.state();
+        let worker = state.workers.get(&state.runs.get(run)?.worker)?;
+        let seen = worker.agent().filter(|seen| seen.stand == Stand::Retrying)?;
+        let said = plain(&seen.text, 200);
+        let colon = if said.is_empty() { "" } else { ": " };
+        Some(format!("its program tries the service again{colon}{said}"))
     }
 
     /// What all tasks of a feature wait for that nothing in the plan holds.

@@ -39,6 +39,9 @@ pub struct Interactive {
     /// last match. Empty: hooks tell it, or nothing does.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub said: String,
+    /// Whether its hooks tell what it uses, by the keys of `usage`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub usage: bool,
 }
 
 impl Interactive {

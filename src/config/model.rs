@@ -198,9 +198,9 @@ pub struct Timeouts {
 /// `[quality]`
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// Per cent of the lines. Its gate is not built yet.
+    /// Per cent of the lines.
     pub coverage: f64,
-    /// Per cent of the mutants. Its gate is not built yet.
+    /// Per cent of the mutants.
     pub mutation: f64,
     /// A function above this complexity is shown.
     pub complexity_flag: u32,
@@ -208,7 +208,7 @@ pub struct Quality {
     pub complexity_max: u32,
 }
 
-/// `[security]`. Its gates are not built yet.
+/// `[security]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Security {
     /// Critical vulnerabilities that are tolerated.

@@ -347,6 +347,7 @@ const GATE: &[Field] = &[
     field("mode", Kind::OneOf(&["new", "absolute", "report"])),
     field("timeout", TIMEOUT),
     field("weight", Kind::Int(1, 1_024)),
+    field("network", Kind::Bool),
     field("paths", GLOBS),
     field("pattern", Kind::Text(values::regex)),
     // 126 and 127 are a shell's word for a command that cannot be run, more is a signal.

@@ -5,6 +5,9 @@
 //! business.
 
 mod complexity;
+mod coverage;
+mod mutants;
+mod vulnerabilities;
 
 use std::collections::HashMap;
 
@@ -13,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::ids::GateName;
 
 pub use complexity::judge_complexity;
+pub use coverage::{ChangedLines, Coverage, CoverageLimits, Lines, judge_coverage};
+pub use mutants::{Mutants, judge_mutants};
+pub use vulnerabilities::{CveLimits, judge_vulnerabilities};
 
 /// What a gate says of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,6 +158,11 @@ pub enum Kind {
     Code,
     /// A test that failed, or could not be collected.
     Test,
+    /// Something that nobody but its owner should know. Its message never holds it.
+    Secret,
+    /// A published vulnerability of something that a manifest asks for; `path` is the manifest.
+    /// It blocks by number: see [`judge_vulnerabilities`].
+    Vulnerability,
 }
 
 /// Something that a tool found.
@@ -171,7 +182,7 @@ pub struct Finding {
     pub message: String,
     /// In comparison with the base.
     pub status: Status,
-    /// Function, class or test id, where the tool names one.
+    /// Function, class, test id or package, where the tool names one.
     pub symbol: String,
     /// What makes it the same finding in another tree: see [`compare`].
     pub fingerprint: Fingerprint,
@@ -195,7 +206,7 @@ impl Finding {
 
     /// Whether it makes a gate fail in `mode`.
     pub fn blocks(&self, mode: Mode) -> bool {
-        if !self.severity.blocks() {
+        if !self.severity.blocks() || self.kind == Kind::Vulnerability {
             return false;
         }
         match (mode, self.status) {
@@ -203,7 +214,7 @@ impl Finding {
                 false
             }
             (Mode::New | Mode::Absolute, Status::New) => true,
-            (Mode::Absolute, Status::Existing) => self.kind == Kind::Code,
+            (Mode::Absolute, Status::Existing) => self.kind != Kind::Test,
         }
     }
 }
@@ -288,6 +299,19 @@ pub struct GateResult {
 }
 
 impl GateResult {
+    /// The findings that made it fail.
+    pub fn blocking(&self) -> impl Iterator<Item = &Finding> {
+        let one_of_too_many = |finding: &&Finding| {
+            finding.kind == Kind::Vulnerability
+                && finding.severity.blocks()
+                && matches!(finding.status, Status::New | Status::Existing)
+        };
+        let red = self.verdict == Verdict::Fail;
+        self.findings
+            .iter()
+            .filter(move |finding| red && (finding.blocks(self.mode) || one_of_too_many(finding)))
+    }
+
     /// Whether this result of the base keeps a feature from starting: legacy is only reported.
     pub fn refuses_start(&self) -> bool {
         self.verdict == Verdict::Fail && self.mode == Mode::Absolute

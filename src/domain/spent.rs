@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{FeatureId, RunId, StageName, TaskId};
 use super::pipeline::Role;
 
-/// What one run used.
+/// What one run used. Nothing at all, without a cost: its program does not tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Spent {
     /// The adapter.

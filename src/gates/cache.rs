@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::hash;
 
 /// Raised when a kept result would be read wrongly by a newer program.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// More entries than this, and the oldest go.
 const ENTRIES_MAX: usize = 2000;

@@ -19,13 +19,14 @@ pub(super) fn stamp(tool: &str, findings: &mut [Finding], root: &Path, renamed: 
     let mut sources = Sources::default();
     for finding in findings {
         let text = match finding.kind {
-            Kind::Code => format!(
+            Kind::Code | Kind::Secret => format!(
                 "{}\0{}\0{}",
                 finding.rule,
                 without_numbers(&finding.message),
                 sources.line(root, &finding.path, finding.line)
             ),
             Kind::Test => test_text(&finding.symbol).to_owned(),
+            Kind::Vulnerability => format!("{}\0{}", finding.rule, finding.symbol),
         };
         finding.fingerprint = Fingerprint {
             placed: hash(&[tool, &renamed(&finding.path), &text]),

@@ -1,22 +1,64 @@
 //! Policy: what a tool's findings on a candidate mean, held against those on the base. Pure.
 
-use crate::domain::gate::{Finding, Kind, Metric, Mode, Status, Verdict, compare, judge_complexity};
+use crate::config::Config;
+use crate::domain::gate::{
+    ChangedLines, CoverageLimits, CveLimits, Finding, Kind, Metric, Mode, Status, Verdict, compare,
+    judge_complexity, judge_coverage, judge_mutants, judge_vulnerabilities,
+};
 
 use super::parse::Parsed;
 
-/// The `[quality]` limits of the gates that there are.
+/// The limits of `[quality]` and `[security]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
     /// Above this a function is shown.
     pub complexity_flag: f64,
     /// Above this it blocks, if new or worse.
     pub complexity_max: f64,
+    /// Of lines that tests run.
+    pub coverage: CoverageLimits,
+    /// Per cent of the mutants that tests must notice.
+    pub mutation: f64,
+    /// Vulnerabilities that are tolerated.
+    pub cve: CveLimits,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { complexity_flag: 10.0, complexity_max: 15.0 }
+        Self {
+            complexity_flag: 10.0,
+            complexity_max: 15.0,
+            coverage: CoverageLimits::default(),
+            mutation: 80.0,
+            cve: CveLimits::default(),
+        }
     }
+}
+
+impl From<&Config> for Thresholds {
+    fn from(config: &Config) -> Self {
+        let (quality, security) = (&config.quality, &config.security);
+        Self {
+            complexity_flag: f64::from(quality.complexity_flag),
+            complexity_max: f64::from(quality.complexity_max),
+            coverage: CoverageLimits { least: quality.coverage, ..CoverageLimits::default() },
+            mutation: quality.mutation,
+            cve: CveLimits {
+                critical: security.critical_cve_max,
+                high: security.high_cve_max,
+                medium: security.medium_cve_max,
+            },
+        }
+    }
+}
+
+/// What the candidate changes, as far as a verdict depends on it.
+#[derive(Clone, Copy)]
+pub(super) struct Change<'a> {
+    /// Lines.
+    pub(super) lines: &'a ChangedLines,
+    /// Whether it changes that file.
+    pub(super) touches: &'a dyn Fn(&str) -> bool,
 }
 
 /// What is known of the base.
@@ -27,7 +69,7 @@ pub(super) enum Base {
     /// There is one, and nothing that it could excuse.
     NotNeeded,
     /// What the tool found there.
-    Scanned(Parsed),
+    Scanned(Box<Parsed>),
     /// The tool could not run there: that excuses nothing.
     Error(String),
 }
@@ -45,13 +87,20 @@ pub(super) struct Judged {
 pub(super) fn needs_base(head: &Parsed, thresholds: Thresholds) -> bool {
     head.refused.is_some()
         || !head.findings.is_empty()
+        || head.coverage.is_some()
         || head.metrics.iter().any(|metric| metric.value > thresholds.complexity_flag)
 }
 
 /// Judges a tool's findings on the candidate.
-pub(super) fn judge(mode: Mode, head: &Parsed, base: &Base, thresholds: Thresholds) -> Judged {
+pub(super) fn judge(
+    mode: Mode,
+    head: &Parsed,
+    base: &Base,
+    thresholds: Thresholds,
+    change: Change<'_>,
+) -> Judged {
     let scanned = match base {
-        Base::Scanned(parsed) => Some(parsed),
+        Base::Scanned(parsed) => Some(&**parsed),
         Base::None | Base::NotNeeded | Base::Error(_) => None,
     };
     let mut findings = head.findings.clone();
@@ -60,10 +109,23 @@ pub(super) fn judge(mode: Mode, head: &Parsed, base: &Base, thresholds: Threshol
     }
     let (flag, max) = (thresholds.complexity_flag, thresholds.complexity_max);
     findings.extend(judge_complexity(&head.metrics, scanned.map(|base| base.metrics.as_slice()), flag, max));
-    findings.sort_by(|a, b| order(a).cmp(&order(b)));
     let over = head.metrics.iter().filter(|metric| metric.value > flag);
-    let metrics = over.map(|metric| Metric { threshold: Some(max), ..metric.clone() }).collect();
-    let (verdict, reason) = verdict(mode, head, base, &findings);
+    let mut metrics: Vec<Metric> =
+        over.map(|metric| Metric { threshold: Some(max), ..metric.clone() }).collect();
+    if let Some(coverage) = &head.coverage {
+        let base = scanned.and_then(|base| base.coverage.as_ref());
+        let (found, measured) = judge_coverage(coverage, base, change.lines, thresholds.coverage);
+        findings.extend(found);
+        metrics.extend(measured);
+    }
+    if let Some(mutants) = &head.mutants {
+        let (found, measured) = judge_mutants(mutants, thresholds.mutation);
+        findings.extend(found);
+        metrics.push(measured);
+    }
+    findings.sort_by(|a, b| order(a).cmp(&order(b)));
+    let too_vulnerable = judge_vulnerabilities(&findings, mode, thresholds.cve, change.touches);
+    let (verdict, reason) = verdict(mode, head, base, &findings, too_vulnerable);
     Judged { verdict, findings, metrics, reason }
 }
 
@@ -78,16 +140,26 @@ fn order(finding: &Finding) -> (u8, crate::domain::gate::Severity, &str, u32) {
     (rank, finding.severity, &finding.path, finding.line)
 }
 
-fn verdict(mode: Mode, head: &Parsed, base: &Base, findings: &[Finding]) -> (Verdict, String) {
+fn verdict(
+    mode: Mode,
+    head: &Parsed,
+    base: &Base,
+    findings: &[Finding],
+    too_vulnerable: Option<String>,
+) -> (Verdict, String) {
     if let Some(refused) = &head.refused {
         return refused_verdict(mode, refused, base);
     }
     let mut reason = summary(findings);
+    let red = too_vulnerable.is_some() || findings.iter().any(|finding| finding.blocks(mode));
+    if let Some(said) = too_vulnerable {
+        reason = if reason.is_empty() { said } else { format!("{said}; {reason}") };
+    }
     if let Base::Error(why) = base {
         let semicolon = if reason.is_empty() { "" } else { "; " };
         reason = format!("{reason}{semicolon}the base could not be checked: {why}");
     }
-    if findings.iter().any(|finding| finding.blocks(mode)) {
+    if red {
         return (Verdict::Fail, reason);
     }
     match &head.incomplete {
@@ -119,7 +191,15 @@ fn summary(findings: &[Finding]) -> String {
     let parts = [
         (count(&|f| is(f, Kind::Code, Status::New)), "new finding", "new findings"),
         (count(&|f| is(f, Kind::Test, Status::New)), "test failed", "tests failed"),
+        (count(&|f| is(f, Kind::Secret, Status::New)), "new secret", "new secrets"),
+        (count(&|f| is(f, Kind::Vulnerability, Status::New)), "new vulnerability", "new vulnerabilities"),
         (count(&|f| is(f, Kind::Code, Status::Existing)), "old finding", "old findings"),
+        (count(&|f| is(f, Kind::Secret, Status::Existing)), "old secret", "old secrets"),
+        (
+            count(&|f| is(f, Kind::Vulnerability, Status::Existing)),
+            "old vulnerability",
+            "old vulnerabilities",
+        ),
         (
             count(&|f| is(f, Kind::Test, Status::Existing)),
             "test fails at the base too",
@@ -153,15 +233,20 @@ mod tests {
         Parsed { refused: Some("exited with 1".into()), ..Parsed::default() }
     }
 
+    fn judge(mode: Mode, head: &Parsed, base: &Base) -> Judged {
+        let change = Change { lines: &ChangedLines::new(), touches: &|_| false };
+        super::judge(mode, head, base, Thresholds::default(), change)
+    }
+
     fn check(mode: Mode, head: &Parsed, base: &Base, verdict: Verdict, reason: &str) {
-        let judged = judge(mode, head, base, Thresholds::default());
+        let judged = judge(mode, head, base);
         assert_eq!((judged.verdict, judged.reason.as_str()), (verdict, reason), "{mode:?} {base:?}");
     }
 
     #[test]
     fn findings_block_by_mode() {
         let head = with(&[finding("old"), finding("new")]);
-        let base = || Base::Scanned(with(&[finding("old"), finding("gone")]));
+        let base = || Base::Scanned(with(&[finding("old"), finding("gone")]).into());
         check(Mode::New, &head, &base(), Verdict::Fail, "1 new finding, 1 old finding, 1 fixed");
         check(Mode::New, &with(&[finding("old")]), &base(), Verdict::Pass, "1 old finding, 1 fixed");
         check(Mode::Absolute, &with(&[finding("old")]), &base(), Verdict::Fail, "1 old finding, 1 fixed");
@@ -181,9 +266,15 @@ mod tests {
 
     #[test]
     fn a_refusal_is_new_unless_the_base_is_refused_too() {
-        let red = || Base::Scanned(refused());
+        let red = || Base::Scanned(refused().into());
         check(Mode::New, &refused(), &red(), Verdict::Pass, "fails at the base too: exited with 1");
-        check(Mode::New, &refused(), &Base::Scanned(Parsed::default()), Verdict::Fail, "exited with 1");
+        check(
+            Mode::New,
+            &refused(),
+            &Base::Scanned(Parsed::default().into()),
+            Verdict::Fail,
+            "exited with 1",
+        );
         check(Mode::Absolute, &refused(), &red(), Verdict::Fail, "exited with 1");
         check(Mode::Report, &refused(), &Base::None, Verdict::Pass, "exited with 1");
     }
@@ -191,9 +282,9 @@ mod tests {
     #[test]
     fn what_was_not_looked_at_is_never_a_pass() {
         let stopped = || Parsed { incomplete: Some("stopped".into()), ..with(&[finding("syntax")]) };
-        check(Mode::New, &stopped(), &Base::Scanned(with(&[])), Verdict::Fail, "1 new finding");
+        check(Mode::New, &stopped(), &Base::Scanned(with(&[]).into()), Verdict::Fail, "1 new finding");
         let reason = "stopped; the base has the same: 1 old finding";
-        check(Mode::New, &stopped(), &Base::Scanned(stopped()), Verdict::Error, reason);
+        check(Mode::New, &stopped(), &Base::Scanned(stopped().into()), Verdict::Error, reason);
     }
 
     #[test]
@@ -208,10 +299,10 @@ mod tests {
         };
         let head = |value| Parsed { metrics: vec![metric(value)], ..Parsed::default() };
         assert!(!needs_base(&head(10.0), Thresholds::default()));
-        check(Mode::New, &head(12.0), &Base::Scanned(head(1.0)), Verdict::Pass, "");
-        check(Mode::New, &head(16.0), &Base::Scanned(head(16.0)), Verdict::Pass, "1 old finding");
-        check(Mode::New, &head(17.0), &Base::Scanned(head(16.0)), Verdict::Fail, "1 new finding");
-        let judged = judge(Mode::New, &head(17.0), &Base::None, Thresholds::default());
+        check(Mode::New, &head(12.0), &Base::Scanned(head(1.0).into()), Verdict::Pass, "");
+        check(Mode::New, &head(16.0), &Base::Scanned(head(16.0).into()), Verdict::Pass, "1 old finding");
+        check(Mode::New, &head(17.0), &Base::Scanned(head(16.0).into()), Verdict::Fail, "1 new finding");
+        let judged = judge(Mode::New, &head(17.0), &Base::None);
         assert_eq!(judged.metrics[0].threshold, Some(15.0));
         assert_eq!(judged.findings[0].message, "`f` has complexity 17 (at most 15)");
     }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
 use super::inputs::Inputs;
-use super::judge::{self, Base, Judged, Thresholds};
+use super::judge::{self, Base, Change, Judged, Thresholds};
 use super::pane::Pane;
 use super::scan::{Done, Scan, Scanner};
 use super::tools;
 use super::validate::validate;
 use super::version::Version;
 use crate::config::gate::GateConfig;
-use crate::domain::gate::{GateResult, Mode, Verdict};
+use crate::domain::gate::{ChangedLines, GateResult, Mode, Verdict};
 use crate::process::slots::Slots;
 
 /// Which of the two trees.
@@ -83,6 +83,12 @@ pub trait Trees {
 
     /// Renamed files: (path in the base, path in the candidate).
     fn renames(&self) -> Vec<(String, String)>;
+
+    /// The lines that the candidate adds or changes; none without a base.
+    ///
+    /// # Errors
+    /// Why they cannot be told.
+    fn changed_lines(&self) -> Result<ChangedLines, String>;
 }
 
 /// When the base is scanned.
@@ -231,10 +237,21 @@ impl Gate<'_> {
             Scan::Missing(why) => return Ok(GateResult { verdict: Verdict::Skipped, reason: why, ..blank }),
             Scan::Error(why, seconds) => return Ok(GateResult { reason: why, seconds, ..blank }),
         };
+        if let Some(reason) = done.parsed.nothing.clone() {
+            return Ok(GateResult { verdict: Verdict::Skipped, reason, seconds: done.seconds, ..blank });
+        }
+        let lines = match self.changed_lines(&done) {
+            Ok(lines) => lines,
+            Err(why) => {
+                let reason = format!("cannot tell what the candidate changes: {why}");
+                return Ok(GateResult { reason, ..blank });
+            }
+        };
         let base = self.base(&scanner(Side::Base), &done, &version, pane)?;
         let seconds = if cached { 0.0 } else { done.seconds };
+        let change = Change { lines: &lines, touches: &|path| self.context.trees.changed(path) };
         let Judged { verdict, findings, metrics, reason } =
-            judge::judge(self.gate.mode, &done.parsed, &base, self.context.thresholds);
+            judge::judge(self.gate.mode, &done.parsed, &base, self.context.thresholds, change);
         Ok(GateResult {
             verdict,
             findings,
@@ -245,6 +262,14 @@ impl Gate<'_> {
             tests: done.parsed.tests,
             ..blank
         })
+    }
+
+    /// Only coverage is held against lines.
+    fn changed_lines(&self, done: &Done) -> Result<ChangedLines, String> {
+        match done.parsed.coverage {
+            Some(_) if self.context.trees.has_base() => self.context.trees.changed_lines(),
+            _ => Ok(ChangedLines::new()),
+        }
     }
 
     /// A result where no tool ran.
@@ -307,12 +332,14 @@ impl Gate<'_> {
         let wanted =
             self.context.base == BaseScan::Always || judge::needs_base(&head.parsed, self.context.thresholds);
         if !wanted {
-            return Ok(scanner.kept(version).map_or(Base::NotNeeded, |done| Base::Scanned(done.parsed)));
+            return Ok(scanner
+                .kept(version)
+                .map_or(Base::NotNeeded, |done| Base::Scanned(done.parsed.into())));
         }
         pane.line("  and at the base, to compare");
         Ok(match scanner.scan(version, pane)? {
-            Scan::Done { done, .. } => Base::Scanned(done.parsed),
-            Scan::Nothing => Base::Scanned(crate::gates::parse::Parsed::default()),
+            Scan::Done { done, .. } => Base::Scanned(done.parsed.into()),
+            Scan::Nothing => Base::Scanned(Box::default()),
             Scan::Missing(why) | Scan::Error(why, _) => Base::Error(why),
         })
     }

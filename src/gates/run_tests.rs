@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::presets::preset;
-use crate::domain::gate::Status;
+use crate::domain::gate::{ChangedLines, Status};
 
 /// Two directories that play a candidate and its base, both prepared from lists of files.
 struct World {
@@ -156,6 +156,10 @@ impl Trees for World {
     fn renames(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+
+    fn changed_lines(&self) -> Result<ChangedLines, String> {
+        Ok(ChangedLines::new())
+    }
 }
 
 fn gate(command: &[&str]) -> GateConfig {
@@ -282,6 +286,19 @@ fn a_gate_has_no_input_no_bytecode_its_own_tmp_and_the_persons_environment() {
     let world = World::new(&[], &[]);
     let script = "read x && exit 1; [ -d \"$TMPDIR\" ] && [ \"$MINE$PYTHONDONTWRITEBYTECODE\" = yes1 ] && ! tty -s && touch $TMPDIR/x; echo > /dev/tty && exit 9; [ -e $TMPDIR/x ]";
     world.check(&GateConfig { mode: Mode::Absolute, ..sh(script) }, Verdict::Pass, "");
+}
+
+#[test]
+fn a_gate_reaches_its_own_loopback_and_nobody_else() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let program = format!("import socket; socket.create_connection(('127.0.0.1', {port}), 5)");
+    let world = World::new(&[], &[]);
+    let reach = GateConfig { mode: Mode::Absolute, ..gate(&["python3", "-c", &program]) };
+    world.check(&GateConfig { network: true, ..reach.clone() }, Verdict::Pass, "");
+    let alone = world.run(&reach);
+    let cut = crate::process::offline::possible();
+    assert_eq!(alone.verdict, if cut { Verdict::Fail } else { Verdict::Pass }, "{}", alone.reason);
 }
 
 #[test]

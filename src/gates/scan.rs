@@ -19,8 +19,9 @@ use super::parse::{self, Parsed, Report};
 use super::run::{Cancelled, Context, Side};
 use super::tools;
 use super::version::Version;
-use crate::config::gate::{GateConfig, StartIn};
+use crate::config::gate::{Evidence, GateConfig, StartIn};
 use crate::domain::gate::{Finding, Kind, Severity};
+use crate::process::offline;
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 use crate::process::slots::{Guard, SlotsError};
 
@@ -51,7 +52,7 @@ pub(super) enum Scan {
     /// It is believed.
     Done {
         /// What it found.
-        done: Done,
+        done: Box<Done>,
         /// Whether it was kept from an earlier run.
         cached: bool,
     },
@@ -102,7 +103,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The result that is kept for this tree, without running anything but the version.
-    pub(super) fn kept(&self, version: &Version) -> Option<Done> {
+    pub(super) fn kept(&self, version: &Version) -> Option<Box<Done>> {
         if self.context.fresh {
             return None;
         }
@@ -124,7 +125,7 @@ impl<'a> Scanner<'a> {
         let mut seconds = 0.0;
         match self.run(&files, &mut seconds, pane) {
             Ok(parsed) => {
-                let done = Done { parsed, seconds };
+                let done = Box::new(Done { parsed, seconds });
                 if let Some((cache, key)) = self.context.cache.zip(self.key(version)) {
                     cache.put(&key, &done);
                 }
@@ -154,6 +155,7 @@ impl<'a> Scanner<'a> {
             &gate.clean,
             &gate.output,
             &gate.paths,
+            gate.network,
             &gate.tool,
         ))
         .ok()?;
@@ -265,7 +267,11 @@ impl<'a> Scanner<'a> {
             timeout: self.gate.timeout,
             output_max: if self.report_is_printed() { REPORT_MAX } else { WORDS_MAX },
             grace: GRACE,
-            session: Session::NewSession,
+            session: if self.gate.network || !offline::possible() {
+                Session::NewSession
+            } else {
+                Session::Offline
+            },
         };
         let shown = !self.report_is_printed();
         let mut tails = [Vec::new(), Vec::new()];
@@ -300,7 +306,28 @@ impl<'a> Scanner<'a> {
         }
         let file = self.report_file(ready)?;
         let report = self.report(ready, exit, outcome, file.as_deref());
-        parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))
+        let parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
+        self.has_evidence(parsed)
+    }
+
+    /// A clean report of a tool that has looked at nothing is no verdict.
+    fn has_evidence(&self, mut parsed: Parsed) -> Result<Parsed, Broken> {
+        match (&parsed.unreachable, self.gate.required) {
+            (Some(why), true) => return Err(Broken::Because(why.clone())),
+            (Some(why), false) => return Err(Broken::Missing(why.clone())),
+            (None, _) => {}
+        }
+        let none = parsed.nothing.is_none() && parsed.findings.is_empty() && parsed.refused.is_none();
+        match self.gate.tool.evidence {
+            Evidence::Reported if none && parsed.scanned.unwrap_or(0) == 0 => {
+                Err(Broken::Because("it says nothing of what it has looked at".into()))
+            }
+            Evidence::Mutants if none && parsed.mutants.is_none_or(|mutants| mutants.tried() == 0) => {
+                parsed.nothing = Some("there was nothing to mutate".into());
+                Ok(parsed)
+            }
+            _ => Ok(parsed),
+        }
     }
 
     fn report<'r>(

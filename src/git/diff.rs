@@ -1,6 +1,10 @@
 //! What lies between two commits: paths, text, ancestry. Reads only.
 
-use git2::{DiffFormat, DiffOptions, ErrorCode, Repository};
+use std::collections::{BTreeMap, BTreeSet};
+
+use git2::{
+    DiffDelta, DiffFormat, DiffHunk, DiffLine, DiffLineType as Origin, DiffOptions, ErrorCode, Repository,
+};
 
 use super::error::{LibContext, Result};
 use super::repo::{Repo, oid, sha};
@@ -73,6 +77,37 @@ pub(crate) fn changes_in(repo: &Repository, from: &CommitSha, to: &CommitSha) ->
         .collect();
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(changes)
+}
+
+/// The lines, from 1, that `to` adds or changes, by path. Renamed files are followed: moving one
+/// changes no line. Binary files have none.
+///
+/// # Errors
+/// [`super::Error::Lib`] if one of them is not there.
+pub fn changed_lines(
+    repo: &Repo,
+    from: &CommitSha,
+    to: &CommitSha,
+) -> Result<BTreeMap<String, BTreeSet<u32>>> {
+    let repository = repo.open()?;
+    let what = || format!("cannot compare {} with {}", from.short(), to.short());
+    let tree = |commit| repository.find_commit(oid(commit)?).and_then(|c| c.tree()).during(what());
+    let (old, new) = (tree(from)?, tree(to)?);
+    let mut options = DiffOptions::new();
+    options.context_lines(0).interhunk_lines(0);
+    let mut diff = repository.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options)).during(what())?;
+    diff.find_similar(None).during(what())?;
+    let mut lines: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    let mut take = |delta: DiffDelta<'_>, _: Option<DiffHunk<'_>>, line: DiffLine<'_>| {
+        if let (Origin::Addition, Some(number)) = (line.origin_value(), line.new_lineno()) {
+            let path =
+                String::from_utf8_lossy(delta.new_file().path_bytes().unwrap_or_default()).into_owned();
+            lines.entry(path).or_default().insert(number);
+        }
+        true
+    };
+    diff.foreach(&mut |_, _| true, None, None, Some(&mut take)).during(what())?;
+    Ok(lines)
 }
 
 /// The difference as a person reads it, at most `max` bytes of it.

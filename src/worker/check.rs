@@ -237,10 +237,7 @@ pub(super) fn run_gates(
         tmp: &tmp,
         cache: Some(&cache),
         slots: Some(&slots),
-        thresholds: Thresholds {
-            complexity_flag: f64::from(desk.config.quality.complexity_flag),
-            complexity_max: f64::from(desk.config.quality.complexity_max),
-        },
+        thresholds: Thresholds::from(desk.config),
         base: BaseScan::WhenNeeded,
         fresh: fresh == Fresh::Yes,
         cancel: &cancel,
@@ -307,11 +304,10 @@ fn after_colon(reason: &str) -> String {
 
 /// What the next attempt is told: new findings of red gates, most severe first.
 pub(super) fn feedback(stage: &str, results: &[GateResult]) -> Feedback {
-    let red = results.iter().filter(|result| result.verdict == Verdict::Fail);
-    let mut findings: Vec<FeedbackFinding> = red
+    let mut findings: Vec<FeedbackFinding> = results
+        .iter()
         .flat_map(|result| {
-            let blocking = result.findings.iter().filter(|finding| finding.blocks(result.mode));
-            blocking.map(|finding| FeedbackFinding::of_gate(result.name.as_str(), finding))
+            result.blocking().map(|finding| FeedbackFinding::of_gate(result.name.as_str(), finding))
         })
         .collect();
     findings.sort_by_key(|finding| finding.severity);

@@ -92,12 +92,16 @@ impl Talk {
     ) -> Closed {
         let told = reader.told();
         let (usage, now) = self.after(adapter, told);
-        if let Some(usage) = usage {
-            let spent = spending::spent(desk, adapter, told, &usage);
-            screen.say(&used(&spent));
-            let before = desk.spent.take();
-            desk.spent.replace(sum(before, Some(spent)));
-        }
+        let spent = match usage {
+            Some(usage) => {
+                let spent = spending::spent(desk, adapter, told, &usage);
+                screen.say(&used(&spent));
+                Some(spent)
+            }
+            None => keeps_its_use(adapter, told, ending).then(|| spending::untold(adapter, told)),
+        };
+        let before = desk.spent.take();
+        desk.spent.replace(sum(before, spent));
         let forgotten = self.resumes() && is_forgotten(told, ending);
         if let Some(path) = &self.path {
             let kept = match now.filter(|_| !forgotten) {
@@ -146,6 +150,16 @@ pub(super) fn result(desk: &Desk<'_>, adapter: &Adapter) -> Option<Vec<u8>> {
             tracing::warn!(path = %path.display(), %error, "a program's result cannot be read");
             None
         }
+    }
+}
+
+/// Whether a program has used its service and does not tell how much.
+fn keeps_its_use(adapter: &Adapter, told: &Told, ending: &ProgramEnding) -> bool {
+    match (adapter.mode, ending) {
+        (_, ProgramEnding::NotStarted(_) | ProgramEnding::Unreached(_)) => false,
+        // One that ends before its turn may not have come to it.
+        (AgentMode::Headless, ProgramEnding::Exited(_) | ProgramEnding::Signaled(_)) => told.done,
+        _ => true,
     }
 }
 

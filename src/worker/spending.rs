@@ -71,7 +71,8 @@ impl Spending {
 /// The program has ended after this time. Where it has used, said and, as the caller will see, changed
 /// nothing, it failed at once.
 pub(super) fn note_the_end(desk: &Desk<'_>, took: Duration, said_something: bool) {
-    desk.at_once.set(took < AT_ONCE && !said_something && desk.spent.borrow().is_none());
+    let used = desk.spent.borrow().as_ref().is_some_and(|spent| spent.input > 0 || spent.output > 0);
+    desk.at_once.set(took < AT_ONCE && !said_something && !used);
 }
 
 /// The budget that the run's programs have used up so far, if one is.
@@ -108,6 +109,13 @@ pub(super) fn spent(desk: &Desk<'_>, adapter: &Adapter, told: &Told, usage: &Usa
         cost_micro_usd: own.or(estimate),
         estimated: estimate.map(|_| prices.as_of.clone()),
     }
+}
+
+/// What is known of a run whose program does not tell what it used: that it did.
+pub(super) fn untold(adapter: &Adapter, told: &Told) -> Spent {
+    let asked = Some(&adapter.model).filter(|model| !model.is_empty());
+    let model = asked.or(told.model.as_ref()).cloned().unwrap_or_default();
+    Spent { agent: adapter.name.clone(), model, ..Spent::default() }
 }
 
 /// By the name that was asked for, or by the one that the program tells.

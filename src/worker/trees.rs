@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::life::Desk;
+use crate::domain::gate::ChangedLines;
 use crate::domain::ids::{CommitSha, WorkerName};
 use crate::gates::{Side, Trees};
 use crate::git::leftovers::Author;
@@ -223,5 +224,10 @@ impl Trees for CandidateTrees<'_> {
 
     fn renames(&self) -> Vec<(String, String)> {
         self.renames.clone()
+    }
+
+    fn changed_lines(&self) -> Result<ChangedLines, String> {
+        let (base, head) = (self.commit(Side::Base)?, &self.head.commit);
+        diff::changed_lines(&self.repo, base, head).map_err(|error| crate::error::chain(&error))
     }
 }

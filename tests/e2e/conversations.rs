@@ -77,6 +77,8 @@ fn one_that_only_the_service_refuses_is_kept() {
     world.sprint(&["answer", "T001", "42"]).expect(0);
     let shown = world.start().expect(1).stdout;
     assert!(shown.contains("refuses the account"), "{shown}");
+    let end = "  mend that, then: sprint start specs/001-demo";
+    assert!(shown.lines().any(|line| line == end), "the summary names what is to be done: {shown}");
     world.start().expect(0);
     assert_eq!(world.landed(), "T001:1");
     assert_eq!(world.read("starts"), "first\nresume s-1\nresume s-1\n");

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{World, task_row};
+use crate::common::terminal::Terminal;
+use crate::common::{SPRINT, World, task_row};
 
 /// Tells what a turn used, and goes on when it is told to: `turn TOKENS COST`.
 const TURN: &str = "turn() { echo turn >> $W/turns; echo \"{\\\"type\\\":\\\"usage\\\",\\\"in\\\":$1,\\\"out\\\":0${2:+,\\\"cost\\\":$2}}\"; }\n\
@@ -279,5 +280,28 @@ fn a_program_that_only_tries_again_is_ended_and_waited_for() {
     let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
     assert!(events.contains("its program has tried again for 2s"), "{events}");
     assert!(events.contains("fake is tried again in"), "{events}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn start_on_a_terminal_tells_of_an_account_that_is_refused() {
+    let mut world = fake(
+        "- [ ] T001 write a.txt\n",
+        "if [ ! -e $W/signed-in ]; then echo '{\"type\":\"error\",\"text\":\"401 Unauthorized\"}'; exit 1; fi\nfinish a",
+    );
+    world.set("agent.fake.fail", "[{ when = \"type=error\", text = \"text\" }]");
+    ready(&world);
+    let terminal = Terminal::open(&world);
+    terminal.line(&format!("{SPRINT} start specs/001-demo"));
+    let screen = terminal.wait("1 wait for you: sprint status");
+    assert!(screen.contains("fake waits for you: the model's service refuses the account"), "{screen}");
+    let health = world.sprint(&["health"]).expect(1).stdout;
+    assert!(health.contains("fake is on hold, until you have seen to it"), "{health}");
+    world.touch("signed-in");
+    world.sprint(&["resume"]).expect(0);
+    world.wait_until("it has landed", || world.landed() == "T001:1");
+    world.wait_until("the sprint has ended", || world.supervisor().is_none());
+    terminal.wait("git merge");
+    terminal.close();
     world.assert_nothing_left();
 }

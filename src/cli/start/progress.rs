@@ -8,8 +8,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::cli::environment::Environment;
 use crate::cli::text::{plain, span};
 use crate::domain::ids::FeatureId;
+use crate::domain::screen::Seen;
 use crate::domain::state::State;
 use crate::domain::task::{Status, Task, TaskKey, WaitKind};
+use crate::domain::worker::Worker;
 use crate::store::EventRow;
 
 /// Tasks that have a line at once; the ones that move come first.
@@ -56,6 +58,10 @@ impl Progress {
                 | "feature_refused"
                 | "landing_halted"
                 | "breaker_open"
+                | "agent_held"
+                | "budget_used_up"
+                | "agent_serves"
+                | "agent_waits"
         );
         if kept && let Err(error) = lines.all.println(super::follow::event_line(row)) {
             tracing::debug!(%error, "the terminal takes no more");
@@ -69,7 +75,11 @@ impl Progress {
         tasks.sort_by_key(|task| (features.iter().position(|id| *id == task.key.feature), task.order));
         let done = tasks.iter().filter(|task| task.closed()).count();
         let elapsed = span(u64::try_from(lines.began.elapsed().as_millis()).unwrap_or(u64::MAX));
-        lines.head.set_message(format!("{done} of {} done · {elapsed}{}", tasks.len(), waiting(&tasks)));
+        lines.head.set_message(format!(
+            "{done} of {} done · {elapsed}{}",
+            tasks.len(),
+            waiting(state, &tasks)
+        ));
         let shown: Vec<&Task> = tasks
             .iter()
             .copied()
@@ -106,14 +116,27 @@ fn bar() -> ProgressBar {
     bar
 }
 
-fn waiting(tasks: &[&Task]) -> String {
-    let waits = tasks.iter().filter(|task| matches!(task.status, Status::Waiting { .. })).count();
+/// Tasks that ask, agents that wait at their screens, and services that wait for a sign-in.
+fn waiting(state: &State, tasks: &[&Task]) -> String {
+    let asks = |task: &&&Task| matches!(task.status, Status::Waiting { .. }) || stands(state, task).is_some();
+    let held = state.sprint.holds.values().filter(|hold| hold.holds() && hold.until_ms.is_none()).count();
+    let waits = tasks.iter().filter(asks).count() + held;
     if waits == 0 { String::new() } else { format!(" · {waits} wait for you: sprint status") }
+}
+
+/// How the task's agent stands at its screen, if it waits for a person there, and the worker.
+fn stands<'a>(state: &'a State, task: &Task) -> Option<(&'a Seen, &'a Worker)> {
+    let Status::Running { run } = &task.status else { return None };
+    let worker = state.workers.get(&state.runs.get(run)?.worker)?;
+    Some((worker.agent().filter(|seen| seen.stand.needs_a_person())?, worker))
 }
 
 fn task_line(state: &State, task: &Task, now_ms: i64) -> String {
     let place = task.stage.as_ref().map_or("ToDo", |stage| stage.as_str());
     let how = match &task.status {
+        Status::Running { .. } if let Some((seen, worker)) = stands(state, task) => {
+            format!("waits for you ({}): sprint attach {}", seen.stand.word(), worker.name)
+        }
         Status::Running { run } => {
             state.runs.get(run).map_or_else(|| "runs".to_owned(), |run| format!("on {}", run.worker))
         }

@@ -7,6 +7,7 @@ use crate::cli::out::Out;
 use crate::cli::spending::{self, CostOf};
 use crate::cli::text::plain;
 use crate::cli::why::{not_begun, waits_to_begin};
+use crate::domain::accounts::Hold;
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{Feature, FeatureStatus, State};
 use crate::domain::task::{Status, Task, WaitKind};
@@ -57,6 +58,14 @@ pub(super) fn print(
         let budget = spending::shared(&state, feature, clock::now());
         if let Some(cost) = spending::line(&CostOf { sum: Sum::of(&spent), budget }) {
             out.line(format!("  {cost}"));
+        }
+        let used: Vec<&String> = feature.frozen.policy.agents_in_use().collect();
+        let refused = |(agent, hold): &(&String, &Hold)| {
+            used.contains(agent) && hold.holds() && hold.until_ms.is_none()
+        };
+        for (agent, hold) in state.sprint.holds.iter().filter(refused) {
+            out.line(format!("  {agent} waits for you: {}", plain(&hold.reason, 300)));
+            out.line(format!("  mend that, then: sprint start {}", plain(&feature.dir, 300)));
         }
         let why = waits_to_begin(feature, tasks.iter().copied());
         let why_not = not_begun(feature, &tasks, &why);

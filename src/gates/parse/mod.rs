@@ -18,7 +18,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::gate::{Finding, Metric, TestCounts};
+use crate::domain::gate::{Coverage, Finding, Metric, Mutants, TestCounts};
 
 /// A message keeps at most this many bytes: it goes into databases and prompts.
 const MESSAGE_MAX: usize = 2000;
@@ -61,6 +61,17 @@ pub struct Parsed {
     pub refused: Option<String>,
     /// The tool stopped before it had looked at everything.
     pub incomplete: Option<String>,
+    /// How much it says it looked at (files, packages); `None` for a tool that does not say it.
+    pub scanned: Option<u64>,
+    /// There was nothing for it to do, and why: the gate is skipped.
+    pub nothing: Option<String>,
+    /// What it needs from elsewhere cannot be had (a database of advisories): an optional gate is
+    /// skipped, a required one is an error.
+    pub unreachable: Option<String>,
+    /// What the tests ran.
+    pub coverage: Option<Coverage>,
+    /// How mutants ended.
+    pub mutants: Option<Mutants>,
 }
 
 /// Why a report cannot be believed.

@@ -3,6 +3,7 @@
 mod addition;
 mod candidate;
 mod conflict;
+mod diff;
 mod durable;
 mod hostile;
 mod id;
