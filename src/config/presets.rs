@@ -6,15 +6,51 @@
 use super::gate::GateConfig;
 
 /// Preset files, in the order in which gates run: cheap ones first.
-const PRESETS: [(&str, &str); 4] = [
+const PRESETS: [(&str, &str); 12] = [
     ("ruff", include_str!("../../config/gates/ruff.toml")),
     ("radon", include_str!("../../config/gates/radon.toml")),
     ("mypy", include_str!("../../config/gates/mypy.toml")),
     ("pytest", include_str!("../../config/gates/pytest.toml")),
+    ("mutmut", include_str!("../../config/gates/mutmut.toml")),
+    ("bandit", include_str!("../../config/gates/bandit.toml")),
+    ("detect-secrets", include_str!("../../config/gates/detect-secrets.toml")),
+    ("gitleaks", include_str!("../../config/gates/gitleaks.toml")),
+    ("trufflehog", include_str!("../../config/gates/trufflehog.toml")),
+    ("semgrep", include_str!("../../config/gates/semgrep.toml")),
+    ("pip-audit", include_str!("../../config/gates/pip-audit.toml")),
+    ("trivy", include_str!("../../config/gates/trivy.toml")),
 ];
 
-pub(super) const PARSERS: &[&str] =
-    &["exit-code", "regex", "sarif", "junit", "ruff", "mypy", "radon", "pytest"];
+pub(super) const PARSERS: &[&str] = &[
+    "exit-code",
+    "regex",
+    "sarif",
+    "junit",
+    "ruff",
+    "mypy",
+    "radon",
+    "pytest",
+    "mutmut",
+    "semgrep",
+    "bandit",
+    "detect-secrets",
+    "pip-audit",
+    "trivy",
+    "trufflehog",
+    "gitleaks",
+];
+
+/// What presets bring along for their tools.
+const BROUGHT: [(&str, &str); 3] = [
+    ("sprint_coverage.py", include_str!("../../config/gates/sprint_coverage.py")),
+    ("mutmut.py", include_str!("../../config/gates/mutmut.py")),
+    ("python.yml", include_str!("../../config/semgrep/python.yml")),
+];
+
+/// The file of that name that a preset may bring along, with its name as it is kept here.
+pub fn brought(name: &str) -> Option<(&'static str, &'static str)> {
+    BROUGHT.into_iter().find(|(file, _)| *file == name)
+}
 
 /// The names of the presets, in the order in which their gates run.
 pub fn preset_names() -> impl Iterator<Item = &'static str> {
@@ -66,6 +102,7 @@ mod tests {
             assert!(!gate.command.is_empty() && !gate.tool.version.is_empty(), "{name}");
             assert!(!gate.tool.inputs.is_empty() && !gate.tool.expected.is_empty(), "{name}");
             assert_ne!(gate.tool.evidence, Evidence::None, "{name}");
+            assert!(gate.tool.kit.iter().all(|file| brought(file).is_some()), "{name}");
         }
         assert_eq!(preset("nonsense"), None);
     }

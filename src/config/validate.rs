@@ -15,15 +15,7 @@ use super::values;
 const UNBUILT_KEYS: [(&[&str], &str); 1] = [(&["merge", "finish"], "finishing by itself")];
 
 /// Presets that are to come.
-const UNBUILT_PRESETS: [&str; 21] = [
-    "mutmut",
-    "semgrep",
-    "bandit",
-    "detect-secrets",
-    "pip-audit",
-    "trivy",
-    "trufflehog",
-    "gitleaks",
+const UNBUILT_PRESETS: [&str; 13] = [
     "cargo-fmt",
     "clippy",
     "cargo-test",
@@ -475,6 +467,8 @@ impl<'a> Validator<'a, '_> {
                 let hint = nearest_hint(stage, "one with gates", places());
                 self.report(place, &key, format!("the stage `{}` runs no gates{hint}", shown(stage)));
             }
+            // One that nobody asked for by name has no place in a pipeline without its stage.
+            None if is_preset && self.is_optional(gate) => {}
             None => {
                 let hint = nearest_hint(stage, "one", places());
                 let message = format!("there is no stage `{}`{hint}", shown(stage));
@@ -487,6 +481,13 @@ impl<'a> Validator<'a, '_> {
                 }
             }
         }
+    }
+
+    /// Whether the gate is in `presets = "auto"` and not required.
+    fn is_optional(&self, gate: &Node) -> bool {
+        let listed = matches!(self.root.at(&["gates", "presets"]).map(|n| &n.value), Some(Value::List(_)));
+        let required = gate.at(&["required"]).map(|node| &node.value);
+        !listed && matches!(required, Some(Value::Bool(false)))
     }
 
     fn preset_takes_part(&self, name: &str) -> bool {

@@ -24,6 +24,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) venv_in_path: bool,
     /// sprint's tools, last in the gate's PATH.
     pub(super) tools: Option<&'a Path>,
+    /// What else the command's placeholders stand for.
+    pub(super) like: &'a Places,
 }
 
 /// The line for a POSIX shell.
@@ -57,7 +59,7 @@ fn places(gate: &GateConfig, around: &Surroundings<'_>) -> Places {
     let root = if around.subdir.is_empty() { worktree.clone() } else { worktree.join(around.subdir) };
     let tmp = PathBuf::from(directory(gate));
     let out = tmp.join("report");
-    Places { root, tmp, out, venv: around.has_venv.then(|| worktree.join(".venv")) }
+    Places { root, tmp, out, venv: around.has_venv.then(|| worktree.join(".venv")), ..around.like.clone() }
 }
 
 /// `env …` with what is not as in the person's own shell; nothing where all is.
@@ -111,8 +113,21 @@ mod tests {
     use super::*;
     use crate::config::presets::preset;
 
-    const NOTHING: Surroundings<'_> =
-        Surroundings { subdir: "", person: &[], has_venv: false, venv_in_path: false, tools: None };
+    static PLACES: std::sync::LazyLock<Places> = std::sync::LazyLock::new(|| Places {
+        kit: "/kit".into(),
+        ..Places::new(Path::new("/w"), Path::new("/t"))
+    });
+
+    fn nothing() -> Surroundings<'static> {
+        Surroundings {
+            subdir: "",
+            person: &[],
+            has_venv: false,
+            venv_in_path: false,
+            tools: None,
+            like: &PLACES,
+        }
+    }
 
     fn shown(name: &str, around: &Surroundings<'_>) -> String {
         let line = line(&preset(name).unwrap(), around);
@@ -127,7 +142,7 @@ mod tests {
     #[test]
     fn a_preset_brings_its_environment_and_its_places() {
         insta::assert_snapshot!(
-            ["ruff", "mypy", "radon", "pytest"].map(|name| shown(name, &NOTHING)).join("\n")
+            ["ruff", "mypy", "radon", "pytest"].map(|name| shown(name, &nothing())).join("\n")
         );
     }
 
@@ -149,6 +164,7 @@ mod tests {
             has_venv: true,
             venv_in_path: true,
             tools: Some(dir.path()),
+            like: &PLACES,
         };
         insta::assert_snapshot!(
             shown("pytest", &around).replace(&dir.path().to_string_lossy().into_owned(), "/tools")
@@ -158,7 +174,7 @@ mod tests {
     #[test]
     fn a_command_of_ones_own_is_what_was_written() {
         assert_eq!(
-            line(&own(&["make", "check", "", "it's", "{root}/a b"]), &NOTHING),
+            line(&own(&["make", "check", "", "it's", "{root}/a b"]), &nothing()),
             r#"env PYTHONDONTWRITEBYTECODE=1 make check '' 'it'\''s' "$PWD"'/a b'"#
         );
     }
@@ -174,7 +190,7 @@ mod tests {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let around = Surroundings { subdir: "sub dir", ..NOTHING };
+        let around = Surroundings { subdir: "sub dir", ..nothing() };
         let said = std::process::Command::new("sh")
             .args(["-c", &line(&gate, &around)])
             .current_dir(dir.path())

@@ -144,6 +144,11 @@ impl Context<'_> {
         std::env::join_paths(rest).unwrap_or_default()
     }
 
+    /// Where files lie that gates bring along.
+    pub(super) fn kit(&self) -> PathBuf {
+        self.cache.map_or_else(|| self.tmp.join("kit"), Cache::kit)
+    }
+
     /// The root of that side's worktree as tools see it: they print real paths, and one that does
     /// not begin with the root could not be compared with the base's.
     pub(super) fn checkout(&self, side: Side) -> Result<PathBuf, String> {
@@ -328,6 +333,10 @@ impl Gate<'_> {
     ) -> Result<Base, Cancelled> {
         if !self.context.trees.has_base() {
             return Ok(Base::None);
+        }
+        if head.parsed.mutants.is_some() {
+            // What became of other mutants there excuses nothing, and takes as long again.
+            return Ok(Base::NotNeeded);
         }
         let wanted =
             self.context.base == BaseScan::Always || judge::needs_base(&head.parsed, self.context.thresholds);

@@ -13,20 +13,22 @@ use serde::{Deserialize, Serialize};
 use super::by_hand::{self, Surroundings};
 use super::command::{self, BaseScript, Places};
 use super::fingerprint;
+use super::flaky::{is_failed_test, mark_flaky};
 use super::inputs::Inputs;
+use super::kit::Kit;
 use super::pane::Pane;
 use super::parse::{self, Parsed, Report};
+use super::reports::{REPORT_MAX, read_report};
 use super::run::{Cancelled, Context, Side};
+use super::targets;
+use super::temporary::Temporary;
 use super::tools;
 use super::version::Version;
 use crate::config::gate::{Evidence, GateConfig, StartIn};
-use crate::domain::gate::{Finding, Kind, Severity};
+use crate::domain::gate::{Kind, Mode};
 use crate::process::offline;
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 use crate::process::slots::{Guard, SlotsError};
-
-/// A report larger than this is an error: nothing honest prints so much.
-const REPORT_MAX: usize = 64 << 20;
 
 /// Output of a tool whose report is elsewhere is kept up to this, its end rather than its beginning.
 const WORDS_MAX: usize = 256 << 10;
@@ -144,7 +146,12 @@ impl<'a> Scanner<'a> {
         let gate = self.gate;
         if version.text.is_none()
             && !gate.tool.version.is_empty()
-            && gate.command.first() == gate.tool.version.first()
+            && gate
+                .command
+                .first()
+                .into_iter()
+                .chain(&gate.tool.needs)
+                .any(|p| Some(p) == gate.tool.version.first())
         {
             return None;
         }
@@ -172,6 +179,8 @@ impl<'a> Scanner<'a> {
             &script,
             // The head's fingerprints name paths as the base does.
             if self.side == Side::Head { &renames } else { "[]" },
+            &self.kit().identity(),
+            &self.changed().ok()?.unwrap_or_default(),
         ]))
     }
 
@@ -179,8 +188,11 @@ impl<'a> Scanner<'a> {
         let parser = parse::find(&self.gate.parser)
             .ok_or_else(|| format!("there is no parser `{}`", self.gate.parser))?;
         let root = self.context.checkout(self.side)?;
-        let ready = self.ready(&root);
+        let ready = self.ready(&root, files)?;
         let tmp = Temporary::make(&ready.places.tmp)?;
+        self.kit()
+            .place()
+            .map_err(|e| format!("cannot write what it needs to `{}`: {e}", ready.places.kit.display()))?;
         let script = self.base_script();
         let mut argv = command::argv(self.gate, &ready.places);
         let placed = match &script {
@@ -208,7 +220,23 @@ impl<'a> Scanner<'a> {
         Ok(parsed)
     }
 
-    fn ready(&self, root: &Path) -> Ready {
+    fn kit(&self) -> Kit {
+        Kit::of(self.gate, &self.context.kit())
+    }
+
+    /// The lines that the candidate changes, where the tool looks only at them.
+    fn changed(&self) -> Result<Option<String>, String> {
+        let asked = self.gate.command.iter().chain(self.gate.tool.ensure.iter().flatten());
+        if self.gate.mode != Mode::New || asked.into_iter().all(|word| word != "{changed}") {
+            return Ok(None);
+        }
+        let trees = self.context.trees;
+        let lines = trees.has_base().then(|| trees.changed_lines()).transpose();
+        let lines = lines.map_err(|why| format!("cannot tell what the candidate changes: {why}"))?;
+        Ok(Some(targets::changed(lines.as_ref(), self.context.subdir)))
+    }
+
+    fn ready(&self, root: &Path, files: &[String]) -> Result<Ready, String> {
         let tmp = self.context.tmp.join(format!("{}-{}", self.gate.name, self.side));
         let places = Places::new(root, &tmp);
         // Joining nothing would leave a slash at the end.
@@ -220,8 +248,29 @@ impl<'a> Scanner<'a> {
         };
         let path = self.context.search_path(root);
         // `{root}` of a command is where the gate works.
-        let places = Places { root: start, ..places };
-        Ready { places, cwd, path }
+        let asked_for = self.gate.tool.ensure.iter().flatten().filter_map(|word| command::asked_for(word));
+        let places = Places {
+            kit: self.kit().dir,
+            files: targets::files(root, self.context.subdir, files, self.inputs),
+            changed: self.changed()?,
+            has: asked_for.filter(|name| start.join(name).is_file()).map(ToOwned::to_owned).collect(),
+            root: start,
+            ..places
+        };
+        Ok(Ready { places, cwd, path })
+    }
+
+    /// As it is shown to people: names of files up to a length.
+    fn shown(&self, root: &Path) -> Ready {
+        let files = self.context.trees.files(self.side).unwrap_or_default();
+        // What cannot be told is the verdict's reason, and here it is left out.
+        let mut ready = self.ready(root, &files).unwrap_or_else(|_| Ready {
+            places: Places::new(root, self.context.tmp),
+            cwd: root.to_owned(),
+            path: OsString::new(),
+        });
+        ready.places.files = targets::shortened(ready.places.files, targets::SHOWN_MAX);
+        ready
     }
 
     /// The script that the command starts, in the base's version, if the candidate changes it.
@@ -255,8 +304,13 @@ impl<'a> Scanner<'a> {
 
     fn execute(&self, ready: &Ready, argv: &[String], pane: &mut Pane<'_>) -> Result<Outcome, Broken> {
         let program = argv.first().map_or("", String::as_str);
+        let missing = |program| Broken::Missing(not_found(program, &self.gate.tool.install));
+        let absent = |needed: &&String| tools::find_program(needed, &ready.path, &ready.cwd).is_none();
+        if let Some(needed) = self.gate.tool.needs.iter().find(absent) {
+            return Err(missing(needed));
+        }
         let Some(file) = tools::find_program(program, &ready.path, &ready.cwd) else {
-            return Err(Broken::Missing(not_found(program, &self.gate.tool.install)));
+            return Err(missing(program));
         };
         let spec = Spec {
             program: file.into_os_string(),
@@ -284,7 +338,7 @@ impl<'a> Scanner<'a> {
         // Before anything is read or judged: what still runs could write.
         (self.context.end_left)().map_err(Broken::Because)?;
         let mut outcome = outcome.map_err(|error| match error {
-            SpawnError::Missing { .. } => Broken::Missing(not_found(program, &self.gate.tool.install)),
+            SpawnError::Missing { .. } => missing(program),
             error => Broken::Because(chain(&error)),
         })?;
         if shown && outcome.dropped > 0 {
@@ -305,7 +359,9 @@ impl<'a> Scanner<'a> {
             return Err(format!("it printed more than {} MiB", REPORT_MAX >> 20).into());
         }
         let file = self.report_file(ready)?;
-        let report = self.report(ready, exit, outcome, file.as_deref());
+        let beside = self.beside(ready)?;
+        let report =
+            Report { beside: beside.as_deref(), ..self.report(ready, exit, outcome, file.as_deref()) };
         let parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
         self.has_evidence(parsed)
     }
@@ -342,6 +398,7 @@ impl<'a> Scanner<'a> {
             stdout: &outcome.stdout,
             stderr: &outcome.stderr,
             file,
+            beside: None,
             root: self.root_of(ready),
             subdir: self.context.subdir,
             pattern: &self.gate.pattern,
@@ -389,19 +446,16 @@ impl<'a> Scanner<'a> {
         } else {
             return Ok(None);
         };
-        // Neither a symbolic link nor a pipe: a report is what the tool wrote there.
-        match path.symlink_metadata() {
-            Ok(meta) if meta.is_file() && meta.len() <= REPORT_MAX as u64 => {}
-            Ok(meta) if meta.is_file() => {
-                return Err(format!("its report has more than {} MiB", REPORT_MAX >> 20).into());
-            }
-            Ok(_) => return Err(format!("its report `{}` is not a file", path.display()).into()),
-            // The parser says what is missing, or finds the reason in what was printed.
-            Err(_) => return Ok(Some(Vec::new())),
+        Ok(Some(read_report(&path)?))
+    }
+
+    /// What tests ran of the code, where the tool left that.
+    fn beside(&self, ready: &Ready) -> Result<Option<Vec<u8>>, Broken> {
+        if self.gate.tool.beside.is_empty() {
+            return Ok(None);
         }
-        fs::read(&path)
-            .map(Some)
-            .map_err(|e| format!("cannot read its report `{}`: {e}", path.display()).into())
+        let read = read_report(&ready.places.tmp.join(&self.gate.tool.beside))?;
+        Ok(Some(read).filter(|bytes| !bytes.is_empty()))
     }
 
     /// Failed tests run once more alone; one that passes then is flaky: shown, counted, not blocking.
@@ -482,12 +536,12 @@ impl<'a> Scanner<'a> {
 
     /// The command as it is run on this side, for people.
     pub(super) fn shown_command(&self, root: &Path) -> Vec<String> {
-        command::argv(self.gate, &self.ready(root).places)
+        command::argv(self.gate, &self.shown(root).places)
     }
 
     /// The line that does the same when it is typed in a worktree like this one.
     pub(super) fn by_hand(&self, root: &Path) -> String {
-        let ready = self.ready(root);
+        let ready = self.shown(root);
         let programs = root.join(".venv/bin");
         let around = Surroundings {
             subdir: self.context.subdir,
@@ -495,29 +549,9 @@ impl<'a> Scanner<'a> {
             has_venv: ready.places.venv.is_some(),
             venv_in_path: programs.is_dir() && std::env::split_paths(&ready.path).any(|dir| dir == programs),
             tools: self.context.tools,
+            like: &ready.places,
         };
         by_hand::line(self.gate, &around)
-    }
-}
-
-fn is_failed_test(finding: &Finding) -> bool {
-    finding.kind == Kind::Test
-        && finding.symbol.contains("::")
-        && matches!(finding.rule.as_str(), "test-failed" | "test-error")
-}
-
-fn mark_flaky(parsed: &mut Parsed, green: &BTreeSet<String>) {
-    for finding in &mut parsed.findings {
-        if !is_failed_test(finding) || !green.contains(&finding.symbol) {
-            continue;
-        }
-        let tests = &mut parsed.tests;
-        let count = if finding.rule == "test-error" { &mut tests.errors } else { &mut tests.failed };
-        *count = count.saturating_sub(1);
-        tests.flaky += 1;
-        "test-flaky".clone_into(&mut finding.rule);
-        finding.severity = Severity::Info;
-        finding.message = parse::clean(&format!("failed, then passed alone: {}", finding.message), 2000);
     }
 }
 
@@ -546,32 +580,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
-}
-
-/// A gate's own temporary directory, removed when dropped.
-struct Temporary<'a> {
-    dir: &'a Path,
-}
-
-impl<'a> Temporary<'a> {
-    fn make(dir: &'a Path) -> Result<Self, String> {
-        let told = |error: std::io::Error| {
-            format!("cannot make its temporary directory `{}`: {error}", dir.display())
-        };
-        match fs::remove_dir_all(dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(told(error)),
-            _ => {}
-        }
-        // Only itself: the one above it is the caller's, and may be gone.
-        fs::create_dir(dir).map_err(told)?;
-        Ok(Self { dir })
-    }
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(self.dir) {
-            tracing::warn!(dir = %self.dir.display(), %error, "cannot remove a gate's temporary directory");
-        }
-    }
 }

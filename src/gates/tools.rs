@@ -47,17 +47,19 @@ pub fn find_program(program: &str, path: &OsStr, cwd: &Path) -> Option<PathBuf> 
 /// The tools of enabled gates that `path` does not have. A program with a slash is the
 /// repository's own and is looked for when it runs.
 pub fn find_tools(gates: &[GateConfig], path: &OsStr) -> Vec<Missing> {
-    let absent = |gate: &&GateConfig| {
-        let program = gate.command.first().map_or("", String::as_str);
-        gate.enabled && !program.contains('/') && find_program(program, path, Path::new("/")).is_none()
+    let absent =
+        |program: &&String| !program.contains('/') && find_program(program, path, Path::new("/")).is_none();
+    let missing = |gate: &GateConfig| {
+        // The interpreter of a script that drives a tool comes with the tool.
+        let program = gate.tool.needs.iter().chain(gate.command.first()).find(absent)?;
+        Some(Missing {
+            gate: gate.name.to_string(),
+            program: program.clone(),
+            required: gate.required,
+            install: gate.tool.install.clone(),
+        })
     };
-    let missing = |gate: &GateConfig| Missing {
-        gate: gate.name.to_string(),
-        program: gate.command.first().cloned().unwrap_or_default(),
-        required: gate.required,
-        install: gate.tool.install.clone(),
-    };
-    gates.iter().filter(absent).map(missing).collect()
+    gates.iter().filter(|gate| gate.enabled).filter_map(missing).collect()
 }
 
 /// The languages of a tree: by its files, and by plan.md's "Language/Version".

@@ -112,9 +112,10 @@ mod tests {
     fn what_cannot_run_is_refused_with_the_key() {
         check(|gate| gate.command.clear(), "gate `ruff`: `command` is empty");
         check(|gate| gate.timeout = Duration::ZERO, "gate `ruff`: `timeout` is 0");
+        let names = crate::config::presets::parser_names().join(", ");
         check(
             |gate| gate.parser = "rust".into(),
-            "gate `ruff`: there is no parser `rust` (there are: exit-code, regex, sarif, junit, ruff, mypy, radon, pytest)",
+            &format!("gate `ruff`: there is no parser `rust` (there are: {names})"),
         );
         check(|gate| gate.parser = "regex".into(), "gate `ruff`: its pattern cannot be used: it is empty");
         for bad in ["/etc/passwd", "a/../../b"] {

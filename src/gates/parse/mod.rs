@@ -4,14 +4,20 @@
 //! [`ParseError`], which becomes the verdict `error`: an unreadable report is never a pass.
 //! To add a tool: one file here, and its line in [`find`].
 
+mod advisories;
+mod bandit;
+mod coverage_py;
 mod exit_code;
 mod junit;
+mod mutmut;
 mod mypy;
 mod pytest;
 mod radon;
 mod regex;
 mod ruff;
 mod sarif;
+mod secrets;
+mod semgrep;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,6 +44,8 @@ pub struct Report<'a> {
     pub stderr: &'a [u8],
     /// The report file, where it was told to write one.
     pub file: Option<&'a [u8]>,
+    /// The second report, where the preset has one.
+    pub beside: Option<&'a [u8]>,
     /// The worktree's root: absolute paths in it become relative.
     pub root: &'a Path,
     /// Where relative paths begin, from the root: empty, or `sub/dir`.
@@ -72,6 +80,9 @@ pub struct Parsed {
     pub coverage: Option<Coverage>,
     /// How mutants ended.
     pub mutants: Option<Mutants>,
+    /// Something that a person should know besides the verdict: what could not be measured.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// Why a report cannot be believed.
@@ -133,6 +144,14 @@ pub fn find(name: &str) -> Option<Parser> {
         "mypy" => mypy::parse,
         "radon" => radon::parse,
         "pytest" => pytest::parse,
+        "mutmut" => mutmut::parse,
+        "semgrep" => semgrep::parse,
+        "bandit" => bandit::parse,
+        "detect-secrets" => secrets::detect_secrets,
+        "pip-audit" => advisories::pip_audit,
+        "trivy" => advisories::trivy,
+        "trufflehog" => secrets::trufflehog,
+        "gitleaks" => secrets::gitleaks,
         _ => return None,
     })
 }
@@ -227,6 +246,17 @@ pub(super) fn clean(text: &str, max: usize) -> String {
         kept.push(c);
     }
     kept
+}
+
+/// The body as JSON of that tool. What is wrong with it is told by its place alone: its words may be
+/// a secret.
+fn json<T: serde::de::DeserializeOwned>(report: &Report<'_>, tool: &str) -> Result<T, ParseError> {
+    if report.body().iter().all(u8::is_ascii_whitespace) {
+        return Err(report.no_report());
+    }
+    serde_json::from_slice(report.body()).map_err(|error| {
+        Report::garbled(format!("no {tool} JSON at line {}, column {}", error.line(), error.column()))
+    })
 }
 
 fn message(text: &str) -> String {
