@@ -62,6 +62,9 @@ pub struct GateConfig {
     /// where the command names it, else stdout.
     #[serde(default)]
     pub output: String,
+    /// Findings that never block: names of rules, or globs of paths.
+    #[serde(default)]
+    pub allow: Vec<String>,
     /// The preset that it comes from.
     #[serde(default)]
     pub preset: Option<String>,
@@ -102,6 +105,9 @@ pub enum StartIn {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
+    /// sprint itself looks; nothing is started.
+    #[serde(default)]
+    pub builtin: bool,
     /// The languages that select the preset under `presets = "auto"`.
     #[serde(default)]
     pub languages: Vec<String>,
@@ -147,9 +153,9 @@ pub struct Tool {
 
 impl GateConfig {
     /// The keys that `[gate.X]` may have in a person's file (`name` is the table's).
-    pub const KEYS: [&'static str; 14] = [
+    pub const KEYS: [&'static str; 15] = [
         "stage", "enabled", "required", "at_merge", "command", "parser", "mode", "timeout", "weight",
-        "network", "paths", "pattern", "clean", "output",
+        "network", "paths", "pattern", "clean", "output", "allow",
     ];
 }
 

@@ -6,8 +6,9 @@
 use super::gate::GateConfig;
 
 /// Preset files, in the order in which gates run: cheap ones first.
-const PRESETS: [(&str, &str); 12] = [
+const PRESETS: &[(&str, &str)] = &[
     ("ruff", include_str!("../../config/gates/ruff.toml")),
+    ("integrity", include_str!("../../config/gates/integrity.toml")),
     ("radon", include_str!("../../config/gates/radon.toml")),
     ("mypy", include_str!("../../config/gates/mypy.toml")),
     ("pytest", include_str!("../../config/gates/pytest.toml")),
@@ -41,7 +42,7 @@ pub(super) const PARSERS: &[&str] = &[
 ];
 
 /// What presets bring along for their tools.
-const BROUGHT: [(&str, &str); 3] = [
+const BROUGHT: &[(&str, &str)] = &[
     ("sprint_coverage.py", include_str!("../../config/gates/sprint_coverage.py")),
     ("mutmut.py", include_str!("../../config/gates/mutmut.py")),
     ("python.yml", include_str!("../../config/semgrep/python.yml")),
@@ -49,7 +50,7 @@ const BROUGHT: [(&str, &str); 3] = [
 
 /// The file of that name that a preset may bring along, with its name as it is kept here.
 pub fn brought(name: &str) -> Option<(&'static str, &'static str)> {
-    BROUGHT.into_iter().find(|(file, _)| *file == name)
+    BROUGHT.iter().find(|(file, _)| *file == name).copied()
 }
 
 /// The names of the presets, in the order in which their gates run.
@@ -99,8 +100,10 @@ mod tests {
             assert_eq!(gate.name.as_str(), name);
             assert_eq!(gate.preset.as_deref(), Some(name));
             assert!(parser_names().contains(&gate.parser.as_str()), "{name}: {}", gate.parser);
-            assert!(!gate.command.is_empty() && !gate.tool.version.is_empty(), "{name}");
-            assert!(!gate.tool.inputs.is_empty() && !gate.tool.expected.is_empty(), "{name}");
+            assert!(!gate.command.is_empty(), "{name}");
+            assert!(gate.tool.builtin || !gate.tool.version.is_empty(), "{name}");
+            assert!(gate.tool.builtin || !gate.tool.inputs.is_empty(), "{name}");
+            assert!(gate.tool.builtin || !gate.tool.expected.is_empty(), "{name}");
             assert_ne!(gate.tool.evidence, Evidence::None, "{name}");
             assert!(gate.tool.kit.iter().all(|file| brought(file).is_some()), "{name}");
         }

@@ -5,10 +5,12 @@
 
 mod by_hand;
 mod cache;
+mod changes;
 mod command;
 mod fingerprint;
 mod flaky;
 mod inputs;
+mod integrity;
 mod judge;
 mod kit;
 mod left;

@@ -59,7 +59,8 @@ pub fn find_tools(gates: &[GateConfig], path: &OsStr) -> Vec<Missing> {
             install: gate.tool.install.clone(),
         })
     };
-    gates.iter().filter(|gate| gate.enabled).filter_map(missing).collect()
+    let started = |gate: &&GateConfig| gate.enabled && !gate.tool.builtin;
+    gates.iter().filter(started).filter_map(missing).collect()
 }
 
 /// The languages of a tree: by its files, and by plan.md's "Language/Version".
