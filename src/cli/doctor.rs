@@ -251,16 +251,18 @@ fn tools(env: &Environment, context: &Context, config: &Config) -> Vec<Check> {
         .iter()
         .map(|tool| {
             let what = format!("{} of the gate {} is not there", tool.program, tool.gate);
-            let fix = match tool.install.as_str() {
-                "" => "install it, or set `enabled = false` for the gate".to_owned(),
-                install => format!("sprint install, or {install}"),
+            let fix = match (tool.install.as_str(), tool.required) {
+                ("", _) => "install it, or set `enabled = false` for the gate".to_owned(),
+                (install, true) => format!("sprint install, or {install}"),
+                (install, false) => install.to_owned(),
             };
             if tool.required { Check::problem("tool", what, fix) } else { Check::warning("tool", what, fix) }
         })
         .collect();
-    if checks.is_empty() {
-        let names: Vec<&str> =
-            wanted.iter().filter(|gate| gate.enabled).map(|gate| gate.name.as_str()).collect();
+    let runs =
+        |gate: &&GateConfig| gate.enabled && missing.iter().all(|tool| tool.gate != gate.name.as_str());
+    let names: Vec<&str> = wanted.iter().filter(runs).map(|gate| gate.name.as_str()).collect();
+    if missing.iter().all(|tool| !tool.required) {
         let none = names.is_empty().then(|| Check::warning("gates", NO_GATES, MORE_GATES));
         checks.push(none.unwrap_or_else(|| Check::ok("gates", names.join(", "))));
     }

@@ -48,8 +48,9 @@ pub(super) fn tools_bin(env: &Environment) -> Option<PathBuf> {
 /// # Errors
 /// No Python, no network, or with `--check` something that is missing (exit 3).
 pub fn run(args: &InstallArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let gates: Vec<GateConfig> =
-        preset_names().filter_map(preset).filter(|gate| package(gate).is_some()).collect();
+    // Those without which nothing starts; the others are skipped where they are not there.
+    let wanted = |gate: &GateConfig| gate.required && package(gate).is_some();
+    let gates: Vec<GateConfig> = preset_names().filter_map(preset).filter(wanted).collect();
     let missing = missing(&gates, env);
     if args.check {
         return Ok(check(&gates, &missing, args.json, env, out));
@@ -58,7 +59,8 @@ pub fn run(args: &InstallArgs, env: &Environment, out: &mut Out<'_>) -> Result<u
         report(&gates, env, out);
         return Ok(exit::DONE);
     }
-    let packages: Vec<&str> = missing.iter().filter_map(|gate| package(gate)).collect();
+    let packages: Vec<&str> =
+        missing.iter().filter_map(|gate| package(gate)).flat_map(str::split_whitespace).collect();
     let dir = tools_dir(env)?;
     out.line(format!("installing {} into {}", packages.join(", "), dir.display()));
     out.flush();
@@ -68,7 +70,7 @@ pub fn run(args: &InstallArgs, env: &Environment, out: &mut Out<'_>) -> Result<u
     Ok(exit::DONE)
 }
 
-/// The package of a preset whose tool pip can fetch.
+/// The packages of a preset whose tool pip can fetch.
 fn package(gate: &GateConfig) -> Option<&str> {
     gate.tool.install.strip_prefix("pip install ")
 }

@@ -30,7 +30,8 @@ pub struct GateConfig {
     #[serde(default = "yes")]
     pub at_merge: bool,
     /// Program and arguments. `{out}` is a file for the tool's report, `{root}` the worktree,
-    /// `{tmp}` the gate's own temporary directory.
+    /// `{tmp}` the gate's own temporary directory, `{kit}` where the preset's own files lie; as words
+    /// of their own, `{files}` the files that it looks at and `{changed}` the changed lines as JSON.
     pub command: Vec<String>,
     /// How its output is read: one of [`super::presets::parser_names`].
     #[serde(default = "exit_code")]
@@ -167,7 +168,8 @@ pub struct Tool {
     pub start_in: StartIn,
     /// Arguments that the parser relies on, each group added unless its first word is there
     /// already: a command that a person wrote keeps working. One with `{venv}` needs a `.venv`, one
-    /// with `{diff}`, a file with the lines that the candidate changes, a base.
+    /// with `{diff}`, a file with the lines that the candidate changes, a base, one with `{has:NAME}` a
+    /// file of that name where the gate starts, one with `{changed}` the mode `new`.
     #[serde(default)]
     pub ensure: Vec<Vec<String>>,
     /// Where it writes its report, with the placeholders of `command`, if it cannot be told `{out}`.
@@ -182,6 +184,12 @@ pub struct Tool {
     /// The `[quality]` key that it is held to, if any.
     #[serde(default)]
     pub threshold: Option<String>,
+    /// Programs that have to be there besides the command's.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Files that sprint brings along, in `{kit}`: see [`super::presets::brought`].
+    #[serde(default)]
+    pub kit: Vec<String>,
     /// How a person gets it.
     #[serde(default)]
     pub install: String,

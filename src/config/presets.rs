@@ -11,19 +11,27 @@ const PRESETS: &[(&str, &str)] = &[
     ("integrity", include_str!("../../config/gates/integrity.toml")),
     ("radon", include_str!("../../config/gates/radon.toml")),
     ("mypy", include_str!("../../config/gates/mypy.toml")),
-    ("pytest", include_str!("../../config/gates/pytest.toml")),
     ("cargo-fmt", include_str!("../../config/gates/cargo-fmt.toml")),
     ("go-vet", include_str!("../../config/gates/go-vet.toml")),
     ("eslint", include_str!("../../config/gates/eslint.toml")),
     ("tsc", include_str!("../../config/gates/tsc.toml")),
     ("clippy", include_str!("../../config/gates/clippy.toml")),
     ("golangci-lint", include_str!("../../config/gates/golangci-lint.toml")),
+    ("pytest", include_str!("../../config/gates/pytest.toml")),
     ("vitest", include_str!("../../config/gates/vitest.toml")),
     ("go-test", include_str!("../../config/gates/go-test.toml")),
     ("cargo-test", include_str!("../../config/gates/cargo-test.toml")),
     ("llvm-cov", include_str!("../../config/gates/llvm-cov.toml")),
+    ("bandit", include_str!("../../config/gates/bandit.toml")),
+    ("detect-secrets", include_str!("../../config/gates/detect-secrets.toml")),
+    ("gitleaks", include_str!("../../config/gates/gitleaks.toml")),
+    ("trufflehog", include_str!("../../config/gates/trufflehog.toml")),
+    ("semgrep", include_str!("../../config/gates/semgrep.toml")),
     ("cargo-deny", include_str!("../../config/gates/cargo-deny.toml")),
     ("npm-audit", include_str!("../../config/gates/npm-audit.toml")),
+    ("pip-audit", include_str!("../../config/gates/pip-audit.toml")),
+    ("trivy", include_str!("../../config/gates/trivy.toml")),
+    ("mutmut", include_str!("../../config/gates/mutmut.toml")),
     ("cargo-mutants", include_str!("../../config/gates/cargo-mutants.toml")),
 ];
 
@@ -51,7 +59,27 @@ pub(super) const PARSERS: &[&str] = &[
     "go-vet",
     "go-test",
     "golangci-lint",
+    "mutmut",
+    "semgrep",
+    "bandit",
+    "detect-secrets",
+    "pip-audit",
+    "trivy",
+    "trufflehog",
+    "gitleaks",
 ];
+
+/// What presets bring along for their tools.
+const BROUGHT: &[(&str, &str)] = &[
+    ("sprint_coverage.py", include_str!("../../config/gates/sprint_coverage.py")),
+    ("mutmut.py", include_str!("../../config/gates/mutmut.py")),
+    ("python.yml", include_str!("../../config/semgrep/python.yml")),
+];
+
+/// The file of that name that a preset may bring along, with its name as it is kept here.
+pub fn brought(name: &str) -> Option<(&'static str, &'static str)> {
+    BROUGHT.iter().find(|(file, _)| *file == name).copied()
+}
 
 /// The names of the presets, in the order in which their gates run.
 pub fn preset_names() -> impl Iterator<Item = &'static str> {
@@ -105,6 +133,7 @@ mod tests {
             assert!(gate.tool.builtin || !gate.tool.inputs.is_empty(), "{name}");
             assert!(gate.tool.builtin || !gate.tool.expected.is_empty(), "{name}");
             assert_ne!(gate.tool.evidence, Evidence::None, "{name}");
+            assert!(gate.tool.kit.iter().all(|file| brought(file).is_some()), "{name}");
         }
         assert_eq!(preset("nonsense"), None);
     }

@@ -14,31 +14,6 @@ use super::values;
 /// other value is refused, since it would be believed to hold.
 const UNBUILT_KEYS: [(&[&str], &str); 1] = [(&["merge", "finish"], "finishing by itself")];
 
-/// Presets that are to come.
-const UNBUILT_PRESETS: [&str; 21] = [
-    "mutmut",
-    "semgrep",
-    "bandit",
-    "detect-secrets",
-    "pip-audit",
-    "trivy",
-    "trufflehog",
-    "gitleaks",
-    "cargo-fmt",
-    "clippy",
-    "cargo-test",
-    "llvm-cov",
-    "cargo-mutants",
-    "cargo-deny",
-    "eslint",
-    "tsc",
-    "vitest",
-    "npm-audit",
-    "go-vet",
-    "go-test",
-    "golangci-lint",
-];
-
 /// Reports keys of one layer that ask for what is not built yet.
 pub(super) fn unbuilt(layer: &Node, defaults: &Node, problems: &mut Vec<Problem>) {
     for (path, what) in UNBUILT_KEYS {
@@ -413,13 +388,8 @@ impl<'a> Validator<'a, '_> {
             if presets::preset_toml(name).is_some() {
                 continue;
             }
-            let message = if UNBUILT_PRESETS.contains(&name) {
-                format!("the preset `{name}` is not built yet")
-            } else {
-                let hint = nearest_hint(name, "one", presets::preset_names());
-                format!("there is no preset `{}`{hint}", shown(name))
-            };
-            self.report(item, "gates.presets", message);
+            let hint = nearest_hint(name, "one", presets::preset_names());
+            self.report(item, "gates.presets", format!("there is no preset `{}`{hint}", shown(name)));
         }
     }
 
@@ -447,12 +417,8 @@ impl<'a> Validator<'a, '_> {
     }
 
     fn unknown_gate(&mut self, node: &Node, name: &str, key: &str) {
-        let message = if UNBUILT_PRESETS.contains(&name) {
-            "this preset is not built yet; with a `command` and a `stage` it is a gate of your own".to_owned()
-        } else {
-            let hint = nearest_hint(name, "one", presets::preset_names());
-            format!("is no preset{hint}; a gate of your own needs a `command` and a `stage`")
-        };
+        let hint = nearest_hint(name, "one", presets::preset_names());
+        let message = format!("is no preset{hint}; a gate of your own needs a `command` and a `stage`");
         self.report(node, key, message);
     }
 
@@ -475,6 +441,8 @@ impl<'a> Validator<'a, '_> {
                 let hint = nearest_hint(stage, "one with gates", places());
                 self.report(place, &key, format!("the stage `{}` runs no gates{hint}", shown(stage)));
             }
+            // One that nobody asked for by name has no place in a pipeline without its stage.
+            None if is_preset && self.is_optional(gate) => {}
             None => {
                 let hint = nearest_hint(stage, "one", places());
                 let message = format!("there is no stage `{}`{hint}", shown(stage));
@@ -487,6 +455,13 @@ impl<'a> Validator<'a, '_> {
                 }
             }
         }
+    }
+
+    /// Whether the gate is in `presets = "auto"` and not required.
+    fn is_optional(&self, gate: &Node) -> bool {
+        let listed = matches!(self.root.at(&["gates", "presets"]).map(|n| &n.value), Some(Value::List(_)));
+        let required = gate.at(&["required"]).map(|node| &node.value);
+        !listed && matches!(required, Some(Value::Bool(false)))
     }
 
     fn preset_takes_part(&self, name: &str) -> bool {

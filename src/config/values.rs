@@ -147,7 +147,8 @@ pub(super) fn template(text: &str) -> Result<(), String> {
 /// An argument of a gate's command, which has placeholders of its own.
 pub(super) fn gate_template(text: &str) -> Result<(), String> {
     no_nul(text)?;
-    placeholder::check_names(text, &["out", "root", "tmp"]).map_err(|error| error.to_string())
+    placeholder::check_names(text, &["out", "root", "tmp", "kit", "files", "changed"])
+        .map_err(|error| error.to_string())
 }
 
 /// A place in an event: `usage.input_tokens`, `content.0.text`.

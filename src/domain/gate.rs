@@ -218,8 +218,14 @@ impl Finding {
                 false
             }
             (Mode::New | Mode::Absolute, Status::New) => true,
-            (Mode::Absolute, Status::Existing) => self.kind != Kind::Test,
+            (Mode::Absolute, Status::Existing) => self.kind != Kind::Test && !self.is_guess(),
         }
+    }
+
+    /// A secret that a tool only suspects (a word beside a string, a string without sense): most of
+    /// those that are in old code are none.
+    fn is_guess(&self) -> bool {
+        self.kind == Kind::Secret && self.severity > Severity::High
     }
 }
 
@@ -318,7 +324,8 @@ impl GateResult {
 
     /// Whether this result of the base keeps a feature from starting: legacy is only reported.
     pub fn refuses_start(&self) -> bool {
-        self.verdict == Verdict::Fail && self.mode == Mode::Absolute
+        let guesses = self.blocking().next().is_some() && self.blocking().all(Finding::is_guess);
+        self.verdict == Verdict::Fail && self.mode == Mode::Absolute && !guesses
     }
 }
 
@@ -404,6 +411,32 @@ mod tests {
         let test = Finding { kind: Kind::Test, ..old };
         assert!(!test.blocks(Mode::Absolute));
         assert!(Finding { status: Status::New, ..test }.blocks(Mode::Absolute));
+    }
+
+    #[test]
+    fn a_guess_at_a_secret_blocks_where_it_is_new_and_refuses_no_start() {
+        let secret = |severity, status| Finding { kind: Kind::Secret, severity, status, ..finding("s", "s") };
+        let guess = secret(Severity::Medium, Status::New);
+        assert!(guess.blocks(Mode::Absolute) && guess.blocks(Mode::New));
+        assert!(!secret(Severity::Medium, Status::Existing).blocks(Mode::Absolute));
+        assert!(secret(Severity::Critical, Status::Existing).blocks(Mode::Absolute));
+        let result = |findings: Vec<Finding>| GateResult {
+            name: GateName::parse("detect-secrets").unwrap(),
+            verdict: Verdict::Fail,
+            mode: Mode::Absolute,
+            tool_version: None,
+            seconds: 0.0,
+            cached: false,
+            command: Vec::new(),
+            by_hand: String::new(),
+            findings,
+            metrics: Vec::new(),
+            tests: TestCounts::default(),
+            reason: String::new(),
+        };
+        assert!(!result(vec![guess.clone()]).refuses_start());
+        assert!(result(vec![guess, secret(Severity::Critical, Status::New)]).refuses_start());
+        assert!(result(Vec::new()).refuses_start(), "a refusal without findings");
     }
 
     proptest! {

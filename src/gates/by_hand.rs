@@ -24,6 +24,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) programs: &'a [String],
     /// sprint's tools, last in the gate's PATH.
     pub(super) tools: Option<&'a Path>,
+    /// What else the command's placeholders stand for.
+    pub(super) like: &'a Places,
 }
 
 /// The line for a POSIX shell.
@@ -58,7 +60,8 @@ fn places(gate: &GateConfig, around: &Surroundings<'_>) -> Places {
     let tmp = PathBuf::from(directory(gate));
     let out = tmp.join("report");
     // Who types it has no file with the candidate's lines: everything is looked at.
-    Places { root, tmp, out, venv: around.has_venv.then(|| worktree.join(".venv")), diff: None }
+    let venv = around.has_venv.then(|| worktree.join(".venv"));
+    Places { root, tmp, out, venv, diff: None, ..around.like.clone() }
 }
 
 /// `env …` with what is not as in the person's own shell; nothing where all is.
@@ -114,8 +117,14 @@ mod tests {
     use super::*;
     use crate::config::presets::preset;
 
-    const NOTHING: Surroundings<'_> =
-        Surroundings { subdir: "", person: &[], has_venv: false, programs: &[], tools: None };
+    static PLACES: std::sync::LazyLock<Places> = std::sync::LazyLock::new(|| Places {
+        kit: "/kit".into(),
+        ..Places::new(Path::new("/w"), Path::new("/t"))
+    });
+
+    fn nothing() -> Surroundings<'static> {
+        Surroundings { subdir: "", person: &[], has_venv: false, programs: &[], tools: None, like: &PLACES }
+    }
 
     fn shown(name: &str, around: &Surroundings<'_>) -> String {
         let line = line(&preset(name).unwrap(), around);
@@ -130,7 +139,7 @@ mod tests {
     #[test]
     fn a_preset_brings_its_environment_and_its_places() {
         insta::assert_snapshot!(
-            ["ruff", "mypy", "radon", "pytest"].map(|name| shown(name, &NOTHING)).join("\n")
+            ["ruff", "mypy", "radon", "pytest"].map(|name| shown(name, &nothing())).join("\n")
         );
     }
 
@@ -152,6 +161,7 @@ mod tests {
             has_venv: true,
             programs: &[".venv/bin".to_owned()],
             tools: Some(dir.path()),
+            like: &PLACES,
         };
         insta::assert_snapshot!(
             shown("pytest", &around).replace(&dir.path().to_string_lossy().into_owned(), "/tools")
@@ -161,7 +171,7 @@ mod tests {
     #[test]
     fn a_command_of_ones_own_is_what_was_written() {
         assert_eq!(
-            line(&own(&["make", "check", "", "it's", "{root}/a b"]), &NOTHING),
+            line(&own(&["make", "check", "", "it's", "{root}/a b"]), &nothing()),
             r#"env PYTHONDONTWRITEBYTECODE=1 make check '' 'it'\''s' "$PWD"'/a b'"#
         );
     }
@@ -177,7 +187,7 @@ mod tests {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let around = Surroundings { subdir: "sub dir", ..NOTHING };
+        let around = Surroundings { subdir: "sub dir", ..nothing() };
         let said = std::process::Command::new("sh")
             .args(["-c", &line(&gate, &around)])
             .current_dir(dir.path())

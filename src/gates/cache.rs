@@ -48,6 +48,12 @@ impl Cache {
         Self { dir: dir.to_owned() }
     }
 
+    /// Where files lie that gates bring along: beside the results, which are counted and bounded.
+    pub(super) fn kit(&self) -> PathBuf {
+        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        self.dir.with_file_name(format!("{name}-kit"))
+    }
+
     /// The key of a result: a hash over its parts and over this program's version.
     pub(super) fn key(parts: &[&str]) -> String {
         let mut all = vec![env!("CARGO_PKG_VERSION")];

@@ -22,23 +22,35 @@ pub(super) struct Places {
     pub(super) venv: Option<PathBuf>,
     /// `{diff}`, where there is a base to differ from.
     pub(super) diff: Option<PathBuf>,
+    /// `{kit}`
+    pub(super) kit: PathBuf,
+    /// `{files}`
+    pub(super) files: Vec<String>,
+    /// `{changed}`, in mode `new`.
+    pub(super) changed: Option<String>,
+    /// The names in `{has:NAME}` that are there.
+    pub(super) has: Vec<String>,
 }
 
 impl Places {
     pub(super) fn new(root: &Path, tmp: &Path) -> Self {
         let venv = Some(root.join(".venv")).filter(|dir| dir.join("bin").is_dir());
-        Self { root: root.to_owned(), tmp: tmp.to_owned(), out: tmp.join("report"), venv, diff: None }
+        Self {
+            root: root.to_owned(),
+            tmp: tmp.to_owned(),
+            out: tmp.join("report"),
+            venv,
+            diff: None,
+            kit: tmp.join("kit"),
+            files: vec![".".to_owned()],
+            changed: None,
+            has: Vec::new(),
+        }
     }
 
     /// A path of a preset, with places filled in.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         self.fill(text, str::to_owned).into()
-    }
-
-    /// Whether all that the words ask for is there.
-    fn has(&self, words: &[String]) -> bool {
-        let asks = |name: &str| words.iter().any(|word| word.contains(name));
-        (self.venv.is_some() || !asks("{venv}")) && (self.diff.is_some() || !asks("{diff}"))
     }
 
     /// Each placeholder once, from the left: what a place is called is never filled in again.
@@ -62,11 +74,36 @@ impl Places {
     /// What can be filled in, by its name in braces.
     fn places(&self) -> Vec<(&'static str, &Path)> {
         let mut places: Vec<(&'static str, &Path)> =
-            vec![("{root}", &self.root), ("{tmp}", &self.tmp), ("{out}", &self.out)];
+            vec![("{root}", &self.root), ("{tmp}", &self.tmp), ("{out}", &self.out), ("{kit}", &self.kit)];
         places.extend(self.venv.as_deref().map(|venv| ("{venv}", venv)));
         places.extend(self.diff.as_deref().map(|diff| ("{diff}", diff)));
         places
     }
+
+    /// A word of the command, which can be many words, and none of which is filled in again.
+    fn words(&self, word: &str) -> Vec<String> {
+        match (word, &self.changed, asked_for(word)) {
+            ("{files}", ..) => self.files.clone(),
+            ("{changed}", Some(changed), _) => vec![changed.clone()],
+            (_, _, Some(name)) => vec![name.to_owned()],
+            _ => vec![self.fill(word, str::to_owned)],
+        }
+    }
+
+    /// Whether every place that these words ask for is there.
+    fn can_fill(&self, words: &[String]) -> bool {
+        words.iter().all(|word| {
+            (self.venv.is_some() || !word.contains("{venv}"))
+                && (self.diff.is_some() || !word.contains("{diff}"))
+                && (self.changed.is_some() || word != "{changed}")
+                && asked_for(word).is_none_or(|name| self.has.iter().any(|there| there == name))
+        })
+    }
+}
+
+/// `NAME` of `{has:NAME}`.
+pub(super) fn asked_for(word: &str) -> Option<&str> {
+    word.strip_prefix("{has:")?.strip_suffix('}')
 }
 
 /// Program and arguments, with what the parser relies on and with places filled in.
@@ -76,12 +113,12 @@ pub(super) fn argv(gate: &GateConfig, places: &Places) -> Vec<String> {
     if !is_shell(words.first().map_or("", String::as_str)) {
         for group in &gate.tool.ensure {
             let there = group.first().is_none_or(|first| has_option(&gate.command, first));
-            if !there && places.has(group) {
+            if !there && places.can_fill(group) {
                 words.extend(group.iter().cloned());
             }
         }
     }
-    words.iter().map(|word| places.fill(word, str::to_owned)).collect()
+    words.iter().flat_map(|word| places.words(word)).collect()
 }
 
 fn has_option(command: &[String], option: &str) -> bool {
@@ -381,7 +418,7 @@ mod tests {
         let of = |name: &str| {
             env.iter().filter(|(n, _)| n == name).map(|(_, v)| v.to_str().unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!(of("PYTHONPATH"), ["/w:/w/src:/mine"]);
+        assert_eq!(of("PYTHONPATH"), ["/t mp/kit:/w:/w/src:/mine"]);
         assert!(of("PYTEST_ADDOPTS")[0].starts_with("-q --"));
         assert!(of("PYTEST_ADDOPTS")[0].contains("--junitxml='/t mp/report'"), "{env:?}");
         assert_eq!(of("PYTHONDONTWRITEBYTECODE"), ["1"]);

@@ -32,12 +32,18 @@ impl Inputs {
     /// How many of `files` it looks at; with a `subdir`, only those below it. None without what the
     /// tool needs besides them.
     pub(super) fn count(&self, files: &[String], subdir: &str) -> usize {
-        if !self.detects(files, subdir) {
-            return 0;
-        }
-        let inside = |file: &&String| subdir.is_empty() || below(file, subdir);
+        if self.detects(files, subdir) { self.of_tree(files, subdir).count() } else { 0 }
+    }
+
+    /// Those of `files` that it looks at; with a `subdir`, only those below it.
+    pub(super) fn of_tree<'f>(
+        &'f self,
+        files: &'f [String],
+        subdir: &'f str,
+    ) -> impl Iterator<Item = &'f String> {
+        let inside = move |file: &&String| subdir.is_empty() || below(file, subdir);
         let wanted = |file: &&String| matches(self.tool.as_ref(), file) && matches(self.paths.as_ref(), file);
-        files.iter().filter(inside).filter(wanted).count()
+        files.iter().filter(inside).filter(wanted)
     }
 
     /// Whether a finding at `path` is this gate's: only `paths` of a person keeps one out.

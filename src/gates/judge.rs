@@ -125,7 +125,10 @@ pub(super) fn judge(
     }
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     let too_vulnerable = judge_vulnerabilities(&findings, mode, thresholds.cve, change.touches);
-    let (verdict, reason) = verdict(mode, head, base, &findings, too_vulnerable);
+    let (verdict, mut reason) = verdict(mode, head, base, &findings, too_vulnerable);
+    if let Some(note) = &head.note {
+        reason = if reason.is_empty() { note.clone() } else { format!("{reason}; {note}") };
+    }
     Judged { verdict, findings, metrics, reason }
 }
 

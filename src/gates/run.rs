@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use super::cache::Cache;
 use super::changes;
-use super::command;
 use super::inputs::{Allowed, Inputs};
 use super::judge::{self, Base, Change, Judged, Thresholds};
 use super::pane::Pane;
@@ -156,6 +155,11 @@ impl Context<'_> {
         };
         let usable = tools::own_directories(gate, self.subdir);
         usable.into_iter().filter(|(dir, _)| !brings(dir)).map(|(dir, bin)| format!("{dir}/{bin}")).collect()
+    }
+
+    /// Where files lie that gates bring along.
+    pub(super) fn kit(&self) -> PathBuf {
+        self.cache.map_or_else(|| self.tmp.join("kit"), Cache::kit)
     }
 
     /// The root of that side's worktree as tools see it: they print real paths, and one that does
@@ -422,8 +426,8 @@ impl Gate<'_> {
         if !self.context.trees.has_base() {
             return Ok(Base::None);
         }
-        if self.gate.tool.evidence == Evidence::Mutants && command::wants_diff(self.gate) {
-            // Only what the change brings is mutated: the base has nothing to compare.
+        if self.gate.tool.evidence == Evidence::Mutants {
+            // What became of other mutants there excuses nothing, and takes as long again.
             return Ok(Base::NotNeeded);
         }
         let wanted =

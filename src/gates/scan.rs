@@ -14,15 +14,18 @@ use super::by_hand::{self, Surroundings};
 use super::command::{self, BaseScript, Places};
 use super::files::{REPORT_MAX, Temporary, read_report};
 use super::fingerprint;
+use super::flaky::{is_failed_test, mark_flaky};
 use super::inputs::Inputs;
+use super::kit::Kit;
 use super::pane::Pane;
 use super::parse::{self, Parsed, Report};
 use super::patch;
 use super::run::{Cancelled, Context, Side};
+use super::targets;
 use super::tools;
 use super::version::Version;
 use crate::config::gate::{Evidence, GateConfig, StartIn};
-use crate::domain::gate::{Finding, Kind, Severity};
+use crate::domain::gate::{Kind, Mode};
 use crate::process::offline;
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 use crate::process::slots::{Guard, SlotsError};
@@ -143,7 +146,12 @@ impl<'a> Scanner<'a> {
         let gate = self.gate;
         if version.text.is_none()
             && !gate.tool.version.is_empty()
-            && gate.command.first() == gate.tool.version.first()
+            && gate
+                .command
+                .first()
+                .into_iter()
+                .chain(&gate.tool.needs)
+                .any(|p| Some(p) == gate.tool.version.first())
         {
             return None;
         }
@@ -171,6 +179,8 @@ impl<'a> Scanner<'a> {
             &script,
             // The head's fingerprints name paths as the base does.
             if self.side == Side::Head { &renames } else { "[]" },
+            &self.kit().identity(),
+            &self.changed().ok()?.unwrap_or_default(),
         ]))
     }
 
@@ -178,11 +188,14 @@ impl<'a> Scanner<'a> {
         let parser = parse::find(&self.gate.parser)
             .ok_or_else(|| format!("there is no parser `{}`", self.gate.parser))?;
         let root = self.context.checkout(self.side)?;
-        let ready = self.ready(&root);
+        let ready = self.ready(&root, files)?;
         let tmp = Temporary::make(&ready.places.tmp)?;
         if let Some(file) = &ready.places.diff {
             self.write_diff(file, &root)?;
         }
+        self.kit()
+            .place()
+            .map_err(|e| format!("cannot write what it needs to `{}`: {e}", ready.places.kit.display()))?;
         let script = self.base_script();
         let mut argv = command::argv(self.gate, &ready.places);
         let placed = match &script {
@@ -210,7 +223,23 @@ impl<'a> Scanner<'a> {
         Ok(parsed)
     }
 
-    fn ready(&self, root: &Path) -> Ready {
+    fn kit(&self) -> Kit {
+        Kit::of(self.gate, &self.context.kit())
+    }
+
+    /// The lines that the candidate changes, where the tool looks only at them.
+    fn changed(&self) -> Result<Option<String>, String> {
+        let asked = self.gate.command.iter().chain(self.gate.tool.ensure.iter().flatten());
+        if self.gate.mode != Mode::New || asked.into_iter().all(|word| word != "{changed}") {
+            return Ok(None);
+        }
+        let trees = self.context.trees;
+        let lines = trees.has_base().then(|| trees.changed_lines()).transpose();
+        let lines = lines.map_err(|why| format!("cannot tell what the candidate changes: {why}"))?;
+        Ok(Some(targets::changed(lines.as_ref(), self.context.subdir)))
+    }
+
+    fn ready(&self, root: &Path, files: &[String]) -> Result<Ready, String> {
         let tmp = self.context.tmp.join(format!("{}-{}", self.gate.name, self.side));
         let places = Places::new(root, &tmp);
         // Joining nothing would leave a slash at the end.
@@ -221,11 +250,33 @@ impl<'a> Scanner<'a> {
             StartIn::Tmp => tmp,
         };
         let path = self.context.search_path(self.gate, root);
-        let differs = self.side == Side::Head && self.context.trees.has_base();
+        let differs = self.side == Side::Head && self.gate.mode == Mode::New && self.context.trees.has_base();
         let diff = (differs && command::wants_diff(self.gate)).then(|| places.tmp.join("change.diff"));
         // `{root}` of a command is where the gate works.
-        let places = Places { root: start, diff, ..places };
-        Ready { places, cwd, path }
+        let asked_for = self.gate.tool.ensure.iter().flatten().filter_map(|word| command::asked_for(word));
+        let places = Places {
+            kit: self.kit().dir,
+            files: targets::files(root, self.context.subdir, files, self.inputs),
+            changed: self.changed()?,
+            has: asked_for.filter(|name| start.join(name).is_file()).map(ToOwned::to_owned).collect(),
+            root: start,
+            diff,
+            ..places
+        };
+        Ok(Ready { places, cwd, path })
+    }
+
+    /// As it is shown to people: names of files up to a length.
+    fn shown(&self, root: &Path) -> Ready {
+        let files = self.context.trees.files(self.side).unwrap_or_default();
+        // What cannot be told is the verdict's reason, and here it is left out.
+        let mut ready = self.ready(root, &files).unwrap_or_else(|_| Ready {
+            places: Places::new(root, self.context.tmp),
+            cwd: root.to_owned(),
+            path: OsString::new(),
+        });
+        ready.places.files = targets::shortened(ready.places.files, targets::SHOWN_MAX);
+        ready
     }
 
     /// The lines that the candidate changes, for a tool that looks at nothing else.
@@ -266,8 +317,13 @@ impl<'a> Scanner<'a> {
 
     fn execute(&self, ready: &Ready, argv: &[String], pane: &mut Pane<'_>) -> Result<Outcome, Broken> {
         let program = argv.first().map_or("", String::as_str);
+        let missing = |program| Broken::Missing(not_found(program, &self.gate.tool.install));
+        let absent = |needed: &&String| tools::find_program(needed, &ready.path, &ready.cwd).is_none();
+        if let Some(needed) = self.gate.tool.needs.iter().find(absent) {
+            return Err(missing(needed));
+        }
         let Some(file) = tools::find_program(program, &ready.path, &ready.cwd) else {
-            return Err(Broken::Missing(not_found(program, &self.gate.tool.install)));
+            return Err(missing(program));
         };
         let spec = Spec {
             program: file.into_os_string(),
@@ -295,7 +351,7 @@ impl<'a> Scanner<'a> {
         // Before anything is read or judged: what still runs could write.
         (self.context.end_left)().map_err(Broken::Because)?;
         let mut outcome = outcome.map_err(|error| match error {
-            SpawnError::Missing { .. } => Broken::Missing(not_found(program, &self.gate.tool.install)),
+            SpawnError::Missing { .. } => missing(program),
             error => Broken::Because(chain(&error)),
         })?;
         if shown && outcome.dropped > 0 {
@@ -490,12 +546,12 @@ impl<'a> Scanner<'a> {
 
     /// The command as it is run on this side, for people.
     pub(super) fn shown_command(&self, root: &Path) -> Vec<String> {
-        command::argv(self.gate, &self.ready(root).places)
+        command::argv(self.gate, &self.shown(root).places)
     }
 
     /// The line that does the same when it is typed in a worktree like this one.
     pub(super) fn by_hand(&self, root: &Path) -> String {
-        let ready = self.ready(root);
+        let ready = self.shown(root);
         let mut programs = self.context.own_programs(self.gate);
         programs.retain(|directory| root.join(directory).is_dir());
         let around = Surroundings {
@@ -504,29 +560,9 @@ impl<'a> Scanner<'a> {
             has_venv: ready.places.venv.is_some(),
             programs: &programs,
             tools: self.context.tools,
+            like: &ready.places,
         };
         by_hand::line(self.gate, &around)
-    }
-}
-
-fn is_failed_test(finding: &Finding) -> bool {
-    finding.kind == Kind::Test
-        && finding.symbol.contains("::")
-        && matches!(finding.rule.as_str(), "test-failed" | "test-error")
-}
-
-fn mark_flaky(parsed: &mut Parsed, green: &BTreeSet<String>) {
-    for finding in &mut parsed.findings {
-        if !is_failed_test(finding) || !green.contains(&finding.symbol) {
-            continue;
-        }
-        let tests = &mut parsed.tests;
-        let count = if finding.rule == "test-error" { &mut tests.errors } else { &mut tests.failed };
-        *count = count.saturating_sub(1);
-        tests.flaky += 1;
-        "test-flaky".clone_into(&mut finding.rule);
-        finding.severity = Severity::Info;
-        finding.message = parse::clean(&format!("failed, then passed alone: {}", finding.message), 2000);
     }
 }
 

@@ -57,23 +57,23 @@ pub fn find_program(program: &str, path: &OsStr, cwd: &Path) -> Option<PathBuf> 
 /// The tools of enabled gates that neither `path` nor the checkout at `root` has. A program with a
 /// slash is the repository's own and is looked for when it runs.
 pub fn find_tools(gates: &[GateConfig], path: &OsStr, root: &Path) -> Vec<Missing> {
-    let own = |gate: &GateConfig| {
+    let there = |program: &str, path: &OsStr| find_program(program, path, Path::new("/")).is_some();
+    let missing = |gate: &GateConfig| {
         let dirs = own_directories(gate, "").into_iter().map(|(dir, bin)| root.join(dir).join(bin));
-        std::env::join_paths(dirs).unwrap_or_default()
+        let own = std::env::join_paths(dirs).unwrap_or_default();
+        let absent =
+            |program: &&String| !program.contains('/') && !there(program, path) && !there(program, &own);
+        // The interpreter of a script that drives a tool comes with the tool.
+        let program = gate.tool.needs.iter().chain(gate.command.first()).find(absent)?;
+        Some(Missing {
+            gate: gate.name.to_string(),
+            program: program.clone(),
+            required: gate.required,
+            install: gate.tool.install.clone(),
+        })
     };
-    let absent = |gate: &&GateConfig| {
-        let program = gate.command.first().map_or("", String::as_str);
-        let there = |path: &OsStr| find_program(program, path, Path::new("/")).is_some();
-        let started = gate.enabled && !gate.tool.builtin && !program.contains('/');
-        started && !there(path) && !there(&own(gate))
-    };
-    let missing = |gate: &GateConfig| Missing {
-        gate: gate.name.to_string(),
-        program: gate.command.first().cloned().unwrap_or_default(),
-        required: gate.required,
-        install: gate.tool.install.clone(),
-    };
-    gates.iter().filter(absent).map(missing).collect()
+    let started = |gate: &&GateConfig| gate.enabled && !gate.tool.builtin;
+    gates.iter().filter(started).filter_map(missing).collect()
 }
 
 /// The languages of a tree: by its files, and by plan.md's "Language/Version".

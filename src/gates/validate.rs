@@ -92,7 +92,7 @@ fn is_inside(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::presets::{parser_names, preset, preset_names};
+    use crate::config::presets::{preset, preset_names};
     use std::time::Duration;
 
     fn check(change: impl FnOnce(&mut GateConfig), message: &str) {
@@ -112,9 +112,10 @@ mod tests {
     fn what_cannot_run_is_refused_with_the_key() {
         check(|gate| gate.command.clear(), "gate `ruff`: `command` is empty");
         check(|gate| gate.timeout = Duration::ZERO, "gate `ruff`: `timeout` is 0");
+        let names = crate::config::presets::parser_names().join(", ");
         check(
             |gate| gate.parser = "rust".into(),
-            &format!("gate `ruff`: there is no parser `rust` (there are: {})", parser_names().join(", ")),
+            &format!("gate `ruff`: there is no parser `rust` (there are: {names})"),
         );
         check(|gate| gate.parser = "regex".into(), "gate `ruff`: its pattern cannot be used: it is empty");
         for bad in ["/etc/passwd", "a/../../b"] {

@@ -4,7 +4,7 @@
 //! installation there changes the tool's file or the directory of packages. Anything else (shims,
 //! wrappers) is asked every time.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ fn run(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> Op
         args: gate.tool.version.iter().skip(1).map(OsString::from).collect(),
         // Not in the repository, whose configuration may break even this.
         cwd: PathBuf::from("/"),
-        env: command::environment(None, context.env, &path, &Places::new(root, context.tmp)),
+        env: surroundings(gate, context, root, &path),
         stdin: Stdin::Null,
         timeout: TIMEOUT,
         output_max: 4096,
@@ -78,6 +78,18 @@ fn run(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> Op
     let text = String::from_utf8_lossy(&text);
     let first = text.lines().find(|line| !line.trim().is_empty())?;
     Some(parse::clean(first.trim(), 200))
+}
+
+/// The environment of the gate without its lists: what lies in the worktree is no part of the tool.
+fn surroundings(
+    gate: &GateConfig,
+    context: &Context<'_>,
+    root: &Path,
+    path: &OsStr,
+) -> Vec<(OsString, OsString)> {
+    let mut alone = gate.clone();
+    alone.tool.env.retain(|name, _| !name.ends_with("PATH") && !name.ends_with("OPTS"));
+    command::environment(Some(&alone), context.env, path, &Places::new(root, context.tmp))
 }
 
 /// What tells a program from another one in its place, and whether that is all there is to tell.

@@ -353,9 +353,6 @@ fn check_tools(
     directories: &[FeatureDir],
 ) -> Result<Vec<String>, CliError> {
     let gates = selected_gates(config, checked, base, directories)?;
-    if gates.is_empty() {
-        return Ok(vec![format!("{NO_GATES}; {MORE_GATES}")]);
-    }
     let tools =
         tools_directory(|name| env.get(name).map(OsString::from)).map(|directory| directory.join("bin"));
     let path = search_path(&checked.repo.top, env.get("PATH"), tools.as_deref());
@@ -368,10 +365,22 @@ fn check_tools(
         .hint(install_hint(required))
         .hint(format!("or do without it: [gate.{}] enabled = false", required.gate)));
     }
-    let told = |tool: &crate::gates::Missing| {
-        format!("the gate `{}` will be skipped: `{}` is not there", tool.gate, tool.program)
-    };
-    Ok(missing.iter().map(told).collect())
+    let absent = |gate: &GateConfig| missing.iter().any(|tool| tool.gate == gate.name.as_str());
+    let none_runs = gates.iter().all(|gate| gate.preset.is_some() && absent(gate));
+    let none = none_runs.then(|| format!("{NO_GATES}; {MORE_GATES}"));
+    Ok(skipped(&missing).into_iter().chain(none).collect())
+}
+
+/// One line for all that is optional and absent.
+fn skipped(missing: &[crate::gates::Missing]) -> Option<String> {
+    match missing {
+        [] => None,
+        [one] => Some(format!("the gate `{}` will be skipped: `{}` is not there", one.gate, one.program)),
+        many => {
+            let names = many.iter().map(|tool| tool.gate.as_str()).collect::<Vec<_>>().join(", ");
+            Some(format!("these gates will be skipped, as their tools are not there: {names}"))
+        }
+    }
 }
 
 /// `sprint install` knows the tools of the presets, and no others.

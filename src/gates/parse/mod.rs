@@ -4,12 +4,15 @@
 //! [`ParseError`], which becomes the verdict `error`: an unreadable report is never a pass.
 //! To add a tool: one file here, and its line in [`find`].
 
+mod advisories;
+mod bandit;
 mod cargo_deny;
 mod cargo_fmt;
 mod cargo_mutants;
 mod cargo_test;
 mod clippy;
 mod cobertura;
+mod coverage_py;
 mod cvss;
 mod eslint;
 mod exit_code;
@@ -20,6 +23,7 @@ mod golangci_lint;
 mod junit;
 mod lcov;
 mod llvm_cov;
+mod mutmut;
 mod mypy;
 mod npm_audit;
 mod pytest;
@@ -28,6 +32,8 @@ mod regex;
 mod ruff;
 mod rust_text;
 mod sarif;
+mod secrets;
+mod semgrep;
 mod tsc;
 mod vitest;
 
@@ -92,6 +98,9 @@ pub struct Parsed {
     pub coverage: Option<Coverage>,
     /// How mutants ended.
     pub mutants: Option<Mutants>,
+    /// Something that a person should know besides the verdict: what could not be measured.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// Why a report cannot be believed.
@@ -168,6 +177,14 @@ pub fn find(name: &str) -> Option<Parser> {
         "go-vet" => go_vet::parse,
         "go-test" => go_test::parse,
         "golangci-lint" => golangci_lint::parse,
+        "mutmut" => mutmut::parse,
+        "semgrep" => semgrep::parse,
+        "bandit" => bandit::parse,
+        "detect-secrets" => secrets::detect_secrets,
+        "pip-audit" => advisories::pip_audit,
+        "trivy" => advisories::trivy,
+        "trufflehog" => secrets::trufflehog,
+        "gitleaks" => secrets::gitleaks,
         _ => return None,
     })
 }
@@ -262,6 +279,17 @@ pub(super) fn clean(text: &str, max: usize) -> String {
         kept.push(c);
     }
     kept
+}
+
+/// The body as JSON of that tool. What is wrong with it is told by its place alone: its words may be
+/// a secret.
+fn json<T: serde::de::DeserializeOwned>(report: &Report<'_>, tool: &str) -> Result<T, ParseError> {
+    if report.body().iter().all(u8::is_ascii_whitespace) {
+        return Err(report.no_report());
+    }
+    serde_json::from_slice(report.body()).map_err(|error| {
+        Report::garbled(format!("no {tool} JSON at line {}, column {}", error.line(), error.column()))
+    })
 }
 
 fn message(text: &str) -> String {

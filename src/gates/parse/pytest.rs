@@ -4,9 +4,12 @@
 
 use std::collections::BTreeSet;
 
+use super::coverage_py;
 use super::junit::{self, Case, End};
 use super::{ParseError, Parsed, Report, last_lines, line, message};
 use crate::domain::gate::{Finding, Kind, Severity};
+
+const UNMEASURED: &str = "coverage was not measured: pytest-cov is not there, or turned off";
 
 const CONFTEST: &str = "ImportError while loading conftest '";
 
@@ -32,6 +35,10 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         _ => return Err(report.contradiction()),
     }
     parsed.incomplete = (report.exit == 2).then(|| "pytest was interrupted and ran nothing else".to_owned());
+    match report.also.filter(|bytes| !bytes.is_empty()) {
+        Some(bytes) => parsed.coverage = coverage_py::read(report, bytes)?,
+        None => parsed.note = Some(UNMEASURED.to_owned()),
+    }
     Ok(parsed)
 }
 

@@ -7,6 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::gate::{Kind, Severity, Status};
 
+#[path = "tests_python.rs"]
+mod python;
+
 fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gates").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -294,6 +297,23 @@ fn any_severity(parsed: &Parsed) -> bool {
     parsed.findings.iter().all(|f| f.severity <= Severity::Info)
 }
 
+/// Real reports to cut and to change.
+const SOURCES: [&str; 13] = [
+    "ruff-findings.json",
+    "mypy-notes.jsonl",
+    "radon-findings.json",
+    "pytest-findings.xml",
+    "bandit/syntax.json",
+    "semgrep/syntax.json",
+    "detect-secrets/findings.json",
+    "gitleaks/findings.json",
+    "trufflehog/findings.jsonl",
+    "pip-audit/findings.json",
+    "trivy/findings.json",
+    "mutmut/findings.json",
+    "coverage-py/branches.json",
+];
+
 proptest! {
     /// Garbage, and real reports that were cut or changed, never panic.
     #[test]
@@ -301,7 +321,7 @@ proptest! {
         name in proptest::sample::select(crate::config::presets::parser_names()),
         exit in 0..6i32,
         garbage in proptest::collection::vec(any::<u8>(), 0..200),
-        source in proptest::sample::select(vec!["ruff-findings.json", "mypy-notes.jsonl", "radon-findings.json", "pytest-findings.xml"]),
+        source in proptest::sample::select(SOURCES.to_vec()),
         cut in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
@@ -311,7 +331,7 @@ proptest! {
         let position = at.index(real.len());
         real[position] = byte;
         for bytes in [&garbage, &real] {
-            let report = Report { pattern: "(?P<path>.*?):(?P<line>\\d+)", file: Some(bytes), ..report(exit, bytes) };
+            let report = Report { pattern: "(?P<path>.*?):(?P<line>\\d+)", file: Some(bytes), also: Some(bytes), stderr: bytes, ..report(exit, bytes) };
             if let Ok(parsed) = read(find(name).unwrap(), &report) {
                 prop_assert!(any_severity(&parsed));
             }

@@ -1,0 +1,106 @@
+//! What of a tree a tool is pointed at: its files one by one, and the lines that a candidate changes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::inputs::Inputs;
+use crate::domain::gate::ChangedLines;
+
+/// Names of files take at most this much of a command line, of the 2 MiB that Linux has for it
+/// and the environment. What does not fit is named as a whole: `.`.
+const RUN_MAX: usize = 1 << 20;
+
+/// The same where a person reads it.
+pub(super) const SHOWN_MAX: usize = 4 << 10;
+
+/// A single argument has at most 128 KiB.
+const CHANGED_MAX: usize = 100 << 10;
+
+/// `{files}`: the files of the tree that the gate looks at, relative to where it starts.
+pub(super) fn files(root: &Path, subdir: &str, files: &[String], inputs: &Inputs) -> Vec<String> {
+    let prefix = if subdir.is_empty() { String::new() } else { format!("{subdir}/") };
+    let looked_at = inputs.of_tree(files, subdir);
+    // A symbolic link is scanned where it leads, if that is in the tree.
+    let plain = looked_at.filter(|path| root.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file()));
+    let relative = plain.filter_map(|path| path.strip_prefix(&prefix));
+    // A name is never an option.
+    let named =
+        relative.map(|path| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() });
+    shortened(named.collect(), RUN_MAX)
+}
+
+/// The names, or the directory where they take more than `max` bytes.
+pub(super) fn shortened(files: Vec<String>, max: usize) -> Vec<String> {
+    // The kernel counts a pointer for each word.
+    let size: usize = files.iter().map(|file| file.len() + 9).sum();
+    if size > max { vec![".".to_owned()] } else { files }
+}
+
+/// `{changed}`: the changed lines as JSON, `{"a.py": [[3, 5]]}`, with paths from where the gate
+/// starts; `null` where there is no base.
+pub(super) fn changed(lines: Option<&ChangedLines>, subdir: &str) -> String {
+    let Some(lines) = lines else { return "null".to_owned() };
+    let prefix = if subdir.is_empty() { String::new() } else { format!("{subdir}/") };
+    let inside = || lines.iter().filter_map(|(path, lines)| Some((path.strip_prefix(&prefix)?, lines)));
+    let exact: BTreeMap<&str, Vec<(u32, u32)>> =
+        inside().map(|(path, lines)| (path, ranges(lines.iter().copied()))).collect();
+    let text = serde_json::to_string(&exact).unwrap_or_default();
+    if text.len() <= CHANGED_MAX {
+        return text;
+    }
+    // More is looked at than was changed, never less.
+    let whole: BTreeMap<&str, [(u32, u32); 1]> = inside().map(|(path, _)| (path, [(1, u32::MAX)])).collect();
+    let text = serde_json::to_string(&whole).unwrap_or_default();
+    if text.len() <= CHANGED_MAX { text } else { "\"all\"".to_owned() }
+}
+
+fn ranges(lines: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for line in lines {
+        match ranges.last_mut() {
+            Some((_, end)) if *end + 1 == line => *end = line,
+            _ => ranges.push((line, line)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::presets::preset;
+
+    #[test]
+    fn a_tool_is_given_the_files_that_are_there_and_no_option() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["a b.py", "-x.py", "sub/c.py", "gone.py", "t.txt"].map(ToOwned::to_owned);
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        for path in paths.iter().filter(|path| *path != "gone.py") {
+            std::fs::write(dir.path().join(path), "").unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link.py")).unwrap();
+        let mut paths = paths.to_vec();
+        paths.push("link.py".into());
+        let inputs = Inputs::of(&preset("bandit").unwrap()).unwrap();
+        assert_eq!(files(dir.path(), "", &paths, &inputs), ["a b.py", "./-x.py", "sub/c.py"]);
+        assert_eq!(files(dir.path(), "sub", &paths, &inputs), ["c.py"]);
+        assert_eq!(shortened(vec!["x".repeat(100); 50], 4096), ["."]);
+    }
+
+    #[test]
+    fn changed_lines_are_ranges_and_never_less_than_what_was_changed() {
+        assert_eq!(changed(None, ""), "null");
+        let lines = |path: &str, lines: &[u32]| (path.to_owned(), lines.iter().copied().collect());
+        let few = ChangedLines::from([lines("a.py", &[3, 4, 5, 9]), lines("b \".py", &[1])]);
+        assert_eq!(changed(Some(&few), ""), r#"{"a.py":[[3,5],[9,9]],"b \".py":[[1,1]]}"#);
+        let odd: Vec<u32> = (1..60_000).step_by(2).collect();
+        assert_eq!(
+            changed(Some(&ChangedLines::from([lines("a.py", &odd)])), ""),
+            r#"{"a.py":[[1,4294967295]]}"#
+        );
+        let many = (0..9000).map(|n| lines(&format!("pkg/module_{n}.py"), &[1])).collect();
+        assert_eq!(changed(Some(&many), ""), r#""all""#);
+        let below = ChangedLines::from([lines("sub/a.py", &[1]), lines("subway.py", &[1])]);
+        assert_eq!(changed(Some(&below), "sub"), r#"{"a.py":[[1,1]]}"#);
+    }
+}
