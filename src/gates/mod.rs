@@ -6,23 +6,29 @@
 mod by_hand;
 mod cache;
 mod command;
+mod durations;
 mod fingerprint;
 mod inputs;
 mod judge;
 mod left;
 mod pane;
 pub mod parse;
+mod present;
 mod run;
 mod scan;
 mod tools;
 mod validate;
 mod version;
+mod watch;
 
-pub use cache::Cache;
+pub use cache::{Cache, CacheFacts};
+pub use durations::{recall, remember};
 pub use judge::Thresholds;
 pub use left::end_left;
+pub use present::{Present, look};
 pub use run::{BaseScan, Cancelled, Context, Side, Trees, run_gate, run_gates};
 pub use tools::{Missing, find_program, find_tools, languages, search_path, selected, takes_part};
 pub use validate::{InvalidGate, validate};
+pub use watch::{Moment, Watch};
 
 pub use crate::config::presets::{parser_names, preset_names};

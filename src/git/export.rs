@@ -14,8 +14,38 @@ use crate::domain::ids::CommitSha;
 /// Names that a repository's main branch goes by, where it has no remote that says so.
 const MAIN_NAMES: [&str; 3] = ["main", "master", "trunk"];
 
-/// Removes the copy of the index when the snapshot is made, or fails.
+/// A copy of an index, so that the person's own is never written; removed when dropped.
 struct IndexCopy(PathBuf);
+
+impl IndexCopy {
+    fn of(repo: &Repo, index: &Path) -> Result<Self> {
+        // In the same directory: a split index names its other half by it.
+        let copy = Self(repo.git_dir.join(format!("sprint-index-{}", std::process::id())));
+        if index.exists() {
+            fs::copy(index, &copy.0).at("copy", index)?;
+        }
+        Ok(copy)
+    }
+
+    fn git<'g>(&self, repo: &Repo) -> super::command::Git<'g> {
+        super::command::Git::new(&repo.git_dir).work_tree(&repo.top).env("GIT_INDEX_FILE", &self.0)
+    }
+
+    fn commit(&self, repo: &Repo, message: &str) -> Result<CommitSha> {
+        let tree = self.git(repo).arg("write-tree").run()?;
+        let head = repo.head()?;
+        let mut commit = self.git(repo).args(["commit-tree", "-p", head.as_str(), "-m", message]);
+        for (name, value) in [("NAME", "sprint"), ("EMAIL", "sprint@localhost"), ("DATE", "@0 +0000")] {
+            commit =
+                commit.env(&format!("GIT_AUTHOR_{name}"), value).env(&format!("GIT_COMMITTER_{name}"), value);
+        }
+        let made = commit.arg(String::from_utf8_lossy(&tree).trim()).run()?;
+        let lib = repo.open()?;
+        let text = String::from_utf8_lossy(&made).trim().to_owned();
+        let found = lib.find_commit_by_prefix(&text).during("the snapshot cannot be found")?;
+        Ok(sha(found.id()))
+    }
+}
 
 impl Drop for IndexCopy {
     fn drop(&mut self) {
@@ -31,25 +61,29 @@ impl Drop for IndexCopy {
 /// # Errors
 /// The checkout cannot be read, or git fails.
 pub fn snapshot(repo: &Repo) -> Result<CommitSha> {
-    let copy = IndexCopy(repo.git_dir.join(format!("sprint-index-{}", std::process::id())));
-    let index = repo.git_dir.join("index");
-    if index.exists() {
-        fs::copy(&index, &copy.0).at("copy", &index)?;
+    let copy = IndexCopy::of(repo, &repo.git_dir.join("index"))?;
+    copy.git(repo).args(["add", "--all", "--", "."]).run()?;
+    copy.commit(repo, "the worktree as it is")
+}
+
+/// What is staged, as a commit on HEAD that nothing points to. `index` is the file that git works
+/// on in a commit hook, which need not be the repository's own.
+///
+/// # Errors
+/// The index cannot be read or has conflicts, or git fails.
+pub fn staged(repo: &Repo, index: Option<&Path>) -> Result<CommitSha> {
+    let usual = repo.git_dir.join("index");
+    let copy = IndexCopy::of(repo, index.unwrap_or(&usual))?;
+    let read = git2::Index::open(&copy.0).during("cannot read the index")?;
+    if read.has_conflicts() {
+        let said = git2::Error::new(
+            git2::ErrorCode::Unmerged,
+            git2::ErrorClass::Index,
+            "files of it have conflicts that are not resolved",
+        );
+        return Err(said).during("the index is not a tree yet");
     }
-    let git = || super::command::Git::new(&repo.git_dir).work_tree(&repo.top).env("GIT_INDEX_FILE", &copy.0);
-    git().args(["add", "--all", "--", "."]).run()?;
-    let tree = git().arg("write-tree").run()?;
-    let head = repo.head()?;
-    let mut commit = git().args(["commit-tree", "-p", head.as_str(), "-m", "the worktree as it is"]);
-    for (name, value) in [("NAME", "sprint"), ("EMAIL", "sprint@localhost"), ("DATE", "@0 +0000")] {
-        commit =
-            commit.env(&format!("GIT_AUTHOR_{name}"), value).env(&format!("GIT_COMMITTER_{name}"), value);
-    }
-    let made = commit.arg(String::from_utf8_lossy(&tree).trim()).run()?;
-    let lib = repo.open()?;
-    let text = String::from_utf8_lossy(&made).trim().to_owned();
-    let found = lib.find_commit_by_prefix(&text).during("the snapshot cannot be found")?;
-    Ok(sha(found.id()))
+    copy.commit(repo, "what is staged")
 }
 
 /// Writes the files of a commit below `target`, which is made anew.
@@ -82,6 +116,17 @@ fn checkout(repo: &Repo, commit: &CommitSha, target: &Path, paths: &[String]) ->
         options.path(path);
     }
     lib.checkout_tree(tree.as_object(), Some(&mut options)).during(what())
+}
+
+/// The commit that a name means in this checkout: `HEAD` of a linked worktree is its own.
+///
+/// # Errors
+/// There is none.
+pub fn resolve(repo: &Repo, name: &str) -> Result<CommitSha> {
+    let lib = Repository::open(&repo.git_dir).during("cannot open the checkout")?;
+    let object = lib.revparse_single(name).during(format!("no commit `{name}`"))?;
+    let commit = object.peel_to_commit().during(format!("`{name}` is not a commit"))?;
+    Ok(sha(commit.id()))
 }
 
 /// What a person's work is compared with: where it left its upstream, else the main branch, else
