@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sprint::config::gate::{GateConfig, Mode};
-use sprint::config::presets::{preset, preset_names};
+use sprint::config::presets::preset;
 use sprint::domain::gate::{ChangedLines, GateResult, Severity, Status, Verdict};
 use sprint::gates::{BaseScan, Cache, Context, Side, Thresholds, Trees, find_tools, run_gate};
 
@@ -24,6 +24,9 @@ struct World {
     tmp: PathBuf,
     env: Vec<(OsString, OsString)>,
 }
+
+/// Presets whose tools are installed for these tests.
+const NAMES: [&str; 4] = ["ruff", "radon", "mypy", "pytest"];
 
 type Files<'a> = &'a [(&'a str, &'a str)];
 
@@ -43,7 +46,7 @@ fn search_path() -> OsString {
 
 /// Whether the tools are there; panics where they have to be.
 fn tools() -> bool {
-    let gates: Vec<GateConfig> = preset_names().filter_map(preset).collect();
+    let gates: Vec<GateConfig> = NAMES.into_iter().filter_map(preset).collect();
     let missing = find_tools(&gates, &search_path());
     if missing.is_empty() {
         return true;
@@ -211,7 +214,7 @@ fn a_clean_tree_passes_everything_and_the_second_time_from_what_is_kept() {
         return;
     }
     let world = World::new(&[("README.md", "")], CLEAN);
-    for name in preset_names() {
+    for name in NAMES {
         let result = world.check(name, Verdict::Pass, "");
         assert!(result.tool_version.is_some_and(|version| version.contains('.')), "{name}");
         assert!(!result.cached && result.findings.is_empty());
@@ -286,7 +289,7 @@ fn a_syntax_error_is_red_everywhere() {
         return;
     }
     let world = World::new(CLEAN, &with(CLEAN, "pkg/core.py", SYNTAX));
-    for name in preset_names() {
+    for name in NAMES {
         let result = world.run(name);
         assert_eq!(result.verdict, Verdict::Fail, "{name}: {}", result.reason);
         assert!(result.findings.iter().any(|f| f.severity <= Severity::High && f.status == Status::New));
@@ -361,7 +364,7 @@ fn pytest_that_collects_nothing_is_an_error_and_a_greenfield_is_skipped() {
     let reason = "there are test files, but none was collected";
     World::new(CLEAN, &empty).check("pytest", Verdict::Error, reason);
     let green = [("README.md", "new\n")];
-    for name in preset_names() {
+    for name in NAMES {
         World::new(&green, &green).check(name, Verdict::Skipped, "nothing to check");
     }
     let without: Vec<_> = CLEAN.iter().copied().filter(|(path, _)| !path.starts_with("tests/")).collect();
@@ -425,7 +428,7 @@ fn a_src_layout_is_tested_from_the_worktree() {
         .collect();
     let src: Vec<(&str, &str)> = src.iter().map(|(path, text)| (path.as_str(), *text)).collect();
     let world = World::new(&[("README.md", "")], &src);
-    for name in preset_names() {
+    for name in NAMES {
         world.check(name, Verdict::Pass, "");
     }
 }
@@ -476,7 +479,7 @@ fn nothing_is_left_in_the_worktree_or_the_home() {
         return;
     }
     let world = World::new(CLEAN, CLEAN);
-    for name in preset_names() {
+    for name in NAMES {
         world.run(name);
     }
     let mut found = Vec::new();

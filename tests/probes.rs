@@ -125,7 +125,10 @@ fn exit_0_without_a_commit_is_a_claim_without_proof() {
     assert_eq!(world.read("runs").lines().count(), 3, "three attempts");
     let status = world.status();
     assert_eq!(task_row(&status, "T001")["state"], "Parked");
-    assert!(task_row(&status, "T001")["reason"].as_str().unwrap().contains("commit"), "{status:#}");
+    assert!(
+        task_row(&status, "T001")["reason"].as_str().unwrap().contains("nothing was changed"),
+        "{status:#}"
+    );
     assert_eq!(world.landed(), "");
 }
 

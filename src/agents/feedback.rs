@@ -61,6 +61,12 @@ pub struct FeedbackFinding {
     /// In comparison with the base.
     #[serde(default = "new")]
     pub status: Status,
+    /// The line of the source, in short.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// What a person, or the next attempt, types to see it again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub command: String,
 }
 
 fn high() -> Severity {
@@ -72,8 +78,8 @@ fn new() -> Status {
 }
 
 impl FeedbackFinding {
-    /// A gate's finding.
-    pub fn of_gate(gate: &str, finding: &Finding) -> Self {
+    /// A gate's finding; `command` does by hand what the gate did.
+    pub fn of_gate(gate: &str, command: &str, finding: &Finding) -> Self {
         Self {
             gate: gate.to_owned(),
             rule: finding.rule.clone(),
@@ -82,6 +88,8 @@ impl FeedbackFinding {
             severity: finding.severity,
             message: finding.message.clone(),
             status: finding.status,
+            source: finding.source.clone(),
+            command: command.to_owned(),
         }
     }
 
@@ -95,6 +103,8 @@ impl FeedbackFinding {
             severity: Severity::High,
             message: "changed here and on the integration branch in ways that do not merge".to_owned(),
             status: Status::New,
+            source: String::new(),
+            command: String::new(),
         }
     }
 }
@@ -129,7 +139,8 @@ impl Feedback {
         let texts =
             [Some(&mut self.stage), Some(&mut self.reason), self.question.as_mut(), self.answer.as_mut()];
         let of_findings = self.findings.iter_mut().flat_map(|finding| {
-            [&mut finding.gate, &mut finding.rule, &mut finding.path, &mut finding.message]
+            let own = [&mut finding.gate, &mut finding.rule, &mut finding.path, &mut finding.message];
+            own.into_iter().chain([&mut finding.source, &mut finding.command])
         });
         for text in texts.into_iter().flatten().chain(of_findings) {
             cut(text);
@@ -164,10 +175,13 @@ mod tests {
         let feedback = Feedback {
             stage: "InReview".to_owned(),
             reason: "gate".to_owned(),
-            findings: vec![FeedbackFinding::of_gate("ruff", &finding), FeedbackFinding::conflict("b.py")],
+            findings: vec![
+                FeedbackFinding::of_gate("ruff", "ruff check .", &finding),
+                FeedbackFinding::conflict("b.py"),
+            ],
             ..Feedback::default()
         };
-        insta::assert_snapshot!(feedback.to_json(), @r#"{"stage":"InReview","reason":"gate","findings":[{"gate":"ruff","rule":"F401","path":"a.py","line":3,"severity":"high","message":"`os` imported but unused","status":"new"},{"gate":"","rule":"conflict","path":"b.py","line":0,"severity":"high","message":"changed here and on the integration branch in ways that do not merge","status":"new"}]}"#);
+        insta::assert_snapshot!(feedback.to_json(), @r#"{"stage":"InReview","reason":"gate","findings":[{"gate":"ruff","rule":"F401","path":"a.py","line":3,"severity":"high","message":"`os` imported but unused","status":"new","command":"ruff check ."},{"gate":"","rule":"conflict","path":"b.py","line":0,"severity":"high","message":"changed here and on the integration branch in ways that do not merge","status":"new"}]}"#);
         insta::assert_snapshot!(Feedback::answer("InProgress", "which?", "this").to_json(), @r#"{"stage":"InProgress","reason":"answer","findings":[],"question":"which?","answer":"this"}"#);
     }
 

@@ -1,5 +1,5 @@
-//! The last line that a program printed, for the reason of its failure. It keeps a bounded tail of
-//! both streams, however much is printed.
+//! The line of a program's last words that tells why it failed, for the reason. It keeps a bounded tail
+//! of both streams, however much is printed.
 
 use super::protocol::plain;
 
@@ -23,16 +23,39 @@ impl LastWords {
         self.tail.extend_from_slice(kept);
     }
 
-    /// The last line with something to read in it, without escape sequences; empty if there is none.
+    /// The first line that speaks of an error, else the last one with something to read in it; without
+    /// escape sequences, empty if there is none.
     pub fn line(&self) -> String {
-        let lines = self.tail.rsplit(|byte| matches!(byte, b'\n' | b'\r'));
+        let lines = self.tail.split(|byte| matches!(byte, b'\n' | b'\r'));
         let readable = |text: &String| text.chars().any(char::is_alphanumeric);
-        let line = lines.map(|line| plain(line).trim().to_owned()).find(readable).unwrap_or_default();
+        let lines: Vec<String> =
+            lines.map(|line| unframed(&plain(line)).to_owned()).filter(readable).collect();
+        let telling = lines.iter().find(|line| is_telling(line));
+        let line = telling.or(lines.last()).cloned().unwrap_or_default();
         match line.char_indices().nth(SHOWN_CHARS_MAX) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
         }
     }
+}
+
+/// Without the frame that some programs draw around what they say.
+fn unframed(line: &str) -> &str {
+    line.trim_matches(|c: char| c.is_whitespace() || ('\u{2500}'..='\u{257f}').contains(&c))
+}
+
+/// Whether a line says what was wrong: behind it come usage and where to read more. A heading alone
+/// (`Error`) says nothing.
+fn is_telling(line: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["error", "fatal", "panicked", "unknown", "unexpected", "unrecognized", "invalid", "no such"];
+    let lower = line.to_lowercase();
+    let is_word = |(at, word): (usize, &str)| {
+        let (before, after) = (lower[..at].chars().next_back(), lower[at + word.len()..].chars().next());
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    };
+    line.split_whitespace().nth(1).is_some()
+        && WORDS.iter().any(|word| lower.match_indices(word).any(is_word))
 }
 
 #[cfg(test)]
@@ -55,6 +78,20 @@ mod tests {
             "Error: no key"
         );
         assert_eq!(line(&[b"10%\r20%\rcannot go on"]), "cannot go on");
+    }
+
+    #[test]
+    fn of_a_refused_flag_the_line_that_says_so() {
+        let codex: &[u8] =
+            b"error: unexpected argument '--bogus' found\n\n  tip: to pass it, use '-- --bogus'\n\n\
+            Usage: codex exec [OPTIONS]\n\nFor more information, try '--help'.\n";
+        assert_eq!(line(&[codex]), "error: unexpected argument '--bogus' found");
+        let aider: &[u8] =
+            b"usage: aider [-h]\n             [FILE ...]\naider: error: unrecognized arguments: --bogus\n";
+        assert_eq!(line(&[aider]), "aider: error: unrecognized arguments: --bogus");
+        let mini = "Usage: mini [OPTIONS]\n╭─ Error ─────╮\n│ No such option: --bogus │\n╰─────╯\n";
+        assert_eq!(line(&[mini.as_bytes()]), "No such option: --bogus");
+        assert_eq!(line(&[b"0 errors, terrors\nthe end\n"]), "the end", "only whole words");
     }
 
     #[test]

@@ -198,7 +198,7 @@ fn prove(message: String, weak: Option<&Failure>, git: &GitFacts, needed: Needed
                 "claimed success, but its commits do not contain the commit that the attempt began with ({})",
                 began.short()
             )),
-            None => failed(&format!("claimed success, but there is no commit{why}")),
+            None => failed(&format!("claimed success, but nothing was changed{why}")),
         };
     }
     RunOutcome::Done { message, commit_diff: git.diff }
@@ -260,7 +260,7 @@ fn claimed_by(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed 
         ProgramEnding::OverBudget(scope) => Claimed::Overspent(*scope),
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
         ProgramEnding::Unreached(why) => Claimed::Unreached(format!(
-            "the prompt did not reach the agent: {why}; `sprint logs` shows its screen"
+            "the prompt did not reach the agent: {why}; `sprint logs` with the task's id shows its screen"
         )),
         _ if let Some(failure) =
             said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
@@ -415,7 +415,7 @@ mod tests {
         let said = Said { version: "version 9; tested up to version 1".to_owned(), ..Said::default() };
         let unreached = ProgramEnding::Unreached("it shows `x`".to_owned());
         let Claimed::Unreached(reason) = claimed(&unreached, &said, &[]) else { panic!() };
-        insta::assert_snapshot!(reason, @"the prompt did not reach the agent: it shows `x`; `sprint logs` shows its screen; it is version 9; tested up to version 1");
+        insta::assert_snapshot!(reason, @"the prompt did not reach the agent: it shows `x`; `sprint logs` with the task's id shows its screen; it is version 9; tested up to version 1");
         let Claimed::Failure(reason) = claimed(&ProgramEnding::Exited(1), &said, &[]) else { panic!() };
         insta::assert_snapshot!(reason, @"the agent failed (exit 1); it is version 9; tested up to version 1");
         assert!(matches!(claimed(&ProgramEnding::Exited(0), &said, &[]), Claimed::Success(_)));
@@ -449,7 +449,7 @@ mod tests {
         assert_eq!(decide(&git(true, true), Needed::Change), done(true));
         assert_eq!(
             decide(&git(false, false), Needed::Change),
-            failed("claimed success, but there is no commit")
+            failed("claimed success, but nothing was changed")
         );
         let began = CommitSha::parse(&"b".repeat(40)).unwrap();
         assert_eq!(

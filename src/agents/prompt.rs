@@ -4,17 +4,20 @@
 //! Texts of the repository are put in through the filter `data` (a fenced box that the text cannot
 //! leave) or `line` (one line of code). Nothing here reads a file.
 
+mod findings;
 mod input;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-use super::feedback::FeedbackFinding;
 use super::protocol::plain;
 
 pub use input::{Document, FeatureText, GateCommand, PeerText, PromptInput, StoryText, TaskText};
 
 /// Bytes of a text in a box; what is longer is cut, and says so.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
+
+/// Characters of an expression in a message.
+const EXPRESSION_MAX: usize = 120;
 
 /// The templates that are built in, by name, and the parts that every template may include.
 const BUILT_IN: [(&str, &str); 8] = [
@@ -149,10 +152,12 @@ fn is_known(sample: &serde_json::Value, name: &str) -> bool {
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Only so an error tells where in the template it is.
+    environment.set_debug(true);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.add_filter("data", data);
     environment.add_filter("line", line);
-    environment.add_filter("findings", findings);
+    environment.add_filter("findings", findings::shown);
     for (name, text) in BUILT_IN {
         environment.add_template(name, text).expect("a test renders every built-in template");
     }
@@ -165,8 +170,28 @@ fn told(name: &str, error: &minijinja::Error) -> PromptError {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };
+    let message = match expression(error) {
+        Some(text) if error.kind() == minijinja::ErrorKind::UndefinedError => {
+            format!("there is no value for `{text}`")
+        }
+        Some(text) => format!("{message}, in `{text}`"),
+        None => message,
+    };
     let name = error.name().unwrap_or(name).to_owned();
     PromptError { name, line: error.line(), message }
+}
+
+/// What the error is about, in the template's words.
+fn expression(error: &minijinja::Error) -> Option<String> {
+    let (source, range) = (error.template_source()?, error.range()?);
+    let (before, after) = (source.get(..range.start)?, source.get(range.start..)?);
+    // All of what stands between the braces: a filter's name alone says little.
+    let begin = before.rfind("{{").max(before.rfind("{%")).unwrap_or(range.start);
+    let ends = ["}}", "%}"].into_iter().filter_map(|end| after.find(end));
+    let text = source.get(begin..range.start + ends.min().unwrap_or(after.len()))?;
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "{}%-".contains(c));
+    let short: String = plain(text.replace('\n', " ").as_bytes()).chars().take(EXPRESSION_MAX).collect();
+    (!short.is_empty()).then_some(short)
 }
 
 /// A box of backticks, more of them than the text has anywhere in a row.
@@ -206,21 +231,6 @@ fn line(text: Value) -> Result<String, minijinja::Error> {
     Ok(format!("`{short}`"))
 }
 
-/// One line for each finding.
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands values over")]
-fn findings(findings: minijinja::value::Serde<Vec<FeedbackFinding>>) -> String {
-    let lines = findings.iter().map(|finding| {
-        let place = if finding.line > 0 {
-            format!("{}:{}", finding.path, finding.line)
-        } else {
-            finding.path.clone()
-        };
-        let parts = [place, finding.gate.clone(), finding.rule.clone(), finding.message.clone()];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
@@ -235,7 +245,7 @@ fn cut(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agents::feedback::Feedback;
+    use crate::agents::feedback::{Feedback, FeedbackFinding};
     use crate::config::Commits;
     use proptest::prelude::*;
 
@@ -258,6 +268,22 @@ mod tests {
         for (name, text) in BUILT_IN {
             check(Template { name, text }).unwrap();
         }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_its_line() {
+        let wrong = |text: &str| check(Template { name: "review.md", text }).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            [
+                wrong("one\n{{ tsk.id }}\n"),
+                wrong("one\ntwo\n{% for peer in peers %}{{ peer.titel | line }}{% endfor %}\n"),
+                wrong("{% for gate in gates %}\n{{ gate.cmd }}\n{% endfor %}"),
+                wrong("{{ task.nope.deeper }}"),
+                wrong("{{ task.id | shout }}"),
+                wrong("{% if task %}"),
+            ]
+            .join("\n")
+        );
     }
 
     #[test]

@@ -28,6 +28,8 @@ const CALM_MS: u64 = 1_500;
 const LINES: usize = 16;
 /// Characters of what a program asks.
 const TEXT_MAX: usize = 300;
+/// Characters of one value of a table in it.
+const WORD_MAX: usize = 80;
 
 /// How it stands, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +54,10 @@ struct Rule {
     events: Vec<When>,
     title: Option<Regex>,
     screen: Option<Regex>,
-    text: Path,
+    tool: Path,
+    /// The first of them that is there.
+    about: Vec<Path>,
+    shown: Option<Regex>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,7 +96,13 @@ impl SignalRules {
 
     fn of_event(&self, event: &Value) -> Option<(Stand, String)> {
         let rule = self.rules.iter().find(|(_, rule)| rule.events.iter().any(|when| when.holds(event)))?;
-        Some((rule.0, short(&rule.1.text.text(event))))
+        Some((rule.0, rule.1.told(event)))
+    }
+
+    /// What the screen says that a state is about; empty where it says nothing.
+    fn shown(&self, stand: Stand, screen: &str) -> String {
+        let rule = self.rules.iter().find(|(of, _)| *of == stand);
+        rule.map(|(_, rule)| rule.read_off(screen)).unwrap_or_default()
     }
 
     fn dialog(&self, screen: &str) -> Option<&DialogRule> {
@@ -119,8 +130,53 @@ impl Rule {
             events: keys.events.iter().map(|text| When::parse(text)).collect::<Result<_, _>>()?,
             title: pattern(&keys.title)?,
             screen: pattern(&keys.screen)?,
-            text: Path::parse(&keys.text)?,
+            tool: Path::parse(&keys.tool)?,
+            about: keys
+                .wants
+                .iter()
+                .chain([&keys.text])
+                .map(|text| Path::parse(text))
+                .collect::<Result<_, _>>()?,
+            shown: pattern(&keys.shown)?,
         })
+    }
+
+    /// What an event says for the person: the tool, and what it is to do.
+    fn told(&self, event: &Value) -> String {
+        let about = self.about.iter().filter_map(|path| path.find(event)).map(in_words);
+        let about = about.map(|text| short(&text)).find(|text| !text.is_empty());
+        joined([short(&self.tool.text(event)), about.unwrap_or_default()])
+    }
+
+    fn read_off(&self, screen: &str) -> String {
+        let found = self.shown.as_ref().and_then(|pattern| pattern.captures_iter(screen).last());
+        let groups = found.iter().flat_map(|found| found.iter().skip(1).flatten());
+        joined(groups.map(|group| short(group.as_str())))
+    }
+}
+
+/// `Bash: rm -rf build`, within the bound.
+fn joined(parts: impl IntoIterator<Item = String>) -> String {
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(": ").chars().take(TEXT_MAX).collect()
+}
+
+/// A value as a person reads it: of a table its texts and numbers by their names, never JSON.
+fn in_words(value: &Value) -> String {
+    let word = |value: &Value| match value {
+        Value::String(text) => Some(text.chars().take(WORD_MAX).collect::<String>()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(map) => {
+            let pairs = map.iter().filter_map(|(name, value)| Some(format!("{name} {}", word(value)?)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(list) => list.iter().filter_map(word).collect::<Vec<_>>().join(", "),
+        other => word(other).unwrap_or_default(),
     }
 }
 
@@ -154,6 +210,8 @@ pub struct Watch {
     hook: Option<(Stand, String, u64)>,
     /// What the glass shows, and since when.
     glass: Option<(Stand, &'static str, u64)>,
+    /// What the glass says that the program asks; empty where it says nothing.
+    shown: String,
     dialog: Option<Open>,
     /// Whether the glass has shown, since the last hook, what that hook told.
     agreed: bool,
@@ -171,12 +229,24 @@ struct Open {
 impl Watch {
     /// Of a program that starts now.
     pub fn new(rules: SignalRules) -> Self {
-        Self { rules, hook: None, glass: None, dialog: None, agreed: false, worked: false }
+        Self {
+            rules,
+            hook: None,
+            glass: None,
+            shown: String::new(),
+            dialog: None,
+            agreed: false,
+            worked: false,
+        }
     }
 
     /// A hook has told something. Returns the state, if it tells one.
     pub fn hook(&mut self, event: &Value, now: u64) -> Option<Stand> {
-        let (stand, text) = self.rules.of_event(event)?;
+        let (stand, mut text) = self.rules.of_event(event)?;
+        // A second hook about the same question may say less than the first.
+        if let Some((_, said, _)) = self.hook.as_mut().filter(|hook| hook.0 == stand && text.is_empty()) {
+            text = std::mem::take(said);
+        }
         self.worked |= stand == Stand::Busy;
         self.agreed = false;
         self.hook = Some((stand, text, now));
@@ -188,6 +258,7 @@ impl Watch {
         let screen = lower(lines);
         self.look_for_dialog(&screen);
         let seen = self.rules.of_glass(title, &screen);
+        self.shown = self.asked_on(seen.map(|(stand, _)| stand), &screen);
         let same = matches!((&self.glass, seen), (Some((was, _, _)), Some((is, _))) if *was == is);
         if !same {
             self.glass = seen.map(|(stand, source)| (stand, source, now));
@@ -196,6 +267,15 @@ impl Watch {
             self.worked |= stand == Stand::Busy;
             self.agreed |= self.hook.as_ref().is_some_and(|(told, _, _)| *told == stand);
         }
+    }
+
+    /// What a person is asked on the screen, whether a hook or the glass itself tells that it asks.
+    fn asked_on(&self, seen: Option<Stand>, screen: &str) -> String {
+        let told = self.hook.as_ref().map(|(stand, _, _)| *stand);
+        let asks = [seen, told].into_iter().flatten().find(|stand| stand.needs_a_person());
+        let text = asks.map(|stand| self.rules.shown(stand, screen)).unwrap_or_default();
+        // While it is drawn again, what it has shown still holds.
+        if text.is_empty() && asks.is_some() { self.shown.clone() } else { text }
     }
 
     fn look_for_dialog(&mut self, screen: &str) {
@@ -230,6 +310,7 @@ impl Watch {
         }
         match (&self.hook, self.glass) {
             (Some((told, text, _)), _) if !self.is_contradicted(now) => {
+                let text = if told.needs_a_person() && text.is_empty() { &self.shown } else { text };
                 sight(self.rested(*told), "hook", text)
             }
             (_, Some((stand, source, since))) => {
@@ -240,7 +321,8 @@ impl Watch {
                         sight(Stand::Starting, "start", "")
                     };
                 }
-                sight(self.rested(stand), source, "")
+                let text = if stand.needs_a_person() { self.shown.as_str() } else { "" };
+                sight(self.rested(stand), source, text)
             }
             (_, None) if self.worked => sight(Stand::Busy, "screen", ""),
             (_, None) => sight(Stand::Starting, "start", ""),
@@ -294,6 +376,7 @@ mod tests {
             title: title.to_owned(),
             screen: screen.to_owned(),
             text: "what".to_owned(),
+            ..SignalKeys::default()
         };
         SignalRules::new(&ScreenKeys {
             ready: keys(&["is=start"], "^ready", "^> "),

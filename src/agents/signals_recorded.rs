@@ -49,8 +49,12 @@ fn every_recorded_screen_is_read_right() {
             let failure = reader.told().failure.as_ref().map(|failure| failure.class);
             assert_eq!(failure, name.ends_with("-failed").then_some(Trouble::Auth), "{adapter} {name}");
             let said = reader.said_on(&lines).map(|said| format!("{said:?}")).unwrap_or_default();
-            let row =
-                format!("{adapter:<9} {name:<14} {:<10} {:<6} {said}", sight.stand.word(), sight.source);
+            let row = format!(
+                "{adapter:<9} {name:<14} {:<10} {:<6} {} {said}",
+                sight.stand.word(),
+                sight.source,
+                sight.text
+            );
             read.push(row.trim_end().to_owned());
         }
     }

@@ -15,7 +15,7 @@ use super::text::{Cell, Table, Tone, plain};
 use crate::agents::program;
 use crate::agents::version::{self, Untold};
 use crate::config::cli_agent::LoginKeys;
-use crate::config::{AdapterKind, AgentConfig, Config, Role, nearest};
+use crate::config::{AdapterKind, AgentConfig, AgentMode, Config, Role, nearest};
 use crate::error::{CliError, chain, exit};
 
 /// An adapter and its program, as `--json` shows it.
@@ -176,7 +176,7 @@ fn kind_word(kind: AdapterKind) -> &'static str {
 fn show(look: &Look<'_>, args: &AgentsShowArgs, out: &mut Out<'_>) -> Result<u8, CliError> {
     let agent = look.agent(&args.name)?;
     if args.print_command {
-        let words = agent.command.iter().chain(&agent.args).chain(&agent.headless.args);
+        let words = agent.command.iter().chain(&agent.args).chain(first_words(agent));
         out.line(words.map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
         return Ok(exit::DONE);
     }
@@ -189,6 +189,14 @@ fn show(look: &Look<'_>, args: &AgentsShowArgs, out: &mut Out<'_>) -> Result<u8,
         .map_err(|error| CliError::internal(format!("an adapter cannot be written as TOML: {error}")))?;
     text.lines().for_each(|line| out.line(plain(line, 2_000)));
     Ok(exit::DONE)
+}
+
+/// The words of a conversation's first prompt, with its screen or without it.
+fn first_words(agent: &AgentConfig) -> &[String] {
+    match agent.mode {
+        AgentMode::Headless => &agent.headless.args,
+        AgentMode::Interactive => &agent.interactive.args,
+    }
 }
 
 /// As one would type it.
@@ -221,6 +229,15 @@ fn check(look: &Look<'_>, args: &super::args::AgentsCheckArgs, out: &mut Out<'_>
         .iter()
         .any(|row| row.kind != AdapterKind::Scripted && row.path.is_none() && !row.problems.is_empty());
     Ok(if missing { exit::ENVIRONMENT } else { exit::DONE })
+}
+
+/// Agents that a role uses and that show no sign of a sign-in, each with what to type.
+pub(super) fn signed_out<'c>(config: &'c Config, env: &Environment) -> Vec<(&'c str, &'c str)> {
+    let used = |name: &str| Role::ALL.iter().any(|role| config.names_agent(*role, name));
+    programs(config)
+        .filter(|(name, agent)| used(name) && signed_in(&agent.login, env) == Some(false))
+        .map(|(name, agent)| (name.as_str(), agent.login.hint.as_str()))
+        .collect()
 }
 
 /// Whether one of the signs is there; none where the adapter knows no sign.

@@ -13,7 +13,7 @@ use super::request::{about_task, find_task};
 use super::status::Moment;
 use super::text::{Tone, plain_lines};
 use crate::domain::event::Request;
-use crate::domain::task::{Status, Task, WaitKind};
+use crate::domain::task::{Status, Task, TaskName, WaitKind};
 use crate::domain::triage::Action;
 use crate::error::{CliError, exit};
 
@@ -27,6 +27,9 @@ struct Question<'a> {
     task: &'a str,
     #[serde(rename = "question")]
     text: &'a str,
+    /// The task's name as it is shown.
+    #[serde(skip)]
+    name: String,
     /// What was said and is not applied yet.
     answer: Option<String>,
     /// What was done about the question and is not applied yet.
@@ -41,8 +44,9 @@ struct Question<'a> {
 pub fn run(args: &AnswerArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
     let context = Context::find(env)?;
     let Some(task) = &args.task else { return list(&context, args.json, out) };
-    let text = if args.proposed { proposed(&context, task)? } else { text(args, env)? };
-    about_task(&context, task, |task| Request::Answer { task, text }, out)
+    let (task, text) =
+        if args.proposed { proposed(&context, task)? } else { (task.clone(), text(args, env)?) };
+    about_task(&context, &task, |task| Request::Answer { task, text }, out)
 }
 
 fn text(args: &AnswerArgs, env: &Environment) -> Result<String, CliError> {
@@ -64,16 +68,30 @@ fn text(args: &AnswerArgs, env: &Environment) -> Result<String, CliError> {
     Ok(text)
 }
 
-/// What the manager's agent would answer.
-fn proposed(context: &Context, task: &str) -> Result<String, CliError> {
+/// Whom the manager's agent would answer, and what.
+fn proposed(context: &Context, task: &str) -> Result<(String, String), CliError> {
     let (client, _) = context.required()?;
     let overview = client.overview().map_err(store_error)?;
     let found = find_task(&overview.state, task)?;
-    let answer = found.proposal().filter(|proposal| proposal.action == Action::Answer);
-    answer.map(|proposal| proposal.text.clone()).ok_or_else(|| {
-        CliError::refused(format!("nobody proposes an answer for {}", found.key.id))
-            .hint(format!("sprint answer {} \"…\"", found.key.id))
-    })
+    let name = TaskName::parse(task).map_err(|error| CliError::usage(error.to_string()))?;
+    let same = overview.state.tasks.values().filter(|other| name.means(&other.key));
+    let answers = |task: &&Task| task.proposal().is_some_and(|proposal| proposal.action == Action::Answer);
+    let mut proposals = same
+        .filter(answers)
+        .filter_map(|task| Some((task.key.name().to_string(), task.proposal()?.text.clone())));
+    let first = proposals.next().ok_or_else(|| {
+        let name = overview.state.name_of(&found.key);
+        CliError::refused(format!("nobody proposes an answer for {name}"))
+            .hint(format!("sprint answer {name} \"…\""))
+    })?;
+    match proposals.next() {
+        None => Ok(first),
+        // A proposal is accepted unseen: it must be the one that is meant.
+        Some(other) => {
+            Err(CliError::refused(format!("an answer is proposed for {} and for {}", first.0, other.0))
+                .hint(format!("name one: sprint answer {} --proposed", first.0)))
+        }
+    }
 }
 
 fn from_stdin() -> Result<String, CliError> {
@@ -93,6 +111,12 @@ fn list(context: &Context, json: bool, out: &mut Out<'_>) -> Result<u8, CliError
     let picture = moment.as_ref().map(Moment::picture);
     let tasks = picture.iter().flat_map(|picture| picture.overview.state.tasks.values());
     let asked = |task: &Task| picture.as_ref().and_then(|picture| picture.asked.about(&task.key));
+    let named = |task: &Task| {
+        picture
+            .as_ref()
+            .map(|picture| picture.overview.state.name_of(&task.key).to_string())
+            .unwrap_or_default()
+    };
     let questions: Vec<Question<'_>> = tasks
         .filter_map(|task| match &task.status {
             Status::Waiting { wait: WaitKind::Answer, text } => {
@@ -100,6 +124,7 @@ fn list(context: &Context, json: bool, out: &mut Out<'_>) -> Result<u8, CliError
                 Some(Question {
                     feature: task.key.feature.as_str(),
                     task: task.key.id.as_str(),
+                    name: named(task),
                     text,
                     done: asked.as_ref().map(PendingRow::done),
                     answer: asked.filter(|row| row.request == "answer").map(|row| row.text),
@@ -116,13 +141,13 @@ fn list(context: &Context, json: bool, out: &mut Out<'_>) -> Result<u8, CliError
         out.line("no task asks anything");
     }
     for question in &questions {
-        out.line(format!("{} asks:", out.colour.paint(Tone::Bold, question.task)));
+        out.line(format!("{} asks:", out.colour.paint(Tone::Bold, &question.name)));
         for line in plain_lines(question.text) {
             out.line(format!("  {line}"));
         }
         match (&question.done, &picture) {
             (Some(done), Some(picture)) => out.line(format!("  {done}; {}", picture.applied_when())),
-            _ => out.line(format!("  sprint answer {} \"…\"", question.task)),
+            _ => out.line(format!("  sprint answer {} \"…\"", question.name)),
         }
     }
     Ok(exit::DONE)

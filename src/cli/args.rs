@@ -220,7 +220,7 @@ pub struct EventsArgs {
 /// `sprint answer`.
 #[derive(Debug, Args)]
 pub struct AnswerArgs {
-    /// The task that asks
+    /// The task that asks, such as T003 or 001-thing/T003
     pub task: Option<String>,
     /// Give the answer that the manager's agent proposes
     #[arg(long, requires = "task", conflicts_with_all = ["text", "json"])]
@@ -236,14 +236,14 @@ pub struct AnswerArgs {
 /// One task.
 #[derive(Debug, Args)]
 pub struct TaskArg {
-    /// The task, such as T003
+    /// The task, such as T003 or 001-thing/T003
     pub task: String,
 }
 
 /// `sprint reject`.
 #[derive(Debug, Args)]
 pub struct RejectArgs {
-    /// The task, such as T003
+    /// The task, such as T003 or 001-thing/T003
     pub task: String,
     /// Why; the next attempt is told
     #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
@@ -296,7 +296,7 @@ pub enum TaskCommand {
 /// `sprint task show`.
 #[derive(Debug, Args)]
 pub struct TaskShowArgs {
-    /// The task, such as T003
+    /// The task, such as T003 or 001-thing/T003
     pub task: String,
     /// Print JSON (docs/json.md)
     #[arg(long)]
@@ -306,7 +306,7 @@ pub struct TaskShowArgs {
 /// `sprint task diff`.
 #[derive(Debug, Args)]
 pub struct TaskDiffArgs {
-    /// The task, such as T003
+    /// The task, such as T003 or 001-thing/T003
     pub task: String,
     /// Only names and numbers
     #[arg(long)]
@@ -423,7 +423,7 @@ pub enum PromptCommand {
 /// `sprint prompt show`.
 #[derive(Debug, Args)]
 pub struct PromptShowArgs {
-    /// The task, such as T003
+    /// The task, such as T003 or 001-thing/T003
     pub task: String,
     /// The stage; default: the one that the task is in
     #[arg(long, value_name = "STAGE")]

@@ -10,15 +10,16 @@ use super::picture::TEXT_MAX;
 use super::text::plain;
 use crate::domain::draft::Reply;
 use crate::domain::event::{Envelope, Event, Now, Request};
-use crate::domain::ids::TaskId;
 use crate::domain::state::{Mode, State};
 use crate::domain::step::step;
-use crate::domain::task::TaskKey;
+use crate::domain::task::{TaskKey, TaskName};
 use crate::store::Overview;
 
 /// A request in `status --json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct PendingRow {
+    /// The feature of the task.
+    pub feature: String,
     /// The task.
     pub task: String,
     /// `answer`, `approve`, `reject`, `retry`, `skip` or `stop`.
@@ -67,8 +68,8 @@ impl Asked {
     }
 
     /// The last request that changes a task of this name.
-    pub fn about_id(&self, task: &TaskId) -> Option<(&TaskKey, &Request)> {
-        self.by_task.iter().rev().find(|(key, _)| key.id == *task)
+    pub fn about_name(&self, task: &TaskName) -> Option<(&TaskKey, &Request)> {
+        self.by_task.iter().rev().find(|(key, _)| task.means(key))
     }
 
     /// What the supervisor will say to one more.
@@ -84,7 +85,12 @@ impl Asked {
 
 fn row(task: &TaskKey, request: &Request) -> Option<PendingRow> {
     let (word, text) = word(request)?;
-    Some(PendingRow { task: task.id.to_string(), request: word, text: plain(text, TEXT_MAX) })
+    Some(PendingRow {
+        feature: task.feature.to_string(),
+        task: task.id.to_string(),
+        request: word,
+        text: plain(text, TEXT_MAX),
+    })
 }
 
 /// The request's word and its text; `None` for one that is about no task.

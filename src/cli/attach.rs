@@ -140,9 +140,10 @@ fn of_task(state: &State, who: &str) -> Result<WorkerName, CliError> {
             && run.job.task.as_ref() == Some(&task.key.id)
             && lives_in(state, &run.worker)
     });
+    let name = state.name_of(&task.key);
     run.map(|run| run.worker.clone()).ok_or_else(|| {
-        CliError::refused(format!("nobody works on {} now", task.key.id))
-            .hint(format!("sprint task show {} says where it is", task.key.id))
+        CliError::refused(format!("nobody works on {name} now"))
+            .hint(format!("sprint task show {name} says where it is"))
     })
 }
 

@@ -11,7 +11,9 @@ use super::disk::{self, LowDisk};
 use super::environment::Environment;
 use super::install::tools_bin;
 use super::out::Out;
+use super::start::{MORE_GATES, NO_GATES};
 use super::text::{Tone, bytes, plain};
+use super::{agents, fit, prompts as own_prompts, spending};
 use crate::config::{Config, GateConfig, Role};
 use crate::error::{CliError, exit};
 use crate::gates::{find_program, find_tools, languages, search_path, takes_part};
@@ -19,6 +21,9 @@ use crate::git::contents;
 use crate::git::id::RepoId;
 use crate::git::preflight;
 use crate::tmux::version::check_version;
+
+/// What makes a budget of money bind.
+const PRICES: &str = "write the model's price under `[prices]`, or a budget of tokens";
 
 /// One line of the result.
 #[derive(Debug, Clone, Serialize)]
@@ -31,23 +36,36 @@ pub struct Check {
     pub what: String,
     /// What to do about it.
     pub fix: Option<String>,
+    /// The exit code of a problem.
+    #[serde(skip)]
+    exit: u8,
 }
 
 impl Check {
     fn ok(name: &'static str, what: impl AsRef<str>) -> Self {
-        Self { name, state: "ok", what: plain(what.as_ref(), 500), fix: None }
+        Self { name, state: "ok", what: plain(what.as_ref(), 500), fix: None, exit: exit::DONE }
     }
 
     fn problem(name: &'static str, what: impl AsRef<str>, fix: impl Into<String>) -> Self {
-        Self { name, state: "problem", what: plain(what.as_ref(), 500), fix: Some(fix.into()) }
+        let (what, fix) = (plain(what.as_ref(), 500), Some(fix.into()));
+        Self { name, state: "problem", what, fix, exit: exit::ENVIRONMENT }
     }
 
     fn warning(name: &'static str, what: impl AsRef<str>, fix: impl Into<String>) -> Self {
-        Self { state: "warning", ..Self::problem(name, what, fix) }
+        Self { state: "warning", exit: exit::DONE, ..Self::problem(name, what, fix) }
+    }
+
+    /// What a command that needs it would end with.
+    fn error(name: &'static str, error: &CliError) -> Self {
+        let hints = if error.hints.is_empty() { vec![CORRECT.to_owned()] } else { error.hints.clone() };
+        Self { exit: error.exit_code(), ..Self::problem(name, &error.message, hints.join("\n")) }
     }
 }
 
-/// Runs it: 0 if a sprint can start, 3 if something is missing.
+/// What to do about a configuration where its error does not say.
+const CORRECT: &str = "correct it; `sprint init` writes a sample";
+
+/// Runs it: 0 if a sprint can start, 2 if its configuration is wrong, 3 if something is missing.
 ///
 /// # Errors
 /// Never for what it finds.
@@ -60,8 +78,10 @@ pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, C
             show(check, out);
         }
     }
-    let broken = checks.iter().any(|check| check.state == "problem");
-    Ok(if broken { exit::ENVIRONMENT } else { exit::DONE })
+    let codes: Vec<u8> = checks.iter().map(|check| check.exit).filter(|code| *code != exit::DONE).collect();
+    // What is typed wrong is wrong on every machine.
+    let wrong = codes.contains(&exit::USAGE).then_some(exit::USAGE);
+    Ok(wrong.or(codes.first().copied()).unwrap_or(exit::DONE))
 }
 
 fn show(check: &Check, out: &mut Out<'_>) {
@@ -86,18 +106,47 @@ fn examine(env: &Environment) -> Vec<Check> {
     checks.extend(places(env, &context));
     match context.config(env) {
         Ok(config) => {
-            checks.push(Check::ok("configuration", "is right"));
+            checks.push(fits(env, &context, &config));
+            checks.extend(prompts(&context, &config));
             checks.push(disk(&context, &config));
             checks.push(agent(env, &context, &config));
+            checks.extend(signed_out(env, &config));
+            checks.extend(spending::warning(&config).map(|text| Check::warning("budget", text, PRICES)));
             checks.extend(tools(env, &context, &config));
         }
-        Err(error) => checks.push(Check::problem(
-            "configuration",
-            error.message,
-            "correct it; `sprint init` writes a sample",
-        )),
+        Err(error) => checks.push(Check::error("configuration", &error)),
     }
     checks
+}
+
+/// Whether what the configuration names is in the repository; without a commit nothing is yet.
+fn fits(env: &Environment, context: &Context, config: &Config) -> Check {
+    let check = || {
+        let Ok(head) = context.repo.head() else { return Ok(()) };
+        fit::check(config, &context.layers(env)?, &context.repo, &head)
+    };
+    check().map_or_else(
+        |error| Check::error("configuration", &error),
+        |()| Check::ok("configuration", "is right"),
+    )
+}
+
+/// The repository's own templates: whether they can be written, and whether anybody is told them.
+fn prompts(context: &Context, config: &Config) -> Vec<Check> {
+    let Ok(head) = context.repo.head() else { return Vec::new() };
+    if let Err(error) = own_prompts::freeze(&mut config.clone(), &context.repo, &head) {
+        return vec![Check::error("prompts", &error)];
+    }
+    let unused = own_prompts::unused(config, &context.repo, &head).unwrap_or_default();
+    unused.into_iter().map(|text| Check::warning("prompts", text, "rename it, or take it out")).collect()
+}
+
+/// Agents' programs that show no sign of a sign-in. A person may have one that is not known here.
+fn signed_out(env: &Environment, config: &Config) -> Vec<Check> {
+    let check = |(name, hint): (&str, &str)| {
+        Check::warning("sign-in", format!("there is no sign that {name} is signed in"), hint)
+    };
+    agents::signed_out(config, env).into_iter().map(check).collect()
 }
 
 fn tmux(env: &Environment) -> Check {
@@ -131,8 +180,12 @@ fn places(env: &Environment, context: &Context) -> Vec<Check> {
     // Before the first start there is no id; the parents are the same for every one.
     let none = RepoId { id: "0".repeat(32), hash: "0".repeat(10) };
     let layout = context.layout().cloned().unwrap_or_else(|| layout_of(env, &context.repo, &none));
+    let shown = |dir: &Path| match (context.layout(), dir.parent()) {
+        (None, Some(parent)) => format!("a new directory in {}, at the first start", parent.display()),
+        _ => dir.display().to_string(),
+    };
     let place = |name: &'static str, dir: &Path| match writable(dir) {
-        Ok(()) => Check::ok(name, dir.display().to_string()),
+        Ok(()) => Check::ok(name, shown(dir)),
         Err(at) => Check::problem(
             name,
             format!("`{}` cannot be written", at.display()),
@@ -209,7 +262,8 @@ fn tools(env: &Environment, context: &Context, config: &Config) -> Vec<Check> {
     if checks.is_empty() {
         let names: Vec<&str> =
             wanted.iter().filter(|gate| gate.enabled).map(|gate| gate.name.as_str()).collect();
-        checks.push(Check::ok("gates", if names.is_empty() { "none".to_owned() } else { names.join(", ") }));
+        let none = names.is_empty().then(|| Check::warning("gates", NO_GATES, MORE_GATES));
+        checks.push(none.unwrap_or_else(|| Check::ok("gates", names.join(", "))));
     }
     checks
 }

@@ -8,6 +8,7 @@ use super::environment::Environment;
 use super::follow::Follower;
 use super::out::Out;
 use super::text::{Tone, clock, plain, rfc3339};
+use crate::domain::task::TaskName;
 use crate::error::{CliError, exit};
 use crate::store::{Client, EventRow};
 
@@ -42,8 +43,9 @@ pub fn run(args: &EventsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     // The doorbell first: what happens between the first look and the wait is rung for.
     let follower = args.follow.then(|| Follower::new(context.layout()));
     let mut last = client.last_event().map_err(store_error)?;
-    let rows = match &args.task {
-        Some(task) => client.last_events_of(task, args.lines),
+    let task = wanted(args)?;
+    let rows = match &task {
+        Some(task) => client.last_events_of(task.feature.as_ref(), &task.id, args.lines),
         None => client.last_events(args.lines),
     };
     let rows = rows.map_err(store_error)?;
@@ -60,19 +62,37 @@ pub fn run(args: &EventsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         if client.is_lost() {
             return Err(context.no_state());
         }
-        last = more(&client, last, args, out)?;
+        last = more(&client, last, args, task.as_ref(), out)?;
     }
 }
 
 /// Shows what came after `last`; the number of the newest line.
-fn more(client: &Client, mut last: i64, args: &EventsArgs, out: &mut Out<'_>) -> Result<i64, CliError> {
+fn more(
+    client: &Client,
+    mut last: i64,
+    args: &EventsArgs,
+    task: Option<&TaskName>,
+    out: &mut Out<'_>,
+) -> Result<i64, CliError> {
     loop {
         let rows = client.events_after(last, BATCH).map_err(store_error)?;
         let Some(newest) = rows.last().map(|row| row.seq) else { return Ok(last) };
-        let wanted = rows.iter().filter(|row| args.task.is_none() || row.task == args.task);
+        let wanted = rows.iter().filter(|row| task.is_none_or(|task| is_about(row, task)));
         wanted.for_each(|row| show(row, args, out));
         last = newest;
     }
+}
+
+/// The task whose events are asked for.
+fn wanted(args: &EventsArgs) -> Result<Option<TaskName>, CliError> {
+    let parse = |text: &String| TaskName::parse(text).map_err(|error| CliError::usage(error.to_string()));
+    args.task.as_ref().map(parse).transpose()
+}
+
+fn is_about(row: &EventRow, task: &TaskName) -> bool {
+    let feature =
+        task.feature.as_ref().is_none_or(|feature| row.feature.as_deref() == Some(feature.as_str()));
+    feature && row.task.as_deref() == Some(task.id.as_str())
 }
 
 fn show(row: &EventRow, args: &EventsArgs, out: &mut Out<'_>) {

@@ -1,6 +1,7 @@
 //! What waits for a person, or would go on sooner with one, and what to type about it.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use super::disk::MEND_RUNNING;
 use super::foreign::Foreign;
@@ -11,9 +12,12 @@ use crate::domain::accounts::Hold;
 use crate::domain::budget::Scope;
 use crate::domain::ids::TaskId;
 use crate::domain::state::{Feature, FeatureStatus};
-use crate::domain::task::{Status, Task, WaitKind};
+use crate::domain::task::{Status, Task, TaskName, WaitKind};
 use crate::domain::triage::{Action, Proposal};
 use crate::domain::worker::Worker;
+
+/// Where a program does not tell what it asks.
+const UNKNOWN: &str = "its screen says what for";
 
 impl Picture<'_> {
     /// What waits for a person, in all features that are not over.
@@ -21,7 +25,8 @@ impl Picture<'_> {
         let mut features: Vec<&Feature> = self.state().features.values().collect();
         features.sort_by_key(|feature| feature.order);
         let disk = features.iter().find_map(|feature| self.held_by_disk(feature));
-        let disk = disk.map(|disk| need(None, "operator", &disk.consequence(), MEND_RUNNING.to_owned()));
+        let disk =
+            disk.map(|disk| need(None, None, "operator", &disk.consequence(), MEND_RUNNING.to_owned()));
         disk.into_iter().chain(features.into_iter().flat_map(|feature| self.needs_of(feature))).collect()
     }
 
@@ -29,15 +34,27 @@ impl Picture<'_> {
         let mut needs = Vec::new();
         if let FeatureStatus::Refused { reason, .. } = &feature.status {
             let text = format!("{} cannot begin: {reason}", feature.id);
-            needs.push(need(None, "operator", &text, format!("sprint start {}", plain(&feature.dir, 200))));
+            needs.push(need(
+                Some(feature),
+                None,
+                "operator",
+                &text,
+                format!("sprint start {}", plain(&feature.dir, 200)),
+            ));
             return needs;
         }
         // A foreign head that is being gated is taken over, or refused, without the person.
         if let (Some(why), None) = (&feature.halted, &feature.adopting) {
-            needs.push(need(None, "landing", why, Foreign::fix(self.foreign.get(&feature.id)).to_owned()));
+            needs.push(need(
+                Some(feature),
+                None,
+                "landing",
+                why,
+                Foreign::fix(self.foreign.get(&feature.id)).to_owned(),
+            ));
         }
         if let Some(why) = self.base_trouble(feature) {
-            needs.push(need(None, "retry", &why, mend(None)));
+            needs.push(need(Some(feature), None, "retry", &why, mend(None)));
         }
         needs.extend(self.budget_of(feature));
         needs.extend(self.holds_of(feature));
@@ -55,9 +72,17 @@ impl Picture<'_> {
             self.state().sprint.holds.iter().filter(|(agent, hold)| used.contains(agent) && hold.holds());
         let row = |(agent, hold): (&String, &Hold)| {
             let kind = if hold.until_ms.is_none() { "operator" } else { "retry" };
-            need(None, kind, &self.hold_text(agent, hold), "sprint resume      tries it at once".to_owned())
+            need(Some(feature), None, kind, &self.hold_text(agent, hold), self.hold_fix(feature))
         };
         if matches!(feature.status, FeatureStatus::Finished) { Vec::new() } else { holds.map(row).collect() }
+    }
+
+    /// Without a supervisor nobody applies a `resume`; the next start tries it anyway.
+    fn hold_fix(&self, feature: &Feature) -> String {
+        match self.supervisor {
+            Some(_) => "sprint resume      tries it at once".to_owned(),
+            None => format!("see to it, then: sprint start {}", plain(&feature.dir, 200)),
+        }
     }
 
     /// A budget that is used up: the feature's waits for the person, the day's ends by itself.
@@ -65,7 +90,7 @@ impl Picture<'_> {
         let over = feature.over.filter(|_| !matches!(feature.status, FeatureStatus::Finished))?;
         let kind = if over.scope == Scope::Day { "retry" } else { "operator" };
         let fix = format!("raise `[budget] {}` in sprint.toml, then: sprint reload", over.scope);
-        Some(need(None, kind, &self.over_text(feature)?, fix))
+        Some(need(Some(feature), None, kind, &self.over_text(feature)?, fix))
     }
 
     /// Agents' programs that wait at their own screens: only there can they be answered.
@@ -78,7 +103,8 @@ impl Picture<'_> {
             let (seen, run) = (worker.agent()?, self.state().runs.get(worker.life.run()?)?);
             let (task, kind) = (run.job.task.as_ref(), seen.stand.word());
             let fix = format!("sprint attach {}      and answer it there", worker.name);
-            (run.job.feature == feature.id).then(|| need(task, kind, &seen.text, fix))
+            let text = if seen.text.is_empty() { UNKNOWN } else { seen.text.as_str() };
+            (run.job.feature == feature.id).then(|| need(Some(feature), task, kind, text, fix))
         };
         self.state().workers.values().filter(waits).filter_map(row).collect()
     }
@@ -89,11 +115,15 @@ impl Picture<'_> {
             return None;
         }
         let row = self.plain_need_of(task)?;
-        Some(NeedRow { proposal: task.proposal().map(|proposal| proposed(&task.key.id, proposal)), ..row })
+        Some(NeedRow {
+            proposal: task.proposal().map(|proposal| proposed(&self.state().name_of(&task.key), proposal)),
+            ..row
+        })
     }
 
     fn plain_need_of(&self, task: &Task) -> Option<NeedRow> {
-        let id = &task.key.id;
+        let (feature, task_id) = (self.state().features.get(&task.key.feature), Some(&task.key.id));
+        let id = &self.state().name_of(&task.key);
         let again = || format!("sprint task retry {id}      or: sprint task skip {id}");
         Some(match &task.status {
             Status::Waiting { wait, text } => {
@@ -107,26 +137,41 @@ impl Picture<'_> {
                         "switch to another branch there; then it lands by itself".to_owned()
                     }
                 };
-                need(Some(id), wait.as_str(), text, fix)
+                need(feature, task_id, wait.as_str(), text, fix)
             }
-            Status::Parked => need(Some(id), "parked", &task.reason, again()),
+            Status::Parked => need(feature, task_id, "parked", &task.reason, again()),
             Status::ToDo
             | Status::Ready
             | Status::Running { .. }
             | Status::Retry { .. }
             | Status::Landing { .. }
             | Status::Skipped
-            | Status::Done { .. } => need(Some(id), "retry", &self.task_trouble(task)?, mend(Some(id))),
+            | Status::Done { .. } => {
+                need(feature, task_id, "retry", &self.task_trouble(task)?, mend(Some(id)))
+            }
         })
     }
 }
 
-fn need(task: Option<&TaskId>, kind: &'static str, text: &str, fix: String) -> NeedRow {
-    NeedRow { task: task.map(ToString::to_string), kind, text: plain(text, TEXT_MAX), proposal: None, fix }
+fn need(
+    feature: Option<&Feature>,
+    task: Option<&TaskId>,
+    kind: &'static str,
+    text: &str,
+    fix: String,
+) -> NeedRow {
+    NeedRow {
+        feature: feature.map(|feature| feature.id.to_string()),
+        task: task.map(ToString::to_string),
+        kind,
+        text: plain(text, TEXT_MAX),
+        proposal: None,
+        fix,
+    }
 }
 
 /// The proposed text is in no command: nobody types what a model has written.
-fn proposed(id: &TaskId, proposal: &Proposal) -> ProposalRow {
+fn proposed(id: &TaskName, proposal: &Proposal) -> ProposalRow {
     let command = match proposal.action {
         Action::Answer => format!("sprint answer {id} --proposed"),
         Action::Retry => format!("sprint task retry {id}"),
@@ -139,14 +184,14 @@ fn proposed(id: &TaskId, proposal: &Proposal) -> ProposalRow {
 }
 
 /// The text form: what waits for the person, each with the command to type.
-pub(super) fn show(rows: &[NeedRow], out: &mut Out<'_>) {
+pub(super) fn show(picture: &Picture<'_>, rows: &[NeedRow], out: &mut Out<'_>) {
     if rows.is_empty() {
         return;
     }
     out.line(out.colour.paint(Tone::Bold, "Needs you"));
     for row in rows {
         let text = plain(&row.text, LINE_MAX);
-        let lead = out.colour.paint(Tone::Warn, &lead(row));
+        let lead = out.colour.paint(Tone::Warn, &lead(picture, row));
         out.line(if text.is_empty() { format!("  {lead}") } else { format!("  {lead}: {text}") });
         if let Some(ProposalRow { action, text, command }) = &row.proposal {
             out.line(format!("      the manager proposes: {action}: {}", plain(text, LINE_MAX)));
@@ -156,8 +201,9 @@ pub(super) fn show(rows: &[NeedRow], out: &mut Out<'_>) {
     }
 }
 
-fn lead(row: &NeedRow) -> String {
-    let who = row.task.as_deref().unwrap_or("the sprint");
+fn lead(picture: &Picture<'_>, row: &NeedRow) -> String {
+    let named = row.task.as_ref().map(|task| picture.short_name(row.feature.as_deref(), task));
+    let who = named.as_deref().unwrap_or("the sprint");
     match row.kind {
         "answer" => format!("{who} asks"),
         "approval" => format!("{who} waits for your approval"),
@@ -174,7 +220,7 @@ fn lead(row: &NeedRow) -> String {
 }
 
 /// Where to look at an error that is repeated by itself, and how not to wait for that.
-pub(super) fn mend(task: Option<&TaskId>) -> String {
+pub(super) fn mend(task: Option<&dyn Display>) -> String {
     match task {
         Some(task) => format!("sprint logs {task}      and when it is mended: sprint task retry {task}"),
         None => "sprint logs reviewer      and when it is mended: sprint reload".to_owned(),

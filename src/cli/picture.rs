@@ -17,7 +17,7 @@ use crate::domain::ids::{FeatureId, TaskId};
 use crate::domain::pipeline::Role;
 use crate::domain::screen::Seen;
 use crate::domain::state::{Feature, FeatureStatus, Mode, State};
-use crate::domain::task::{Status, Task};
+use crate::domain::task::{Status, Task, TaskKey, TaskName};
 use crate::domain::worker::{Life, ProcRef, Worker};
 use crate::process::identity::ProcId;
 use crate::process::load::{Load, load_of};
@@ -133,6 +133,8 @@ pub struct QueueRow {
 /// Something that waits for a person.
 #[derive(Debug, Clone, Serialize)]
 pub struct NeedRow {
+    /// The feature, if it is about one.
+    pub feature: Option<String>,
     /// The task, if it is about one.
     pub task: Option<String>,
     /// `answer`, `approval`, `operator`, `external`, `parked`, `landing`, `retry`, or how an agent's
@@ -185,6 +187,13 @@ pub struct Picture<'a> {
 impl Picture<'_> {
     pub(super) fn state(&self) -> &State {
         &self.overview.state
+    }
+
+    /// A task's name as people are shown it: with its feature where another one has that id too.
+    pub fn short_name(&self, feature: Option<&str>, task: &str) -> String {
+        let known = feature.and_then(|feature| TaskName::parse(&format!("{feature}/{task}")).ok());
+        let key = known.and_then(|name| Some(TaskKey { feature: name.feature?, id: name.id }));
+        key.map_or_else(|| task.to_owned(), |key| self.state().name_of(&key).to_string())
     }
 
     /// The feature that is shown: the one that is built, else the next, else the last.

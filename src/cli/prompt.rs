@@ -1,6 +1,6 @@
 //! `sprint prompt show`: what an agent would be told, word for word.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 use serde::Serialize;
 
@@ -13,11 +13,11 @@ use super::request::find_task;
 use super::text::plain;
 use crate::agents::sent::as_text;
 use crate::config::{Adapter, Config, StageConfig};
-use crate::domain::ids::{FeatureId, RunId, StageName, TaskId};
+use crate::domain::ids::{FeatureId, RunId, StageName};
 use crate::domain::job::preview;
 use crate::domain::pipeline::StageKind;
 use crate::domain::state::{Job, State};
-use crate::domain::task::{Status, Task};
+use crate::domain::task::{Status, Task, TaskName};
 use crate::error::{CliError, exit};
 use crate::feature::TaskFile;
 use crate::git::contents;
@@ -67,6 +67,9 @@ pub fn run(command: &PromptCommand, env: &Environment, out: &mut Out<'_>) -> Res
         _ => of_checkout(args, &context, env)?,
     };
     let shown = shown(&context, &subject)?;
+    for text in unused(&context, &subject.config)? {
+        warn(&text);
+    }
     if args.json {
         out.json(&shown);
     } else {
@@ -75,9 +78,22 @@ pub fn run(command: &PromptCommand, env: &Environment, out: &mut Out<'_>) -> Res
     Ok(exit::DONE)
 }
 
+/// Templates that nobody is told.
+fn unused(context: &Context, config: &Config) -> Result<Vec<String>, CliError> {
+    let head = context.repo.head().map_err(|error| git_error("the repository cannot be read", error))?;
+    prompts::unused(config, &context.repo, &head)
+}
+
+/// Beside the prompt, which is to be exactly what is sent.
+fn warn(text: &str) {
+    if let Err(error) = writeln!(std::io::stderr().lock(), "warning: {text}") {
+        tracing::debug!(%error, "standard error is closed");
+    }
+}
+
 impl PromptShowArgs {
     fn is_known(&self, state: &State) -> bool {
-        state.tasks.keys().any(|key| key.id.as_str() == self.task)
+        TaskName::parse(&self.task).is_ok_and(|name| state.tasks.keys().any(|key| name.means(key)))
     }
 }
 
@@ -116,7 +132,7 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
     let config = current_config(context, env)?;
     let failed = |error| git_error("the repository cannot be read", error);
     let head = context.repo.head().map_err(failed)?;
-    let id = TaskId::parse(&args.task)
+    let wanted = TaskName::parse(&args.task)
         .map_err(|_| CliError::usage(format!("`{}` is no task's id", plain(&args.task, 80))))?;
     let files = contents::files(&context.repo, &head).map_err(failed)?;
     let mut found = Vec::new();
@@ -124,13 +140,14 @@ fn of_checkout(args: &PromptShowArgs, context: &Context, env: &Environment) -> R
         let bytes = contents::blob(&context.repo, &head, file).map_err(failed)?.unwrap_or_default();
         let dir = file.trim_end_matches("/tasks.md").to_owned();
         let name = dir.rsplit('/').next().and_then(|name| FeatureId::parse(name).ok());
-        let line = TaskFile::read(&bytes).task(&id).cloned();
+        let line = TaskFile::read(&bytes).task(&wanted.id).cloned();
+        let name = name.filter(|name| wanted.feature.as_ref().is_none_or(|feature| feature == name));
         found.extend(name.zip(line).map(|(name, line)| (dir, name, line)));
     }
     let (dir, feature, line) = only(args, found)?;
     let stage = chosen(args, &config, None)?;
     let job = Job {
-        task: Some(id),
+        task: Some(wanted.id),
         title: line.title,
         labels: line.labels,
         stage: Some(stage.name.clone()),
@@ -152,7 +169,7 @@ fn only(args: &PromptShowArgs, mut found: Vec<Found>) -> Result<Found, CliError>
         _ => {
             let names: Vec<&str> = found.iter().map(|(_, feature, _)| feature.as_str()).collect();
             Err(CliError::refused(format!("several features have a task `{shown}`: {}", names.join(", ")))
-                .hint("begin one of them: sprint start specs/001-thing"))
+                .hint(format!("name one: sprint prompt show {}/{shown}", names[0])))
         }
     }
 }

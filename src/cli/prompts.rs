@@ -1,6 +1,7 @@
 //! Templates of a repository's own: found, tried and put into the configuration before anything
 //! begins, so that a mistake in one is told now and not in the night.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 
@@ -8,7 +9,7 @@ use super::context::git_error;
 use super::text::plain;
 use crate::agents::prompt::{PromptError, Template, check};
 use crate::agents::{merge, triage};
-use crate::config::{Config, OwnPrompt, PROMPTS_DIR, StageConfig, TRIAGE_PROMPT};
+use crate::config::{Config, OwnPrompt, PROMPTS_DIR, StageConfig, TRIAGE_PROMPT, nearest};
 use crate::domain::ids::CommitSha;
 use crate::domain::pipeline::StageKind;
 use crate::error::CliError;
@@ -16,6 +17,8 @@ use crate::git::{Repo, contents};
 
 /// A template that is larger is none.
 const TEMPLATE_BYTES_MAX: usize = 4 << 20;
+/// Files without a stage, at most so many are named.
+const UNUSED_MAX: usize = 10;
 
 /// Puts them in: as the base has them; one that the base does not have, as the checkout has it.
 ///
@@ -32,6 +35,36 @@ pub(super) fn freeze(config: &mut Config, repo: &Repo, base: &CommitSha) -> Resu
     config.prompts.extend(found);
     config.triage_prompt = first(&[format!("{PROMPTS_DIR}/{TRIAGE_PROMPT}.md")], repo, base)?;
     config.triage_prompt.iter().try_for_each(|own| tried(own, triage::check))
+}
+
+/// What lies where templates do and is none that anybody is told: a misspelt name, above all.
+///
+/// # Errors
+/// The base cannot be read.
+pub(super) fn unused(config: &Config, repo: &Repo, base: &CommitSha) -> Result<Vec<String>, CliError> {
+    let told = |error| git_error("the base cannot be read", error);
+    let mut used: BTreeSet<String> = config.pipeline.iter().flat_map(StageConfig::prompt_files).collect();
+    used.insert(format!("{PROMPTS_DIR}/{TRIAGE_PROMPT}.md"));
+    let mut there = lying(repo);
+    if contents::is_directory(repo, base, PROMPTS_DIR).map_err(told)? {
+        let below = format!("{PROMPTS_DIR}/");
+        let files = contents::files(repo, base).map_err(told)?;
+        there.extend(files.into_iter().filter(|file| file.starts_with(&below)));
+    }
+    Ok(there.difference(&used).take(UNUSED_MAX).map(|file| unused_text(file, &used)).collect())
+}
+
+fn unused_text(file: &str, used: &BTreeSet<String>) -> String {
+    let near = nearest(file, used.iter().map(String::as_str));
+    let near = near.map(|near| format!("; the nearest that would be is `{near}`")).unwrap_or_default();
+    format!("`{}` is the prompt of no stage, and is not used{near}", plain(file, 200))
+}
+
+/// The files of the checkout's directory.
+fn lying(repo: &Repo) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(repo.top.join(PROMPTS_DIR)) else { return BTreeSet::new() };
+    let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    files.filter_map(|entry| Some(format!("{PROMPTS_DIR}/{}", entry.file_name().to_str()?))).collect()
 }
 
 fn tried(own: &OwnPrompt, check: impl Fn(Template<'_>) -> Result<(), PromptError>) -> Result<(), CliError> {

@@ -14,9 +14,8 @@ use crate::config::layout::Layout;
 use crate::config::nearest;
 use crate::domain::draft::Reply;
 use crate::domain::event::Request;
-use crate::domain::ids::TaskId;
 use crate::domain::state::State;
-use crate::domain::task::{Task, TaskKey};
+use crate::domain::task::{Task, TaskKey, TaskName};
 use crate::error::{CliError, ErrorKind, exit};
 use crate::process::supervisor_file::SupervisorFile;
 use crate::process::{clock, doorbell};
@@ -123,7 +122,7 @@ fn append(client: &Client, body: &InboxBody) -> Result<i64, CliError> {
     }
 }
 
-/// A request about a task: its id is checked against the store first, and, where no supervisor
+/// A request about a task (`T002` or `001-words/T002`): its name is checked against the store first, and, where no supervisor
 /// will say so, whether it makes sense.
 ///
 /// # Errors
@@ -131,21 +130,23 @@ fn append(client: &Client, body: &InboxBody) -> Result<i64, CliError> {
 pub fn about_task(
     context: &Context,
     task: &str,
-    request: impl FnOnce(TaskId) -> Request,
+    request: impl FnOnce(TaskName) -> Request,
     out: &mut Out<'_>,
 ) -> Result<u8, CliError> {
     let (client, layout) = context.required()?;
     let supervisor = context.supervisor();
     let plans = if supervisor.is_some() { Plans::OfOpen } else { Plans::OfAll };
     let overview = client.overview_with(plans).map_err(store_error)?;
-    let id = find_task(&overview.state, task)?.key.id.clone();
-    let request = request(id.clone());
+    let named = find_task(&overview.state, task)?;
+    // One that names no feature stays so: which of several makes sense, the supervisor decides.
+    let name = if task.contains('/') { named.key.name() } else { named.key.id.clone().into() };
+    let request = request(name.clone());
     let mut instead = String::new();
     if supervisor.is_none() {
         let asked = Asked::of(&overview, clock::now());
-        foresee(&overview, &asked, &id, &request)?;
+        foresee(&overview, &asked, &name, &request)?;
         if let (Request::Answer { .. }, Some((_, Request::Answer { text, .. }))) =
-            (&request, asked.about_id(&id))
+            (&request, asked.about_name(&name))
         {
             instead = format!(", instead of \"{}\"", plain(text, 500));
         }
@@ -163,8 +164,8 @@ fn later(instead: &str, out: &mut Out<'_>) -> u8 {
 
 /// What the next supervisor would refuse is refused at once, unless something else waits for it
 /// that could make sense of it: a worker's report, a feature.
-fn foresee(overview: &Overview, asked: &Asked, id: &TaskId, request: &Request) -> Result<(), CliError> {
-    let before = asked.about_id(id);
+fn foresee(overview: &Overview, asked: &Asked, name: &TaskName, request: &Request) -> Result<(), CliError> {
+    let before = asked.about_name(name);
     let refused = asked.reply_to(request).filter(|reply| reply.exit != exit::DONE);
     let all_known = overview.inbox.0 == u64::try_from(overview.asked.len()).unwrap_or(u64::MAX);
     match (before, refused) {
@@ -181,14 +182,16 @@ fn already(asked: &Asked, task: &TaskKey) -> CliError {
         .hint("that is applied at the next `sprint start`")
 }
 
-/// The task of that id: of the feature that is built, else of the newest that has it.
+/// The task of that name: `001-words/T002`, or `T002` of the feature that is built, else of the newest
+/// that has it.
 ///
 /// # Errors
 /// There is none (exit 4); names the nearest.
 pub fn find_task<'s>(state: &'s State, text: &str) -> Result<&'s Task, CliError> {
     let current = state.current().map(|feature| &feature.id);
     let order = |task: &Task| state.features.get(&task.key.feature).map_or(0, |feature| feature.order);
-    let same = state.tasks.values().filter(|task| task.key.id.as_str() == text);
+    let name = TaskName::parse(text).map_err(|_| unknown_task(state, text))?;
+    let same = state.tasks.values().filter(|task| name.means(&task.key));
     let best = same.max_by_key(|task| (current == Some(&task.key.feature), order(task)));
     best.ok_or_else(|| unknown_task(state, text))
 }
@@ -196,7 +199,10 @@ pub fn find_task<'s>(state: &'s State, text: &str) -> Result<&'s Task, CliError>
 fn unknown_task(state: &State, text: &str) -> CliError {
     let shown = plain(text, 80);
     let error = CliError::refused(format!("there is no task `{shown}`"));
-    let ids: Vec<&str> = state.tasks.keys().map(|key| key.id.as_str()).collect();
+    let whole = text.contains('/');
+    let name = |key: &TaskKey| if whole { key.name().to_string() } else { key.id.to_string() };
+    let names: Vec<String> = state.tasks.keys().map(name).collect();
+    let ids: Vec<&str> = names.iter().map(String::as_str).collect();
     let other_case = ids.iter().find(|id| id.eq_ignore_ascii_case(text)).copied();
     let alike = nearest(&shown, ids.iter().copied())
         .filter(|near| strsim::normalized_damerau_levenshtein(&shown, near) >= ALIKE);

@@ -181,7 +181,7 @@ pub fn render(picture: &Picture<'_>, out: &mut Out<'_>) {
     tasks(picture, &status.tasks, out);
     workers(picture, &status.workers, out);
     features(picture, out);
-    needs::show(&status.needs_you, out);
+    needs::show(picture, &status.needs_you, out);
     pending(picture, &status.pending, out);
 }
 
@@ -360,7 +360,8 @@ fn pending(picture: &Picture<'_>, rows: &[PendingRow], out: &mut Out<'_>) {
     }
     out.line(out.colour.paint(Tone::Bold, &sentence(picture.applied_when())));
     for row in rows {
-        out.line(format!("  {} is {}", row.task, row.done()));
+        let name = picture.short_name(Some(&row.feature), &row.task);
+        out.line(format!("  {name} is {}", row.done()));
     }
     if let (None, Some(feature)) = (picture.supervisor, picture.feature()) {
         out.line(format!("      sprint start {}", plain(&feature.dir, 200)));

@@ -275,13 +275,12 @@ fn finding_line(finding: &serde_json::Value) -> String {
 }
 
 fn history(client: &Client, task: &Task, out: &mut Out<'_>) -> Result<(), CliError> {
-    let rows = client.last_events_of(task.key.id.as_str(), EVENTS_MAX).map_err(store_error)?;
-    let feature = task.key.feature.as_str();
-    let rows: Vec<_> = rows.iter().filter(|row| row.feature.as_deref() == Some(feature)).collect();
+    let rows =
+        client.last_events_of(Some(&task.key.feature), &task.key.id, EVENTS_MAX).map_err(store_error)?;
     if !rows.is_empty() {
         out.line("");
     }
-    for row in rows {
+    for row in &rows {
         out.line(format!("  {}", events::line(row, out)));
     }
     Ok(())

@@ -243,7 +243,8 @@ pub struct UsageKeys {
     pub when: String,
     /// Or which lines of text, with the groups `input`, `output`, `cached`, `cost`.
     pub pattern: String,
-    /// A list in the event with what each of its elements used; empty: the event itself.
+    /// A list or a table in the event with what each of its elements used, which is added up; empty: the
+    /// event itself.
     pub each: String,
     /// What several of them mean.
     pub mode: UsageMode,

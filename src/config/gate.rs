@@ -14,6 +14,7 @@ use crate::domain::ids::{GateName, StageName};
 /// One gate: a command, a parser and a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in a file of the person's")]
 pub struct GateConfig {
     /// `ruff`; unique among the gates.
     pub name: GateName,
@@ -43,6 +44,9 @@ pub struct GateConfig {
     /// How many cores it keeps busy.
     #[serde(default = "one")]
     pub weight: u32,
+    /// Whether it may reach the network; without, it has nothing but loopback where the kernel allows it.
+    #[serde(default)]
+    pub network: bool,
     /// Globs of the files that it looks at, from the repository's root; empty: the preset's.
     #[serde(default)]
     pub paths: Vec<String>,
@@ -57,6 +61,9 @@ pub struct GateConfig {
     /// where the command names it, else stdout.
     #[serde(default)]
     pub output: String,
+    /// Findings that never block: names of rules, or globs of paths.
+    #[serde(default)]
+    pub allow: Vec<String>,
     /// The preset that it comes from.
     #[serde(default)]
     pub preset: Option<String>,
@@ -97,6 +104,9 @@ pub enum StartIn {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
+    /// sprint itself looks; nothing is started.
+    #[serde(default)]
+    pub builtin: bool,
     /// The languages that select the preset under `presets = "auto"`.
     #[serde(default)]
     pub languages: Vec<String>,
@@ -132,9 +142,9 @@ pub struct Tool {
 
 impl GateConfig {
     /// The keys that `[gate.X]` may have in a person's file (`name` is the table's).
-    pub const KEYS: [&'static str; 13] = [
+    pub const KEYS: [&'static str; 15] = [
         "stage", "enabled", "required", "at_merge", "command", "parser", "mode", "timeout", "weight",
-        "paths", "pattern", "clean", "output",
+        "network", "paths", "pattern", "clean", "output", "allow",
     ];
 }
 

@@ -85,6 +85,15 @@ pub struct SignalKeys {
     pub screen: String,
     /// In an event: what it is about, for the person.
     pub text: String,
+    /// In an event: the tool that the program wants to use.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tool: String,
+    /// In an event: what it wants to do with it; the first that is there, before `text`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wants: Vec<String>,
+    /// The same on its screen: the groups of the last match.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub shown: String,
 }
 
 /// Something on the screen that only a person should answer.

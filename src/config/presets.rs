@@ -6,8 +6,9 @@
 use super::gate::GateConfig;
 
 /// Preset files, in the order in which gates run: cheap ones first.
-const PRESETS: [(&str, &str); 4] = [
+const PRESETS: [(&str, &str); 5] = [
     ("ruff", include_str!("../../config/gates/ruff.toml")),
+    ("integrity", include_str!("../../config/gates/integrity.toml")),
     ("radon", include_str!("../../config/gates/radon.toml")),
     ("mypy", include_str!("../../config/gates/mypy.toml")),
     ("pytest", include_str!("../../config/gates/pytest.toml")),
@@ -63,8 +64,10 @@ mod tests {
             assert_eq!(gate.name.as_str(), name);
             assert_eq!(gate.preset.as_deref(), Some(name));
             assert!(parser_names().contains(&gate.parser.as_str()), "{name}: {}", gate.parser);
-            assert!(!gate.command.is_empty() && !gate.tool.version.is_empty(), "{name}");
-            assert!(!gate.tool.inputs.is_empty() && !gate.tool.expected.is_empty(), "{name}");
+            assert!(!gate.command.is_empty(), "{name}");
+            assert!(gate.tool.builtin || !gate.tool.version.is_empty(), "{name}");
+            assert!(gate.tool.builtin || !gate.tool.inputs.is_empty(), "{name}");
+            assert!(gate.tool.builtin || !gate.tool.expected.is_empty(), "{name}");
             assert_ne!(gate.tool.evidence, Evidence::None, "{name}");
         }
         assert_eq!(preset("nonsense"), None);

@@ -258,6 +258,9 @@ const SIGNAL: &[Field] = &[
     field("title", Kind::Text(values::regex)),
     field("screen", Kind::Text(values::regex)),
     field("text", Kind::Text(values::event_path)),
+    field("tool", Kind::Text(values::event_path)),
+    field("wants", Kind::Texts(values::event_path)),
+    field("shown", Kind::Text(values::regex)),
 ];
 
 const DIALOG: &[Field] = &[
@@ -346,7 +349,9 @@ const GATE: &[Field] = &[
     field("mode", Kind::OneOf(&["new", "absolute", "report"])),
     field("timeout", TIMEOUT),
     field("weight", Kind::Int(1, 1_024)),
+    field("network", Kind::Bool),
     field("paths", GLOBS),
+    field("allow", GLOBS),
     field("pattern", Kind::Text(values::regex)),
     // 126 and 127 are a shell's word for a command that cannot be run, more is a signal.
     field("clean", Kind::Ints(0, 125)),

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::Draft;
 use super::gate::Verdict;
-use super::ids::FeatureId;
+use super::ids::{FeatureId, TaskId};
 use super::pipeline::{Role, StageKind};
 use super::policy::BREAKER_RUNS;
 use super::report::Report;
 use super::state::{Run, Sprint};
+use super::task::TaskKey;
 
 /// The first wait, in milliseconds; each in a row is twice as long.
 const HOLD_MS: u64 = 10_000;
@@ -20,6 +21,8 @@ const HOLD_MS_MAX: u64 = 900_000;
 const TOLD_MS_MAX: u64 = 24 * 3_600_000;
 /// And so long after it: clocks differ.
 const TOLD_MORE_MS: u64 = 1000;
+/// What ends a hold that time does not end: the first with a supervisor, the other without one.
+const GO_ON: &str = "; then: sprint resume, or, where the sprint has ended, sprint start";
 
 /// An agent that nobody works with for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +65,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
             Some(agent),
             Report::Failed { reason, .. } | Report::Errored { reason } | Report::Unjudged { reason },
         ) => {
-            return failed_at_once(draft, agent, reason);
+            return failed_at_once(draft, run, agent, reason);
         }
         // Nobody knows how it would have gone on.
         (_, Report::Interrupted { .. }) => return,
@@ -119,9 +122,10 @@ fn unserved(draft: &mut Draft<'_>, agent: &str, reason: &str, lasting: bool, tol
     let until_ms = (!lasting).then(|| now.mono_ms.saturating_add(wait).max(1));
     let next =
         if lasting { "waits for you".to_owned() } else { format!("is tried again in {} s", wait / 1000) };
+    let then = if lasting { GO_ON } else { "" };
     let hold = Hold { until_ms, tries, since_ms: now.wall_ms, reason: reason.to_owned(), told_ms };
     draft.edit_sprint().holds.insert(agent.to_owned(), hold);
-    draft.say("agent_held", None, format!("{agent} {next}: {reason}"));
+    draft.say("agent_held", None, format!("{agent} {next}: {reason}{then}"));
 }
 
 /// How long a limit is waited for whose end is told.
@@ -131,7 +135,7 @@ fn told_wait(at_ms: i64, wall_ms: i64) -> u64 {
 }
 
 /// A run failed without use, change or claim. After some in a row nobody tries again unattended.
-fn failed_at_once(draft: &mut Draft<'_>, agent: &str, reason: &str) {
+fn failed_at_once(draft: &mut Draft<'_>, run: &Run, agent: &str, reason: &str) {
     let now = draft.now;
     let row = draft.edit_sprint().at_once.entry(agent.to_owned()).or_default();
     *row = row.saturating_add(1);
@@ -139,12 +143,19 @@ fn failed_at_once(draft: &mut Draft<'_>, agent: &str, reason: &str) {
     if waits || !is_open(draft, agent) {
         return;
     }
+    let logs = log_of(draft, run);
     let reason = format!(
-        "{BREAKER_RUNS} runs in a row failed at once, with nothing done: {reason}; see `sprint logs`, mend it, then: sprint resume"
+        "{BREAKER_RUNS} runs in a row failed at once, with nothing done: {reason}; see `sprint logs {logs}`, and mend it"
     );
-    draft.say("agent_held", None, format!("{agent} waits for you: {reason}"));
+    draft.say("agent_held", None, format!("{agent} waits for you: {reason}{GO_ON}"));
     let hold = Hold { until_ms: None, tries: 1, since_ms: now.wall_ms, reason, told_ms: None };
     draft.edit_sprint().holds.insert(agent.to_owned(), hold);
+}
+
+/// Whose log shows what the run printed.
+fn log_of(draft: &Draft<'_>, run: &Run) -> String {
+    let key = |id: &TaskId| TaskKey { feature: run.job.feature.clone(), id: id.clone() };
+    run.job.task.as_ref().map_or_else(|| run.worker.to_string(), |id| draft.name_of(&key(id)).to_string())
 }
 
 fn is_open(draft: &Draft<'_>, agent: &str) -> bool {

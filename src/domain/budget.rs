@@ -428,7 +428,7 @@ pub(super) fn reason(draft: &Draft<'_>, key: &TaskKey, scope: Scope, run: &Used)
     let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
     format!(
         "the budget of the {scope} is used up{what}; its work is saved: raise `[budget] {scope}` and `sprint reload`, then `sprint task retry {}`",
-        key.id
+        draft.name_of(key)
     )
 }
 

@@ -13,7 +13,7 @@ use super::event::{Envelope, Now};
 use super::ids::{FeatureId, RunId, TaskId, Token, WorkerName};
 use super::spent::SpentRow;
 use super::state::{Feature, Run, Sprint, State};
-use super::task::{Task, TaskKey};
+use super::task::{Task, TaskKey, TaskName};
 use super::worker::Worker;
 
 /// One line of the history, for people and for `sprint events`.
@@ -166,6 +166,13 @@ impl<'a> Draft<'a> {
 
     pub(super) fn task(&self, key: &TaskKey) -> Option<&Task> {
         self.tasks.get(key).or_else(|| self.base.tasks.get(key))
+    }
+
+    /// As [`State::name_of`].
+    pub(super) fn name_of(&self, key: &TaskKey) -> TaskName {
+        let others = self.feature_ids().into_iter().filter(|feature| *feature != key.feature);
+        let mut same = others.map(|feature| TaskKey { feature, id: key.id.clone() });
+        if same.any(|other| self.task(&other).is_some()) { key.name() } else { key.id.clone().into() }
     }
 
     pub(super) fn edit_task(&mut self, key: &TaskKey) -> Option<&mut Task> {

@@ -8,6 +8,7 @@ use super::policy::Policy;
 use super::report::Report;
 use super::screen::Stand;
 use super::spent::Spent;
+use super::task::TaskName;
 use super::worker::ProcRef;
 
 /// The time of an event. The domain has no clock of its own.
@@ -259,36 +260,36 @@ pub enum Request {
     /// An answer to a question.
     Answer {
         /// Which task.
-        task: TaskId,
+        task: TaskName,
         /// The text.
         text: String,
     },
     /// A wait stage is passed.
     Approve {
         /// Which task.
-        task: TaskId,
+        task: TaskName,
     },
     /// A wait stage is not passed.
     Reject {
         /// Which task.
-        task: TaskId,
+        task: TaskName,
         /// Why.
         reason: String,
     },
     /// Another go.
     TaskRetry {
         /// Which task.
-        task: TaskId,
+        task: TaskName,
     },
     /// It is left out.
     TaskSkip {
         /// Which task.
-        task: TaskId,
+        task: TaskName,
     },
     /// It is stopped and parked.
     TaskStop {
         /// Which task.
-        task: TaskId,
+        task: TaskName,
     },
     /// Nothing new is assigned.
     Pause,

@@ -184,6 +184,9 @@ pub struct Finding {
     pub status: Status,
     /// Function, class, test id or package, where the tool names one.
     pub symbol: String,
+    /// The line of the source, in short; empty where there is none, and always for a secret.
+    #[serde(default)]
+    pub source: String,
     /// What makes it the same finding in another tree: see [`compare`].
     pub fingerprint: Fingerprint,
 }
@@ -200,6 +203,7 @@ impl Finding {
             message: message.to_owned(),
             status: Status::New,
             symbol: String::new(),
+            source: String::new(),
             fingerprint: Fingerprint::default(),
         }
     }

@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
 pub mod ids;
+pub mod name;
 
 pub mod effect;
 pub mod event;

@@ -14,7 +14,7 @@ use super::pipeline::StageKind;
 use super::policy::Policy;
 use super::report::{Candidate, GateRecord, Report};
 use super::state::Run;
-use super::task::{Input, Status, Task, TaskKey};
+use super::task::{Input, Status, Task, TaskKey, TaskName};
 
 /// Applies the report of a run that counts.
 pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
@@ -33,7 +33,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
         landable(draft, key, run, candidate, gates);
     } else {
         keep(draft, key, run, report);
-        let (mut input, mut because) = meaning(key, report);
+        let (mut input, mut because) = meaning(&draft.name_of(key), report);
         if let Report::Overspent { scope: scope @ (Scope::Run | Scope::Task), .. } = report {
             because = Because::reason(budget::reason(draft, key, *scope, &run.counted));
             if *scope == Scope::Task && !budget::is_overspent(draft, key) {
@@ -83,7 +83,7 @@ fn fits(run: &Run, report: &Report) -> bool {
     }
 }
 
-fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
+fn meaning(name: &TaskName, report: &Report) -> (Input, Because) {
     match report {
         // Both sides put together are as the task's own work: see `resolved`.
         Report::Worked { summary, .. } | Report::Resolved { summary, .. } => {
@@ -108,7 +108,7 @@ fn meaning(key: &TaskKey, report: &Report) -> (Input, Because) {
         Report::Overspent { scope: Scope::Run | Scope::Task, reason } => {
             (Input::Overspent, Because::reason(reason))
         }
-        Report::Survived { processes } => (Input::Survived, Because::reason(survived(key, processes))),
+        Report::Survived { processes } => (Input::Survived, Because::reason(survived(name, processes))),
         // A feature's or a day's budget: nothing is assigned before there is some again.
         Report::Overspent { scope: Scope::Feature | Scope::Day, reason }
         | Report::Unserved { reason, .. }
@@ -203,9 +203,9 @@ fn judged(task: &mut Task, candidate: &Candidate, gates: &[GateRecord]) {
 }
 
 /// What to tell the operator about processes that would not end.
-pub(super) fn survived(key: &TaskKey, processes: &[String]) -> String {
+pub(super) fn survived(name: &TaskName, processes: &[String]) -> String {
     let list = processes.join(", ");
-    format!("processes of its run would not end: {list}; end them, then `sprint task retry {}`", key.id)
+    format!("processes of its run would not end: {list}; end them, then `sprint task retry {name}`")
 }
 
 /// Landed tree = gated tree: the entry lands only when every gate that must stand for it does,

@@ -8,12 +8,12 @@ use super::draft::Draft;
 use super::effect::Effect;
 use super::event::{ForeignBranch, Request};
 use super::features;
-use super::ids::{FeatureId, TaskId};
+use super::ids::FeatureId;
 use super::moves::{self, Because, feed, word};
 use super::pipeline::Pipeline;
 use super::policy::Policy;
 use super::state::{Feature, FeatureStatus, Frozen, Mode};
-use super::task::{Answered, Input, Move, Status, Task, TaskKey, WaitKind, transition};
+use super::task::{Answered, Input, Move, Status, Task, TaskKey, TaskName, WaitKind, transition};
 
 /// Applies a request and leaves its result.
 pub(super) fn apply(draft: &mut Draft<'_>, id: i64, request: &Request) {
@@ -35,17 +35,17 @@ pub(super) fn apply(draft: &mut Draft<'_>, id: i64, request: &Request) {
     }
 }
 
-/// The task that a person means: of the feature that is built, else of the newest one in which
-/// the request makes sense.
-fn find(draft: &Draft<'_>, task: &TaskId, input: Input) -> Option<TaskKey> {
+/// The task that a person means; of those whose feature is not named, that of the feature that is
+/// built, else of the newest one in which the request makes sense.
+fn find(draft: &Draft<'_>, task: &TaskName, input: Input) -> Option<TaskKey> {
     let current = draft.current().map(|feature| feature.id.clone());
     let mut features = draft.feature_ids();
     features.reverse();
     let keys: Vec<TaskKey> = current
         .into_iter()
         .chain(features)
-        .map(|feature| TaskKey { feature, id: task.clone() })
-        .filter(|key| draft.task(key).is_some())
+        .map(|feature| TaskKey { feature, id: task.id.clone() })
+        .filter(|key| task.means(key) && draft.task(key).is_some())
         .collect();
     let sensible = keys.iter().find(|key| {
         draft.task(key).is_some_and(|task| transition(task.status.kind(), input) != Move::Refuse)
@@ -53,23 +53,26 @@ fn find(draft: &Draft<'_>, task: &TaskId, input: Input) -> Option<TaskKey> {
     sensible.or(keys.first()).cloned()
 }
 
-fn on_task(draft: &mut Draft<'_>, id: i64, task: &TaskId, input: Input, reason: &str) {
+fn on_task(draft: &mut Draft<'_>, id: i64, task: &TaskName, input: Input, reason: &str) {
     let Some(key) = find(draft, task, input) else {
         draft.reply(id, 4, format!("there is no task {task}; `sprint task list` shows them"));
         return;
     };
     let kind = draft.task(&key).map(|task| task.status.kind()).expect("`find` gives tasks that are there");
     if transition(kind, input) == Move::Refuse {
-        draft.reply(id, 4, refusal(&key, input, word(kind)));
+        let text = refusal(&draft.name_of(&key), input, word(kind));
+        draft.reply(id, 4, text);
         return;
     }
     if input == Input::Retry && !is_planned(draft, &key) {
-        draft.reply(id, 4, format!("{} is not open in tasks.md; open it there, then `sprint start`", key.id));
+        let name = draft.name_of(&key);
+        draft.reply(id, 4, format!("{name} is not open in tasks.md; open it there, then `sprint start`"));
         return;
     }
     feed(draft, &key, input, &Because::reason(reason));
     features::reopen(draft, &key.feature);
-    draft.reply(id, 0, format!("{}: {reason}", key.id));
+    let text = format!("{}: {reason}", draft.name_of(&key));
+    draft.reply(id, 0, text);
 }
 
 /// Whether the plan knows with what the task shares files: what was dropped or is gone from
@@ -80,8 +83,7 @@ pub(super) fn is_planned(draft: &Draft<'_>, key: &TaskKey) -> bool {
     })
 }
 
-fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
-    let id = &key.id;
+fn refusal(id: &TaskName, input: Input, state: &str) -> String {
     match input {
         Input::Answer => format!("{id} asks nothing: it is {state}"),
         Input::Approve | Input::Reject => format!("{id} waits for no approval: it is {state}"),
@@ -108,14 +110,15 @@ fn refusal(key: &TaskKey, input: Input, state: &str) -> String {
     }
 }
 
-fn answer(draft: &mut Draft<'_>, id: i64, task: &TaskId, text: &str) {
+fn answer(draft: &mut Draft<'_>, id: i64, task: &TaskName, text: &str) {
     if let Some(key) = find(draft, task, Input::Answer)
         && !give_answer(draft, &key, text)
         && let Some(before) = draft.edit_task(&key).and_then(|row| replace_answer(row, text))
     {
         let text = format!("answered, instead of \"{before}\"");
         draft.say_task("task_answered", &key, text.clone());
-        return draft.reply(id, 0, format!("{task}: {text}"));
+        let name = draft.name_of(&key);
+        return draft.reply(id, 0, format!("{name}: {text}"));
     }
     on_task(draft, id, task, Input::Answer, "answered");
 }

@@ -271,10 +271,11 @@ fn close_down(draft: &mut Draft<'_>, current: &FeatureId) {
             draft.effect(Effect::FinishFeature { feature: current.clone(), head });
         }
     } else {
+        let are = if parked == 1 { "task is" } else { "tasks are" };
         draft.say(
             "feature_rests",
             Some(current),
-            format!("nothing can run; {parked} tasks are parked, held or waiting"),
+            format!("nothing can run; {parked} {are} parked, held or waiting"),
         );
     }
 }

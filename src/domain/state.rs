@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::policy::Policy;
 use super::report::{Candidate, Feedback, GateRecord};
 use super::spent::Spent;
-use super::task::{Answered, Task, TaskKey};
+use super::task::{Answered, Task, TaskKey, TaskName};
 use super::triage::Cause;
 use super::worker::{Life, Worker};
 
@@ -354,6 +354,15 @@ impl State {
             .range(TaskKey::first_of(feature)..)
             .map(|(_, task)| task)
             .take_while(move |t| t.key.feature == *feature)
+    }
+
+    /// The shortest name that means no other task: with the feature where another one has that id too.
+    pub fn name_of(&self, key: &TaskKey) -> TaskName {
+        let mut others = self.features.keys().filter(|feature| **feature != key.feature);
+        let is_there = |feature: &FeatureId| {
+            self.tasks.contains_key(&TaskKey { feature: feature.clone(), id: key.id.clone() })
+        };
+        if others.any(is_there) { key.name() } else { key.id.clone().into() }
     }
 
     /// The next moment at which [`super::event::Event::TimePassed`] has something to do,

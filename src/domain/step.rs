@@ -193,6 +193,7 @@ fn agent_seen(draft: &mut Draft<'_>, id: &RunId, token: &Token, (stand, source, 
     let waited = worker.seen.replace(seen).is_some_and(|before| before.stand.needs_a_person());
     let key = run.job.task.map(|id| TaskKey { feature: run.job.feature, id });
     if stand.needs_a_person() {
+        let text = if text.is_empty() { "its screen says what for" } else { text };
         let text = format!("its agent waits for you ({}): {text}", stand.word());
         draft.say_worker("agent_waits", &run.worker, key.as_ref(), text);
     } else if waited {

@@ -10,6 +10,8 @@ use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId};
 use super::report::{Candidate, Feedback, GateRecord};
 use super::triage::Triage;
 
+pub use super::name::TaskName;
+
 /// A task's full name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskKey {

@@ -179,7 +179,7 @@ pub(super) fn run_cleared(draft: &mut Draft<'_>, id: &RunId, survivors: &[String
     if survivors.is_empty() {
         moves::feed(draft, &key, Input::Died, &Because::reason("its worker died"));
     } else {
-        let reason = reported::survived(&key, survivors);
+        let reason = reported::survived(&draft.name_of(&key), survivors);
         moves::feed(draft, &key, Input::Survived, &Because::reason(reason));
     }
 }

@@ -8,23 +8,28 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::parse::clean;
 use crate::domain::gate::{Finding, Fingerprint, Kind};
 
 /// A source file larger than this is not read for its lines: it is no source.
 const SOURCE_MAX: u64 = 8 << 20;
 
-/// Gives each finding its fingerprint. `root` is where the sources lie; `renamed` tells what the
+/// Of a line of source a finding keeps so many bytes.
+const SHOWN_MAX: usize = 160;
+
+/// Gives each finding its fingerprint, and the line that it is about. `root` is where the sources lie; `renamed` tells what the
 /// base calls a path.
 pub(super) fn stamp(tool: &str, findings: &mut [Finding], root: &Path, renamed: &dyn Fn(&str) -> String) {
     let mut sources = Sources::default();
     for finding in findings {
+        let line = sources.line(root, &finding.path, finding.line);
+        if finding.kind == Kind::Code {
+            finding.source = clean(&line, SHOWN_MAX);
+        }
         let text = match finding.kind {
-            Kind::Code | Kind::Secret => format!(
-                "{}\0{}\0{}",
-                finding.rule,
-                without_numbers(&finding.message),
-                sources.line(root, &finding.path, finding.line)
-            ),
+            Kind::Code | Kind::Secret => {
+                format!("{}\0{}\0{}", finding.rule, without_numbers(&finding.message), line)
+            }
             Kind::Test => test_text(&finding.symbol).to_owned(),
             Kind::Vulnerability => format!("{}\0{}", finding.rule, finding.symbol),
         };

@@ -3,6 +3,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::config::gate::GateConfig;
+use crate::domain::gate::{Finding, Status};
 
 /// The files that a gate looks at, as two sets of globs that both have to match.
 #[derive(Debug)]
@@ -31,6 +32,29 @@ impl Inputs {
     /// Whether a finding at `path` is this gate's: only `paths` of a person keeps one out.
     pub(super) fn covers(&self, path: &str) -> bool {
         path.is_empty() || matches(self.paths.as_ref(), path)
+    }
+}
+
+/// Findings that a person lets pass.
+#[derive(Debug)]
+pub(super) struct Allowed<'a> {
+    rules: &'a [String],
+    paths: Option<GlobSet>,
+}
+
+impl<'a> Allowed<'a> {
+    pub(super) fn of(gate: &'a GateConfig) -> Result<Self, globset::Error> {
+        Ok(Self { rules: &gate.allow, paths: set(&gate.allow)? })
+    }
+
+    /// Marks what may pass as suppressed.
+    pub(super) fn mark(&self, findings: &mut [Finding]) {
+        let path_may = |path: &str| self.paths.as_ref().is_some_and(|paths| paths.is_match(path));
+        for finding in findings {
+            if self.rules.contains(&finding.rule) || path_may(&finding.path) {
+                finding.status = Status::Suppressed;
+            }
+        }
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod by_hand;
 mod cache;
+mod changes;
 mod command;
 mod durations;
 mod fingerprint;
 mod inputs;
+mod integrity;
 mod judge;
 mod left;
 mod pane;

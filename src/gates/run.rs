@@ -4,9 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::cache::Cache;
-use super::inputs::Inputs;
+use super::changes;
+use super::inputs::{Allowed, Inputs};
 use super::judge::{self, Base, Change, Judged, Thresholds};
 use super::pane::Pane;
 use super::scan::{Done, Scan, Scanner};
@@ -15,7 +17,7 @@ use super::validate::validate;
 use super::version::Version;
 use super::watch::{Moment, Watch};
 use crate::config::gate::GateConfig;
-use crate::domain::gate::{ChangedLines, GateResult, Mode, Verdict};
+use crate::domain::gate::{ChangedLines, GateResult, Mode, Status, Verdict};
 use crate::process::slots::Slots;
 
 /// Which of the two trees.
@@ -217,6 +219,13 @@ impl Gate<'_> {
             Ok(inputs) => inputs,
             Err(error) => return Ok(self.without_run(Verdict::Error, &error.to_string())),
         };
+        let allowed = match Allowed::of(self.gate) {
+            Ok(allowed) => allowed,
+            Err(error) => return Ok(self.without_run(Verdict::Error, &error.to_string())),
+        };
+        if self.gate.tool.builtin {
+            return Ok(self.integrity(&allowed));
+        }
         if let Some(result) = self.nothing_to_check(&inputs) {
             return Ok(result);
         }
@@ -234,7 +243,7 @@ impl Gate<'_> {
             tool_version: version.text.clone(),
             ..self.without_run(Verdict::Error, "")
         };
-        let (done, cached) = match scanner(Side::Head).scan(&version, pane)? {
+        let (mut done, cached) = match scanner(Side::Head).scan(&version, pane)? {
             Scan::Done { done, cached } => (done, cached),
             Scan::Nothing => {
                 return Ok(GateResult {
@@ -257,7 +266,11 @@ impl Gate<'_> {
                 return Ok(GateResult { reason, ..blank });
             }
         };
-        let base = self.base(&scanner(Side::Base), &done, &version, pane)?;
+        let mut base = self.base(&scanner(Side::Base), &done, &version, pane)?;
+        allowed.mark(&mut done.parsed.findings);
+        if let Base::Scanned(parsed) = &mut base {
+            allowed.mark(&mut parsed.findings);
+        }
         let seconds = if cached { 0.0 } else { done.seconds };
         let change = Change { lines: &lines, touches: &|path| self.context.trees.changed(path) };
         let Judged { verdict, findings, metrics, reason } =
@@ -272,6 +285,30 @@ impl Gate<'_> {
             tests: done.parsed.tests,
             ..blank
         })
+    }
+
+    /// What the change does to those who judge it: nothing is started, and nothing is kept.
+    fn integrity(&self, allowed: &Allowed<'_>) -> GateResult {
+        if !self.context.trees.has_base() {
+            return self.without_run(Verdict::Skipped, "there is nothing to compare with");
+        }
+        let began = Instant::now();
+        let changed = match changes::collect(self.context) {
+            Ok(changed) => changed,
+            Err(why) => return self.without_run(Verdict::Error, &why),
+        };
+        let (mut head, mut base) = changes::look(self.context, &changed);
+        allowed.mark(&mut head.findings);
+        allowed.mark(&mut base.findings);
+        let change = Change { lines: &ChangedLines::new(), touches: &|_| true };
+        let base = Base::Scanned(Box::new(base));
+        let judged = judge::judge(self.gate.mode, &head, &base, self.context.thresholds, change);
+        let Judged { verdict, mut findings, reason, .. } = judged;
+        // A mark less is nothing to tell anybody.
+        findings.retain(|finding| finding.status != Status::Fixed);
+        let seconds = began.elapsed().as_secs_f64();
+        let by_hand = self.gate.command.join(" ");
+        GateResult { seconds, by_hand, findings, ..self.without_run(verdict, &reason) }
     }
 
     /// Only coverage is held against lines.
@@ -359,7 +396,6 @@ impl Gate<'_> {
 const SHOWN_MAX: usize = 50;
 
 fn show(result: &GateResult, pane: &mut Pane<'_>) {
-    use crate::domain::gate::Status;
     let open = result.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing));
     let (mut shown, mut more) = (0, 0);
     for finding in open {

@@ -290,6 +290,19 @@ fn a_gate_has_no_input_no_bytecode_its_own_tmp_and_the_persons_environment() {
 }
 
 #[test]
+fn a_gate_reaches_its_own_loopback_and_nobody_else() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let program = format!("import socket; socket.create_connection(('127.0.0.1', {port}), 5)");
+    let world = World::new(&[], &[]);
+    let reach = GateConfig { mode: Mode::Absolute, ..gate(&["python3", "-c", &program]) };
+    world.check(&GateConfig { network: true, ..reach.clone() }, Verdict::Pass, "");
+    let alone = world.run(&reach);
+    let cut = crate::process::offline::possible();
+    assert_eq!(alone.verdict, if cut { Verdict::Fail } else { Verdict::Pass }, "{}", alone.reason);
+}
+
+#[test]
 fn a_gate_whose_temporary_directory_was_taken_away_has_judged_nothing() {
     let mut world = World::new(&[("a", "")], &[("a", "x")]);
     world.keep = true;

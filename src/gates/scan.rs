@@ -21,6 +21,7 @@ use super::tools;
 use super::version::Version;
 use crate::config::gate::{Evidence, GateConfig, StartIn};
 use crate::domain::gate::{Finding, Kind, Severity};
+use crate::process::offline;
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 use crate::process::slots::{Guard, SlotsError};
 
@@ -154,6 +155,7 @@ impl<'a> Scanner<'a> {
             &gate.clean,
             &gate.output,
             &gate.paths,
+            gate.network,
             &gate.tool,
         ))
         .ok()?;
@@ -265,7 +267,11 @@ impl<'a> Scanner<'a> {
             timeout: self.gate.timeout,
             output_max: if self.report_is_printed() { REPORT_MAX } else { WORDS_MAX },
             grace: GRACE,
-            session: Session::NewSession,
+            session: if self.gate.network || !offline::possible() {
+                Session::NewSession
+            } else {
+                Session::Offline
+            },
         };
         let shown = !self.report_is_printed();
         let mut tails = [Vec::new(), Vec::new()];

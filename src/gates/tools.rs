@@ -49,7 +49,8 @@ pub fn find_program(program: &str, path: &OsStr, cwd: &Path) -> Option<PathBuf> 
 pub fn find_tools(gates: &[GateConfig], path: &OsStr) -> Vec<Missing> {
     let absent = |gate: &&GateConfig| {
         let program = gate.command.first().map_or("", String::as_str);
-        gate.enabled && !program.contains('/') && find_program(program, path, Path::new("/")).is_none()
+        let started = gate.enabled && !gate.tool.builtin && !program.contains('/');
+        started && find_program(program, path, Path::new("/")).is_none()
     };
     let missing = |gate: &GateConfig| Missing {
         gate: gate.name.to_string(),

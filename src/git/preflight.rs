@@ -158,6 +158,9 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The file of the checkout that counts without being committed.
+const CONFIGURATION: &str = "sprint.toml";
+
 /// What is worth saying and stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
@@ -320,7 +323,9 @@ fn warnings(lib: &Repository, head: &CommitSha) -> Result<Vec<Warning>, Refusal>
     if lib.head_detached().unwrap_or(false) {
         warnings.push(Warning::Detached);
     }
-    let dirty = uncommitted(lib, None).map_err(|e| lib_error(e, "cannot read the status"))?;
+    let mut dirty = uncommitted(lib, None).map_err(|e| lib_error(e, "cannot read the status"))?;
+    // The configuration is the checkout's, as it is: its changes do count.
+    dirty.retain(|path| path != CONFIGURATION);
     if !dirty.is_empty() {
         warnings.push(Warning::Dirty(dirty));
     }

@@ -23,6 +23,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::identity::{PidFd, ProcId};
+use super::offline::Identity;
 
 /// How long a dropped child may take to die of SIGKILL before it is left to init.
 const DROP_WAIT: Duration = Duration::from_secs(1);
@@ -80,6 +81,8 @@ pub enum Session {
     NewGroup,
     /// A session of its own: no controlling terminal.
     NewSession,
+    /// A session of its own, and a network that has nothing but loopback.
+    Offline,
     /// A session of its own, whose terminal is the child's standard input.
     Terminal,
 }
@@ -185,19 +188,23 @@ pub(super) fn adopt(spec: &Spec, child: Child) -> Result<Running, SpawnError> {
 /// Own group or session, nothing but stdio open, default signals, empty signal mask. A signal mask is inherited through
 /// exec: without this, a child of a process with a signalfd could not be ended by SIGTERM.
 pub(super) fn isolate(command: &mut Command, session: Session) {
+    let identity = Identity::own();
     // SAFETY: between fork and exec only async-signal-safe calls are made, on plain integers and a
     // mask on the stack; nothing is allocated.
     unsafe {
         command.pre_exec(move || {
             let done = match session {
                 Session::NewGroup => libc::setpgid(0, 0),
-                Session::NewSession | Session::Terminal => libc::setsid(),
+                Session::NewSession | Session::Offline | Session::Terminal => libc::setsid(),
             };
             if done < 0 {
                 return Err(io::Error::last_os_error());
             }
             if session == Session::Terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
                 return Err(io::Error::last_os_error());
+            }
+            if session == Session::Offline {
+                identity.leave_the_network()?;
             }
             // Descriptors that our own parent left open without O_CLOEXEC are none of the child's
             // business. A kernel without the call keeps them; that is no reason not to start.

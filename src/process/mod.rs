@@ -13,6 +13,7 @@ pub mod identity;
 pub mod inhibit;
 pub mod load;
 pub mod lock;
+pub mod offline;
 pub mod private;
 pub mod pseudo;
 pub mod run;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Client, InboxBody, Store, StoreError};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::Request;
-use crate::domain::ids::{FeatureId, RunId};
+use crate::domain::ids::{FeatureId, RunId, TaskId};
 use crate::domain::state::{Feature, Frozen, Run, Sprint, State};
 use crate::domain::task::Task;
 use crate::domain::worker::Worker;
@@ -197,12 +197,18 @@ impl Client {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn last_events_of(&self, task: &str, most: u32) -> Result<Vec<EventRow>, StoreError> {
+    pub fn last_events_of(
+        &self,
+        feature: Option<&FeatureId>,
+        task: &TaskId,
+        most: u32,
+    ) -> Result<Vec<EventRow>, StoreError> {
         let mut query = self.connection.prepare_cached(
             "SELECT * FROM (SELECT seq, wall_ms, kind, feature, task, worker, text FROM events
-             WHERE task = ?1 ORDER BY seq DESC LIMIT ?2) ORDER BY seq",
+             WHERE task = ?1 AND (?3 IS NULL OR feature = ?3) ORDER BY seq DESC LIMIT ?2) ORDER BY seq",
         )?;
-        let rows = query.query_map(params![task, most], event_row)?;
+        let feature = feature.map(FeatureId::as_str);
+        let rows = query.query_map(params![task.as_str(), most, feature], event_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -165,8 +165,10 @@ fn a_row_that_is_not_in_the_state_that_is_left_is_a_conflict_and_nothing_is_writ
     case.work();
     let before = case.store.load().unwrap();
     case.store.connection.execute("UPDATE tasks SET status = 'parked'", []).unwrap();
-    let (envelope, done) = case
-        .step(Event::Request { id: 2, request: Request::TaskSkip { task: TaskId::parse("T001").unwrap() } });
+    let (envelope, done) = case.step(Event::Request {
+        id: 2,
+        request: Request::TaskSkip { task: TaskId::parse("T001").unwrap().into() },
+    });
     let error = case.store.commit(&Batch { steps: vec![(envelope, done)], ..Batch::default() }).unwrap_err();
     assert!(
         matches!(&error, StoreError::Conflict { table: "tasks", state, .. } if state == "running"),
@@ -201,7 +203,10 @@ fn a_run_is_over_when_its_report_is_applied_and_its_feature_is_over() {
     let asked = report(&mut case, Report::Blocked { question: "?".to_owned() });
     assert!(over(&case).is_empty(), "its feature is not over");
     let task = TaskId::parse("T001").unwrap();
-    case.write(Event::Request { id: 2, request: Request::Answer { task, text: "!".to_owned() } });
+    case.write(Event::Request {
+        id: 2,
+        request: Request::Answer { task: task.into(), text: "!".to_owned() },
+    });
     let done = report(&mut case, Report::Worked { head: sha('2'), summary: String::new() });
     assert_eq!(over(&case), [asked, done].into());
 }

@@ -308,7 +308,8 @@ pub(super) fn feedback(stage: &str, results: &[GateResult]) -> Feedback {
     let mut findings: Vec<FeedbackFinding> = results
         .iter()
         .flat_map(|result| {
-            result.blocking().map(|finding| FeedbackFinding::of_gate(result.name.as_str(), finding))
+            let of_gate = |finding| FeedbackFinding::of_gate(result.name.as_str(), &result.by_hand, finding);
+            result.blocking().map(of_gate)
         })
         .collect();
     findings.sort_by_key(|finding| finding.severity);

@@ -109,10 +109,10 @@ impl Asked<'_> {
             }
             again = Some(reason);
         }
-        let (stage, task, reason) = (&self.stage.name, self.task, again.unwrap_or_default());
+        let (stage, reason) = (&self.stage.name, again.unwrap_or_default());
         Ok(Report::Unjudged {
             reason: format!(
-                "the agent of {stage} gave no answer that counts, also after it was told why: {reason}; `sprint task retry {task}` asks it again"
+                "the agent of {stage} gave no answer that counts, also after it was told why: {reason}; `sprint task retry` asks it again"
             ),
         })
     }

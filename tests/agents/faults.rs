@@ -147,12 +147,12 @@ fn what_opencode_rejects_by_itself_is_told() {
 
 #[test]
 fn what_gemini_refuses_is_told() {
-    denied("gemini", bash("touch one.txt"), "claimed success, but there is no commit");
+    denied("gemini", bash("touch one.txt"), "claimed success, but nothing was changed");
 }
 
 #[test]
 fn what_qwen_refuses_is_told() {
-    denied("qwen", bash("touch one.txt"), "claimed success, but there is no commit");
+    denied("qwen", bash("touch one.txt"), "claimed success, but nothing was changed");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn what_codex_cannot_run_is_told() {
         let row = task_row(&world.status(), "T001").clone();
         assert_eq!(row["state"], state, "{}", shown.shown());
         let told = row["reason"].as_str().unwrap_or_default();
-        assert!(state == "Done" || told.ends_with("claimed success, but there is no commit"), "{told}");
+        assert!(state == "Done" || told.ends_with("claimed success, but nothing was changed"), "{told}");
         world.assert_nothing_left();
     }
 }
@@ -213,7 +213,7 @@ fn what_codex_cannot_commit_sprint_commits_and_nothing_else_is_believed() {
     let commit =
         "git add -A && git -c user.name=x -c user.email=x@example.invalid commit --allow-empty -qm x";
     let told = parked("codex", &programs, [bash(commit), say("TASK_COMPLETE")]);
-    assert!(told.ends_with("claimed success, but there is no commit"), "{told}");
+    assert!(told.ends_with("claimed success, but nothing was changed"), "{told}");
     let steps = [bash(&format!("echo 1 > one.txt; {commit}")), say("TASK_COMPLETE")];
     let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
     let world = world("codex", &programs, &homes, &standin);

@@ -79,6 +79,13 @@ fn a_feature_on_the_screen_of(agent: &str) {
         world.wait_for("the permission", needs("T004", "permission"));
         let shown = world.sprint(&["status"]).expect(0).stdout;
         assert!(shown.contains("sprint attach developer-1"), "{shown}");
+        let wants = |needs: &Value| {
+            let text = needs["text"].as_str().unwrap();
+            needs["kind"] == "permission" && text.contains(asked.about) && text != "its screen says what for"
+        };
+        let told = |status: &Value| status["needs_you"].as_array().unwrap().iter().any(wants);
+        let told = world.wait_for("what the permission is for", told);
+        assert!(!told["needs_you"].to_string().contains(r#"{\""#), "no JSON: {told:#}");
         world.tmux(&["send-keys", "-t", "developer-1", asked.yes]).expect(0);
     }
     world.wait_until("the sprint has ended", || world.supervisor().is_none());
@@ -96,21 +103,23 @@ fn a_feature_on_the_screen_of(agent: &str) {
 pub struct Permission {
     pub steps: Vec<Step>,
     pub yes: &'static str,
+    /// What the person is told of it.
+    pub about: &'static str,
 }
 
 pub fn permission(agent: &str, homes: &Homes, path: &str) -> Permission {
-    let (step, yes) = match agent {
+    let (step, yes, about) = match agent {
         "codex" => {
             let arguments = json!({"cmd": format!("echo 4 > {path}"), "justification": "May I?",
                                    "sandbox_permissions": "require_escalated"});
-            (call("exec_command", arguments), "y")
+            (call("exec_command", arguments), "y", "echo 4 >")
         }
-        "gemini" | "qwen" => (bash("sleep 0.1"), "Enter"),
-        "pi" => (bash("sleep 0.1"), ""),
-        "claude" => (bash(&format!("python3 -c \"open('{path}', 'w').write('4')\"")), "Enter"),
-        _ => (write(homes.at("elsewhere").join("a.txt").to_str().unwrap(), "4\n"), "Enter"),
+        "gemini" | "qwen" => (bash("sleep 0.1"), "Enter", "sleep 0.1"),
+        "pi" => (bash("sleep 0.1"), "", ""),
+        "claude" => (bash(&format!("python3 -c \"open('{path}', 'w').write('4')\"")), "Enter", "python3 -c"),
+        _ => (write(homes.at("elsewhere").join("a.txt").to_str().unwrap(), "4\n"), "Enter", ""),
     };
-    Permission { steps: vec![step, write(path, "4\n"), say("Written.")], yes }
+    Permission { steps: vec![step, write(path, "4\n"), say("Written.")], yes, about }
 }
 
 fn a_feature_with(agent: &str) {
@@ -158,7 +167,7 @@ fn builds_the_feature(world: &World) {
     assert_eq!((&fourth["state"], &fourth["attempt"]), (&json!("Parked"), &json!(3)), "{status:#}");
     let reason = fourth["reason"].as_str().unwrap();
     let denied = reason.contains("was denied what it needs");
-    assert!(denied || reason.ends_with("claimed success, but there is no commit"), "{reason}");
+    assert!(denied || reason.ends_with("claimed success, but nothing was changed"), "{reason}");
 }
 
 #[test]

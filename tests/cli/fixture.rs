@@ -28,6 +28,8 @@ pub(crate) struct Sprint {
     pub(crate) layout: Layout,
     pub(crate) store: Store,
     pub(crate) state: State,
+    /// Over that of the sample.
+    pub(crate) configuration: String,
     entropy: u64,
     next_id: i64,
     /// What the events' clock is ahead of the machine's.
@@ -76,7 +78,17 @@ impl Sprint {
         layout.directories().iter().for_each(|path| std::fs::create_dir_all(path).unwrap());
         let mut store = Store::open(&layout.database()).unwrap();
         store.raise_epoch(clock::boot_id().unwrap()).unwrap();
-        Self { dir, top, layout, store, state: State::default(), entropy: 0, next_id: 1, late_ms: 0 }
+        Self {
+            dir,
+            top,
+            layout,
+            store,
+            state: State::default(),
+            configuration: String::new(),
+            entropy: 0,
+            next_id: 1,
+            late_ms: 0,
+        }
     }
 
     /// The sample feature, begun: its developers are at work.
@@ -106,7 +118,7 @@ impl Sprint {
 
     fn feature(&self, name: &str, samples: &[Sample], developers: u32) -> NewFeature {
         let head = Repo::discover(&self.top).unwrap().head().unwrap();
-        new_feature(&FeatureId::parse(name).unwrap(), samples, developers, &head)
+        new_feature(&FeatureId::parse(name).unwrap(), samples, (developers, &self.configuration), &head)
     }
 
     /// Everything that was asked for is there, as this very process.
@@ -226,12 +238,17 @@ pub(crate) fn shop() -> Sprint {
     sprint
 }
 
-fn new_feature(id: &FeatureId, samples: &[Sample], developers: u32, base: &CommitSha) -> NewFeature {
-    let config = sprint::config::load(&[sprint::config::Layer::toml(
+fn new_feature(id: &FeatureId, samples: &[Sample], rules: (u32, &str), base: &CommitSha) -> NewFeature {
+    let (developers, more) = rules;
+    let sample = sprint::config::Layer::toml(
         "sprint.toml",
-        format!("[roles.developer]\nagent = \"scripted\"\n[agents]\nmax_developers = {developers}\nmax_in_flight = {}", developers + 4),
-    )])
-    .unwrap();
+        format!(
+            "[roles.developer]\nagent = \"scripted\"\n[agents]\nmax_developers = {developers}\nmax_in_flight = {}",
+            developers + 4
+        ),
+    );
+    let config =
+        sprint::config::load(&[sample, sprint::config::Layer::toml("sprint.toml", more.to_owned())]).unwrap();
     let mut policy: Policy = sprint::supervisor::freeze::policy(&config);
     policy.gate_base = false;
     let items: Vec<PlanItem> = samples.iter().zip(1u32..).map(|(sample, line)| item(sample, line)).collect();

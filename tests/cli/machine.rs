@@ -59,6 +59,64 @@ fn doctor_is_content_when_everything_is_there() {
 }
 
 #[test]
+fn doctor_warns_of_what_a_start_would_not_refuse() {
+    let (dir, top) = Sprint::empty();
+    let prompts = top.join(".sprint/prompts");
+    std::fs::create_dir_all(&prompts).unwrap();
+    std::fs::write(prompts.join("reviewer.md"), "{{ nothing }}\n").unwrap();
+    let settings = "[roles.developer]\nagent = \"codex\"\n[budget]\nrun = { usd = 1.0 }\n";
+    std::fs::write(top.join("sprint.toml"), settings).unwrap();
+    let bin = programs(dir.path(), &[("tmux", "echo tmux 3.3a"), ("codex", "true")]);
+    let runtime = || std::fs::read_dir(dir.path().join("run")).unwrap().count();
+    let before = runtime();
+    let mut doctor = command(dir.path(), &top, &["doctor"]);
+    doctor
+        .env("PATH", format!("{bin}:/usr/bin:/bin"))
+        .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.org")])
+        .envs([("GIT_COMMITTER_NAME", "A"), ("GIT_COMMITTER_EMAIL", "a@example.org")]);
+    let found = shown(doctor.output().unwrap());
+    let head = git(dir.path(), &top, &["rev-parse", "--short=10", "HEAD"]);
+    let git_version = git(dir.path(), &top, &["version"]);
+    let version = git_version.trim_start_matches("git version ").to_owned();
+    insta::assert_snapshot!(found.whole().replace(&head, "HEAD").replace(&version, "VERSION"));
+    assert_eq!(runtime(), before, "it makes nothing");
+    assert!(!dir.path().join("state").exists(), "it makes nothing");
+}
+
+#[test]
+fn of_a_wrong_configuration_doctor_ends_as_every_command_does() {
+    let (dir, top) = Sprint::empty();
+    let of = |file: &str, text: &str| {
+        let path = top.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        let found = sprint(dir.path(), &top, &["doctor"]);
+        std::fs::remove_file(&path).unwrap();
+        let about =
+            |line: &&str| line.starts_with("problem  configuration") || line.starts_with("problem  prompts");
+        let line = found.out.lines().find(about).unwrap_or_default();
+        (found.exit, line.replace(dir.path().to_str().unwrap(), "DIR"))
+    };
+    let found = [
+        of("sprint.toml", "[agents]\nmax_developer = 2\n"),
+        of("sprint.toml", "[worktree]\ncopy = [\"nowhere.env\"]\n"),
+        of(".sprint/prompts/develop.md", "one\n{{ tsk.id }}\n"),
+    ];
+    insta::assert_snapshot!(found.map(|(exit, line)| format!("{exit} {line}")).join("\n"));
+}
+
+#[test]
+fn the_command_of_an_agent_is_that_of_its_mode() {
+    let (dir, top) = Sprint::empty();
+    let show = || sprint(dir.path(), &top, &["agents", "show", "codex", "--print-command"]).out;
+    let headless = show();
+    assert!(headless.starts_with("codex exec "), "{headless}");
+    std::fs::write(top.join("sprint.toml"), "[agent.codex]\nmode = \"interactive\"\n").unwrap();
+    let interactive = show();
+    assert!(interactive.starts_with("codex ") && !interactive.contains(" exec "), "{interactive}");
+}
+
+#[test]
 fn install_says_what_is_missing_and_why_it_cannot_be_had() {
     let (dir, top) = Sprint::empty();
     let bin = programs(dir.path(), &[("ruff", "true"), ("radon", "true"), ("mypy", "true")]);

@@ -7,5 +7,6 @@ mod fixture;
 mod help;
 mod hostile;
 mod machine;
+mod names;
 mod queries;
 mod requests;

@@ -267,7 +267,7 @@ fn watch_draws_again_when_it_is_rung() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.contains("Which currency?")));
     fixture.request(sprint::domain::event::Request::Answer {
-        task: sprint::domain::ids::TaskId::parse("T002").unwrap(),
+        task: sprint::domain::ids::TaskId::parse("T002").unwrap().into(),
         text: "euro".into(),
     });
     sprint::process::doorbell::ring(&fixture.layout.follower_bell(child.id())).unwrap();

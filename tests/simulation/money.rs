@@ -89,11 +89,11 @@ fn a_task_whose_budget_is_used_up_waits_and_goes_on_when_it_is_raised() {
         "the budget of the task is used up (110 of 100 tokens); its work is saved: raise `[budget] task` and `sprint reload`, then `sprint task retry T001`"
     );
     // Without more of it nothing begins.
-    world.request(Request::TaskRetry { task: task_id(1) });
+    world.request(Request::TaskRetry { task: task_id(1).into() });
     while world.turn() {}
     assert!(matches!(task(&world, 1).status, Status::Waiting { wait: WaitKind::Operator, .. }));
     reload(&mut world, of_task(500));
-    world.request(Request::TaskRetry { task: task_id(1) });
+    world.request(Request::TaskRetry { task: task_id(1).into() });
     let run = works(&mut world, 1);
     assert_eq!((run.job.attempt, task(&world, 1).failures, run.job.budget.task.tokens), (2, 1, Some(390)));
     finish(&mut world);
@@ -104,10 +104,10 @@ fn a_parked_task_with_nothing_left_waits_instead_of_beginning() {
     let mut world = world(&chain(1), of_task(100));
     let run = works(&mut world, 1);
     world.spend(&run, 100, true);
-    world.request(Request::TaskStop { task: task_id(1) });
+    world.request(Request::TaskStop { task: task_id(1).into() });
     world.report(&run, Report::Interrupted { reason: "x".to_owned() });
     while world.turn() && !world.shut_down {}
-    world.boot_with(false, Some(Request::TaskRetry { task: task_id(1) }));
+    world.boot_with(false, Some(Request::TaskRetry { task: task_id(1).into() }));
     while world.turn() && !world.shut_down {}
     assert!(matches!(task(&world, 1).status, Status::Waiting { wait: WaitKind::Operator, .. }));
     assert!(world.state.runs.is_empty());
@@ -124,10 +124,10 @@ fn whoever_waits_for_a_budget_holds_nobody_up() {
     world.start(new);
     let run = works(&mut world, 1);
     world.spend(&run, 100, true);
-    world.request(Request::TaskStop { task: task_id(1) });
+    world.request(Request::TaskStop { task: task_id(1).into() });
     world.request(Request::Pause);
     world.report(&run, Report::Interrupted { reason: "x".to_owned() });
-    world.request(Request::TaskRetry { task: task_id(1) });
+    world.request(Request::TaskRetry { task: task_id(1).into() });
     // Both may begin now, and the first has nothing left: the idle developer goes to the second.
     world.request(Request::Resume { branch: None });
     assert!(matches!(task(&world, 1).status, Status::Waiting { wait: WaitKind::Operator, .. }));

@@ -77,7 +77,7 @@ fn it_proposes_once_and_the_person_decides() {
     let waiting = task(&world, 1);
     assert!(matches!(waiting.status, Status::Waiting { .. }), "nothing is done without the person");
     assert_eq!(waiting.proposal().unwrap().text, "8080");
-    world.request(Request::Answer { task: task_id(1), text: "9090".to_owned() });
+    world.request(Request::Answer { task: task_id(1).into(), text: "9090".to_owned() });
     assert_eq!(task(&world, 1).proposal(), None, "it is of the question alone");
     let run = until(&mut world, works(&task_id(1)));
     assert_eq!(run.job.answer.as_ref().unwrap().answer, "9090");
@@ -129,7 +129,7 @@ fn what_goes_on_meanwhile_ends_the_look() {
     let mut world = managed(1, false);
     asks(&mut world, 1, "which port?");
     let run = until(&mut world, |run| run.job.triage.is_some());
-    world.request(Request::Answer { task: task_id(1), text: "9090".to_owned() });
+    world.request(Request::Answer { task: task_id(1).into(), text: "9090".to_owned() });
     assert_eq!(world.state.runs[&run.id].status, RunStatus::Revoked, "what it costs is wanted by nobody");
     let works = until(&mut world, works(&task_id(1)));
     assert_eq!(works.job.attempt, 1, "the task does not wait for the manager's end");
@@ -148,7 +148,7 @@ fn the_operators_and_the_persons_own_business_is_not_looked_at() {
         let processes = vec!["7 sleep".to_owned()];
         world.report(&run, Report::Survived { processes });
     }
-    world.request(Request::TaskStop { task: task_id(3) });
+    world.request(Request::TaskStop { task: task_id(3).into() });
     while world.turn() {
         assert!(looks(&world).is_none());
     }

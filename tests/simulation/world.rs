@@ -17,7 +17,7 @@ use sprint::domain::report::{Candidate, GateRecord, Report};
 use sprint::domain::spent::Spent;
 use sprint::domain::state::{Job, Mode, Run, State};
 use sprint::domain::step::step;
-use sprint::domain::task::{Status, TaskKey, WaitKind};
+use sprint::domain::task::{Status, TaskKey, TaskName, WaitKind};
 use sprint::domain::triage::{self, Proposal};
 use sprint::domain::worker::{Life, ProcRef};
 
@@ -174,7 +174,10 @@ impl World {
     pub fn request(&mut self, request: Request) -> (u8, String) {
         if let Request::TaskRetry { task } = &request {
             for feature in self.state.features.keys() {
-                *self.retries.entry(TaskKey { feature: feature.clone(), id: task.clone() }).or_default() += 1;
+                *self
+                    .retries
+                    .entry(TaskKey { feature: feature.clone(), id: task.id.clone() })
+                    .or_default() += 1;
             }
         }
         self.request += 1;

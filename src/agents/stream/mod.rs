@@ -14,7 +14,7 @@ pub use rules::{BadRule, Rules};
 pub use usage::Usage;
 
 use self::pieces::Pieces;
-use self::rules::{FailRule, ShowRule};
+use self::rules::{Counts, FailRule, ShowRule};
 use self::usage::{amount, whole};
 use super::protocol::plain;
 use crate::config::StreamKind;
@@ -56,9 +56,9 @@ impl Failure {
         let text = if self.text.is_empty() { "the program gives no reason" } else { &self.text };
         match self.class {
             Trouble::Auth => {
-                format!("the model's service refuses the account: {text}; sign in, then: sprint resume")
+                format!("the model's service refuses the account: {text}; sign in again")
             }
-            Trouble::Billing => format!("the account has no credit: {text}; see to it, then: sprint resume"),
+            Trouble::Billing => format!("the account has no credit: {text}; see to it"),
             Trouble::RateLimit => format!("the model's service has a limit, tried again later: {text}"),
             Trouble::Overloaded => format!("the model's service cannot serve now, tried again later: {text}"),
             Trouble::Context => format!("the conversation is too long for the model: {text}"),
@@ -327,18 +327,17 @@ impl Reader {
         if !rule.when.holds(event) {
             return;
         }
-        let of = |value: &Value| {
-            (
-                (rule.input.count(value), rule.output.count(value)),
-                (rule.cached.count(value), rule.cost.money(value)),
-            )
+        let of = |value: &Value| rule.counts(value);
+        let counts = match rule.each.find(event) {
+            Some(Value::Array(list)) => list.iter().map(of).reduce(Counts::plus),
+            // A table that is there and empty tells that nothing was used.
+            Some(Value::Object(table)) => {
+                table.values().map(of).reduce(Counts::plus).or_else(|| Some(rule.nothing()))
+            }
+            Some(_) => None,
+            None => Some(of(event)),
         };
-        let all: Vec<_> = match rule.each.find(event) {
-            Some(Value::Array(list)) => list.iter().map(of).collect(),
-            Some(_) => Vec::new(),
-            None => vec![of(event)],
-        };
-        for ((input, output), (cached, cost)) in all {
+        if let Some(Counts { input, output, cached, cost }) = counts {
             self.add(input, output, cached, cost);
         }
     }

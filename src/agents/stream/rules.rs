@@ -1,10 +1,13 @@
 //! An adapter's keys about output, read once: selectors parsed, patterns compiled.
 
 use regex::Regex;
+use serde_json::Value;
 
 use crate::config::cli_agent::{FailKeys, Show, ShowAs, Trouble, UsageKeys, UsageMode};
 use crate::config::selector::{BadSelector, Path, When};
 use crate::config::{CliKeys, StreamKind};
+
+use super::usage::both;
 
 /// A key of an adapter that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +74,45 @@ pub(super) struct UsageRule {
     pub(super) output: Path,
     pub(super) cached: Path,
     pub(super) cost: Path,
+}
+
+/// What one place of an event tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) input: Option<u64>,
+    pub(super) output: Option<u64>,
+    pub(super) cached: Option<u64>,
+    pub(super) cost: Option<f64>,
+}
+
+impl Counts {
+    /// Both together; what neither tells stays untold.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            input: both(self.input, other.input, u64::saturating_add),
+            output: both(self.output, other.output, u64::saturating_add),
+            cached: both(self.cached, other.cached, u64::saturating_add),
+            cost: both(self.cost, other.cost, |a, b| a + b),
+        }
+    }
+}
+
+impl UsageRule {
+    pub(super) fn counts(&self, value: &Value) -> Counts {
+        Counts {
+            input: self.input.count(value),
+            output: self.output.count(value),
+            cached: self.cached.count(value),
+            cost: self.cost.money(value),
+        }
+    }
+
+    /// Nothing, of everything that it tells at all.
+    pub(super) fn nothing(&self) -> Counts {
+        let zero = |path: &Path| (*path != Path::default()).then_some(0);
+        let cost = (self.cost != Path::default()).then_some(0.0);
+        Counts { input: zero(&self.input), output: zero(&self.output), cached: zero(&self.cached), cost }
+    }
 }
 
 impl Rules {

@@ -76,6 +76,7 @@ pub(super) fn check(args: &StartArgs, env: &Environment) -> Result<Plan, CliErro
     }
     super::hand_over::refuse_unfit(&checked.repo, &features, env)?;
     warnings.extend(fit::warnings(&config, &checked.repo, &base)?);
+    warnings.extend(prompts::unused(&config, &checked.repo, &base)?);
     warnings.extend(low_disk(env, &config)?);
     warnings.extend(spending::warning(&config));
     warnings.extend(check_tools(&config, env, &checked, &base, &directories)?);
@@ -337,6 +338,12 @@ fn check_branch(checked: &Checked, ready: &Ready) -> Result<(), CliError> {
     }
 }
 
+/// What is said where there are no gates.
+pub(in crate::cli) const NO_GATES: &str =
+    "no gate is configured, and none applies by itself: no command checks what lands";
+/// What to do about it.
+pub(in crate::cli) const MORE_GATES: &str = "write one under `[gate.NAME]`, as docs/gates.md says";
+
 /// A required tool that is absent stops the start; an optional one is told.
 fn check_tools(
     config: &Config,
@@ -346,6 +353,9 @@ fn check_tools(
     directories: &[FeatureDir],
 ) -> Result<Vec<String>, CliError> {
     let gates = selected_gates(config, checked, base, directories)?;
+    if gates.is_empty() {
+        return Ok(vec![format!("{NO_GATES}; {MORE_GATES}")]);
+    }
     let tools =
         tools_directory(|name| env.get(name).map(OsString::from)).map(|directory| directory.join("bin"));
     let path = search_path(&checked.repo.top, env.get("PATH"), tools.as_deref());

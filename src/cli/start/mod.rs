@@ -20,6 +20,7 @@ use crate::error::{CliError, exit};
 
 pub use check::frozen_policy;
 pub(crate) use check::plan_options;
+pub(super) use check::{MORE_GATES, NO_GATES};
 
 /// How long a new supervisor may take until it is ready.
 const READY_WAIT: Duration = Duration::from_mins(1);

@@ -5,12 +5,12 @@ use crate::cli::cost::Sum;
 use crate::cli::foreign::Foreign;
 use crate::cli::out::Out;
 use crate::cli::spending::{self, CostOf};
-use crate::cli::text::plain;
+use crate::cli::text::{count, plain};
 use crate::cli::why::{not_begun, waits_to_begin};
 use crate::domain::accounts::Hold;
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{Feature, FeatureStatus, State};
-use crate::domain::task::{Status, Task, WaitKind};
+use crate::domain::task::{Status, Task, TaskName, WaitKind};
 use crate::error::{CliError, exit};
 use crate::git::{Repo, branch};
 use crate::process::clock;
@@ -53,7 +53,8 @@ pub(super) fn print(
         let mut tasks: Vec<&Task> = state.tasks_of(id).collect();
         tasks.sort_by_key(|task| task.order);
         let landed = tasks.iter().filter(|task| matches!(task.status, Status::Done { .. })).count();
-        out.line(format!("{id}: {landed} of {} tasks are done", tasks.len()));
+        let are = if tasks.len() == 1 { "is" } else { "are" };
+        out.line(format!("{id}: {landed} of {} {are} done", count(tasks.len(), "task")));
         let spent = client.spent_of(id).map_err(store_error)?;
         let budget = spending::shared(&state, feature, clock::now());
         if let Some(cost) = spending::line(&CostOf { sum: Sum::of(&spent), budget }) {
@@ -70,7 +71,12 @@ pub(super) fn print(
         let why = waits_to_begin(feature, tasks.iter().copied());
         let why_not = not_begun(feature, &tasks, &why);
         for task in tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX) {
-            open_task(out, task, why_not.get(&task.key.id).map_or("", String::as_str));
+            open_task(
+                out,
+                &state.name_of(&task.key),
+                task,
+                why_not.get(&task.key.id).map_or("", String::as_str),
+            );
         }
         if let Some(reason) = &feature.halted {
             out.line(format!("  landing is halted: {}", plain(reason, 500)));
@@ -80,10 +86,10 @@ pub(super) fn print(
         }
         let integration = branch::integration(id);
         match branch_name {
-            Some(name) if landed > 0 => {
-                out.line(format!("  to take it over into {name}: git merge {integration}"));
-            }
-            _ => out.line(format!("  to take it over: git merge {integration}")),
+            // Nothing has landed: there is nothing to take over.
+            _ if landed == 0 => {}
+            Some(name) => out.line(format!("  to take it over into {name}: git merge {integration}")),
+            None => out.line(format!("  to take it over: git merge {integration}")),
         }
     }
     Ok(())
@@ -102,8 +108,7 @@ fn first(out: &mut Out<'_>, repo: &Repo, feature: &Feature) {
 }
 
 /// `why_not`: what a task waits for that has not begun.
-fn open_task(out: &mut Out<'_>, task: &Task, why_not: &str) {
-    let id = &task.key.id;
+fn open_task(out: &mut Out<'_>, id: &TaskName, task: &Task, why_not: &str) {
     let (how, todo) = match &task.status {
         Status::Waiting { wait, text } => (
             format!("waits: {}", plain(text, 300)),

@@ -23,7 +23,7 @@ fn features_follow_one_another_and_a_late_answer_is_worked_on_in_between() {
         assert!(world.turn());
     };
     assert_eq!(of_second.job.base, world.state.features[&feature_id("001-one")].head.clone().unwrap());
-    assert_eq!(world.request(Request::Answer { task: task_id(1), text: "!".to_owned() }).0, 0);
+    assert_eq!(world.request(Request::Answer { task: task_id(1).into(), text: "!".to_owned() }).0, 0);
     while world.turn() && !world.shut_down {}
     assert!(world.state.features.values().all(|feature| feature.status == FeatureStatus::Finished));
 }
@@ -58,7 +58,7 @@ fn the_last_parked_task_that_is_skipped_finishes_the_feature() {
     request(&mut world, "T001", |task| Request::TaskStop { task });
     while world.turn() {}
     assert_eq!(world.state.features[&feature_id("001-one")].status.word(), "resting");
-    world.boot_with(false, Some(Request::TaskSkip { task: task_id(1) }));
+    world.boot_with(false, Some(Request::TaskSkip { task: task_id(1).into() }));
     assert_eq!(world.state.features[&feature_id("001-one")].status.word(), "finished");
     let finish = |effect: &Effect| matches!(effect, Effect::FinishFeature { .. });
     assert!(world.log.iter().any(|(_, done)| done.effects.iter().any(finish)));

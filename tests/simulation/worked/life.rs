@@ -43,7 +43,7 @@ fn three_failed_attempts_park_and_a_retry_begins_anew_with_what_was_wrong() {
     assert_eq!(task(&world, "T001").status, Status::Parked);
     assert_eq!(task(&world, "T002").status, Status::ToDo, "a parked task holds what depends on it");
     assert!(world.shut_down, "a parked task is nothing to wait for");
-    world.boot_with(false, Some(Request::TaskRetry { task: task_id(1) }));
+    world.boot_with(false, Some(Request::TaskRetry { task: task_id(1).into() }));
     let run = until(&mut world, "T001", StageKind::Work);
     assert_eq!((run.job.attempt, task(&world, "T001").failures), (4, 0));
     assert_eq!(run.job.feedback.unwrap().reason, "no");
@@ -113,8 +113,8 @@ fn an_answer_goes_on_with_the_same_attempt_though_there_is_no_room() {
     let run = until(&mut world, "T001", StageKind::Work);
     world.report(&run, Report::Blocked { question: "tabs?".to_owned() });
     assert!(task(&world, "T001").in_flight(), "its convoy stays held");
-    assert_eq!(world.request(Request::Answer { task: task_id(2), text: "x".to_owned() }).0, 4);
-    assert_eq!(world.request(Request::Answer { task: task_id(1), text: "spaces".to_owned() }).0, 0);
+    assert_eq!(world.request(Request::Answer { task: task_id(2).into(), text: "x".to_owned() }).0, 4);
+    assert_eq!(world.request(Request::Answer { task: task_id(1).into(), text: "spaces".to_owned() }).0, 0);
     let again = until(&mut world, "T001", StageKind::Work);
     let answer = again.job.answer.unwrap();
     assert_eq!((again.job.attempt, answer.question.as_str(), answer.answer.as_str()), (1, "tabs?", "spaces"));
@@ -126,7 +126,7 @@ fn another_answer_takes_the_firsts_place_until_a_run_has_it() {
     let run = until(&mut world, "T001", StageKind::Work);
     world.report(&run, Report::Blocked { question: "tabs?".to_owned() });
     world.request(Request::Pause);
-    let answer = |text: &str| Request::Answer { task: task_id(1), text: text.to_owned() };
+    let answer = |text: &str| Request::Answer { task: task_id(1).into(), text: text.to_owned() };
     assert_eq!(world.request(answer("tabs")).0, 0);
     let (exit, said) = world.request(answer("spaces"));
     assert!(exit == 0 && said.contains("instead of \"tabs\""), "{said}");

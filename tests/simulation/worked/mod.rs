@@ -18,7 +18,7 @@ use sprint::domain::plan::PlanItem;
 use sprint::domain::policy::Policy;
 use sprint::domain::report::{Candidate, GateRecord, Report};
 use sprint::domain::state::{FeatureStatus, Mode, Run};
-use sprint::domain::task::{Input, Status, StatusKind, Task, WaitKind, transition};
+use sprint::domain::task::{Input, Status, StatusKind, Task, TaskName, WaitKind, transition};
 use sprint::domain::worker::Life;
 
 use crate::plans::{AGENT, chain, default_policy, feature, feature_id, item, sha, task_id, wide};
@@ -70,8 +70,8 @@ pub fn name(text: &str) -> WorkerName {
     WorkerName::parse(text).unwrap()
 }
 
-pub fn request(world: &mut World, id: &str, make: fn(TaskId) -> Request) -> (u8, String) {
-    world.request(make(TaskId::parse(id).unwrap()))
+pub fn request(world: &mut World, id: &str, make: fn(TaskName) -> Request) -> (u8, String) {
+    world.request(make(TaskName::parse(id).unwrap()))
 }
 
 pub fn tick(world: &mut World, ms: u64) {

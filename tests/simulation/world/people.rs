@@ -27,7 +27,7 @@ impl World {
             return;
         }
         let key = keys[self.choices.below(keys.len())].clone();
-        let task = key.id.clone();
+        let task = TaskName::from(key.id.clone());
         let request = match self.choices.below(14) {
             0 => Request::TaskSkip { task },
             1 => Request::TaskStop { task },
@@ -57,7 +57,7 @@ impl World {
     pub(super) fn waiting_answer(&self) -> Option<Request> {
         let asks = |status: &Status| matches!(status, Status::Waiting { wait: WaitKind::Answer, .. });
         let task = self.state.tasks.values().find(|task| asks(&task.status))?;
-        Some(Request::Answer { task: task.key.id.clone(), text: "yes".to_owned() })
+        Some(Request::Answer { task: task.key.id.clone().into(), text: "yes".to_owned() })
     }
 
     /// Goes on; a moved branch is adopted or set back.

@@ -1,0 +1,286 @@
+//! What a change does to those who judge it: marks that ask to be left alone, tests that are gone or
+//! say nothing any more, settings of tools, files in a tool's way. Pure: two versions of each changed
+//! file in, findings out.
+//!
+//! Marks are counted, so that moving code makes none and copying it does. Everything else is a
+//! finding of the change alone.
+
+mod lexer;
+mod marks;
+mod settings;
+mod shadows;
+mod suites;
+
+use std::collections::BTreeMap;
+
+use self::lexer::Language;
+use self::suites::Test;
+use super::fingerprint::hash;
+use super::parse::Parsed;
+use crate::domain::gate::{Finding, Fingerprint, Severity};
+
+/// A finding names at most so many tests.
+const NAMED_MAX: usize = 8;
+
+/// A file in both trees.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Changed {
+    /// As the candidate calls it, or the base if the candidate does not have it.
+    pub(super) path: String,
+    /// As the base calls it.
+    pub(super) old_path: String,
+    /// Its content in the base.
+    pub(super) base: Option<Vec<u8>>,
+    /// Its content in the candidate.
+    pub(super) head: Option<Vec<u8>>,
+}
+
+/// What else decides.
+pub(super) struct Around<'a> {
+    /// Programs that gates start.
+    pub(super) programs: &'a [&'a str],
+    /// Whether the base has anything that a tool could have judged.
+    pub(super) base_has_code: bool,
+    /// Whether the task names the file: then it is what it was asked for.
+    pub(super) named: &'a dyn Fn(&str) -> bool,
+}
+
+/// What the change is to answer for, and what of it was there before: to be compared as multisets.
+pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
+    let read: Vec<Sides> = files.iter().map(Sides::of).collect();
+    let mut head: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.head)).collect();
+    let base: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.base)).collect();
+    head.extend(removed_tests(&read));
+    head.extend(read.iter().flat_map(emptied_tests));
+    head.extend(files.iter().filter_map(|file| changed_settings(file, around)));
+    head.extend(files.iter().filter_map(|file| in_the_way(file, around)));
+    for finding in &mut head {
+        if (around.named)(&finding.path) {
+            finding.severity = Severity::Info;
+            finding.message.push_str(" (the task names the file)");
+        }
+    }
+    let parsed = |findings| Parsed { findings, scanned: Some(files.len() as u64), ..Parsed::default() };
+    (parsed(head), parsed(base))
+}
+
+/// What a version of a file has.
+#[derive(Default)]
+struct Content {
+    marks: Vec<marks::Mark>,
+    tests: Vec<Test>,
+}
+
+impl Content {
+    fn of(bytes: Option<&[u8]>, path: &str) -> Self {
+        let (Some(bytes), Some(language)) = (bytes, Language::of(path)) else { return Self::default() };
+        let lines = lexer::lines(&String::from_utf8_lossy(bytes), language);
+        Self { marks: marks::marks(&lines, language), tests: suites::tests(&lines, language) }
+    }
+}
+
+struct Sides<'a> {
+    file: &'a Changed,
+    base: Content,
+    head: Content,
+}
+
+impl<'a> Sides<'a> {
+    fn of(file: &'a Changed) -> Self {
+        let base = Content::of(file.base.as_deref(), &file.old_path);
+        let head = Content::of(file.head.as_deref(), &file.path);
+        Self { file, base, head }
+    }
+
+    /// The marks of one side. Their fingerprints name neither line nor what stands beside them: who
+    /// edits a line that has had a mark before adds none.
+    fn marks(&self, side: &Content) -> Vec<Finding> {
+        let finding = |mark: &marks::Mark| {
+            let text: String = mark.text.chars().take(200).collect();
+            let fingerprint = Fingerprint {
+                placed: hash(&["integrity", mark.rule, &text, &self.file.old_path]),
+                placeless: hash(&["integrity", mark.rule, &text]),
+            };
+            let said = format!("`{text}` {}", meaning(mark.rule));
+            Finding {
+                fingerprint,
+                ..Finding::code(mark.rule, &self.file.path, mark.line, Severity::High, &said)
+            }
+        };
+        side.marks.iter().map(finding).collect()
+    }
+}
+
+fn meaning(rule: &str) -> &'static str {
+    match rule {
+        "suppression" => "hides what a tool finds; mend what it says instead",
+        "skipped-test" => "keeps tests from running",
+        "test-hook" => "can change which tests run, or what they say",
+        "empty-assertion" => "asserts nothing",
+        _ => "is new",
+    }
+}
+
+/// Of the change alone: nothing in the base is its partner.
+fn finding(rule: &str, path: &str, line: u32, message: &str) -> Finding {
+    let id = hash(&["integrity", rule, path, message]);
+    let fingerprint = Fingerprint { placed: id.clone(), placeless: id };
+    Finding { fingerprint, ..Finding::code(rule, path, line, Severity::High, message) }
+}
+
+/// Tests that are nowhere any more. One that another file has now was moved; where a file has as many
+/// new ones as it has lost, they were given other names.
+fn removed_tests(read: &[Sides<'_>]) -> Vec<Finding> {
+    let mut added: BTreeMap<&str, i64> = BTreeMap::new();
+    for file in read {
+        file.head.tests.iter().for_each(|test| *added.entry(&test.name).or_default() += 1);
+        file.base.tests.iter().for_each(|test| *added.entry(&test.name).or_default() -= 1);
+    }
+    let mut findings = Vec::new();
+    for file in read {
+        let (before, now) = (file.base.tests.len(), file.head.tests.len());
+        let mut gone: Vec<&str> = Vec::new();
+        for test in &file.base.tests {
+            let here = file.head.tests.iter().any(|other| other.name == test.name);
+            let balance = added.entry(&test.name).or_default();
+            if !here && *balance < 0 && gone.len() < before.saturating_sub(now) {
+                *balance += 1;
+                gone.push(&test.name);
+            }
+        }
+        if !gone.is_empty() {
+            findings.push(finding("removed-test", &file.file.path, 0, &removed(&gone)));
+        }
+    }
+    findings
+}
+
+/// `3 tests are gone: a, b, c`
+fn removed(names: &[&str]) -> String {
+    let some = if names.len() == 1 { "a test is".to_owned() } else { format!("{} tests are", names.len()) };
+    let more = if names.len() > NAMED_MAX { ", …" } else { "" };
+    format!("{some} gone: {}{more}", names[..names.len().min(NAMED_MAX)].join(", "))
+}
+
+/// Tests that could fail before and cannot now.
+fn emptied_tests(file: &Sides<'_>) -> Vec<Finding> {
+    let asserted = |name: &str| {
+        let known = file.base.tests.iter().filter(|test| test.name == name);
+        known.map(|test| test.assertions).min().unwrap_or(0)
+    };
+    let empty = file.head.tests.iter().filter(|test| test.assertions == 0 && asserted(&test.name) > 0);
+    let said = |test: &Test| {
+        let message = format!("the test `{}` asserts nothing any more", test.name);
+        finding("emptied-test", &file.file.path, test.line, &message)
+    };
+    empty.map(said).collect()
+}
+
+/// A change of how tools are configured. Where there was no code, there is nothing to weaken.
+fn changed_settings(file: &Changed, around: &Around<'_>) -> Option<Finding> {
+    if !around.base_has_code {
+        return None;
+    }
+    let differs = if settings::is_whole(&file.path) {
+        file.base != file.head
+    } else {
+        let part = |bytes: Option<&Vec<u8>>| {
+            settings::part(&file.path, bytes.map_or(&[], Vec::as_slice)).unwrap_or_default()
+        };
+        let none = part(Some(&Vec::new()));
+        let (before, now) = (part(file.base.as_ref()), part(file.head.as_ref()));
+        before != now && !(now == none && file.base.is_none())
+    };
+    let said =
+        "how tools judge is changed here; that is a person's to decide, or a task's that names the file";
+    differs.then(|| finding("tool-settings", &file.path, 0, said))
+}
+
+fn in_the_way(file: &Changed, around: &Around<'_>) -> Option<Finding> {
+    if file.base.is_some() || file.head.is_none() {
+        return None;
+    }
+    Some(finding("shadow", &file.path, 0, &shadows::why(&file.path, around.programs)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gate::{Mode, compare};
+
+    fn changed(path: &str, base: Option<&str>, head: Option<&str>) -> Changed {
+        let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+        Changed { path: path.into(), old_path: path.into(), base: bytes(base), head: bytes(head) }
+    }
+
+    /// `rule path:line` of what blocks.
+    fn blocking(files: &[Changed], named: &[&str]) -> Vec<String> {
+        let around =
+            Around { programs: &["ruff"], base_has_code: true, named: &|path| named.contains(&path) };
+        let (mut head, base) = look(files, &around);
+        compare(&mut head.findings, base.findings);
+        let blocks = head.findings.iter().filter(|finding| finding.blocks(Mode::New));
+        blocks.map(|finding| format!("{} {}:{}", finding.rule, finding.path, finding.line)).collect()
+    }
+
+    fn one(path: &str, base: &str, head: &str) -> Vec<String> {
+        blocking(&[changed(path, Some(base), Some(head))], &[])
+    }
+
+    #[test]
+    fn one_mark_more_is_a_finding_and_an_edited_line_is_none() {
+        assert_eq!(one("a.py", "x = 1\n", "x = 1  # noqa\n"), ["suppression a.py:1"]);
+        assert_eq!(one("a.py", "x = 1  # noqa: E1\n", "y = 2\nx = 3  # noqa: E1\n"), Vec::<String>::new());
+        assert_eq!(one("a.py", "x = 1  # noqa: E1\n", "x = 1  # noqa\n"), ["suppression a.py:1"], "widened");
+        let copied = one("a.py", "f()  # noqa: E1\n", "f()  # noqa: E1\nf()  # noqa: E1\n");
+        assert_eq!(copied, ["suppression a.py:2"]);
+    }
+
+    #[test]
+    fn moving_code_makes_no_finding() {
+        let text = "x = 1  # noqa\ndef test_a():\n    assert x\n";
+        let moved = [changed("a.py", Some(text), None), changed("b.py", None, Some(text))];
+        assert_eq!(blocking(&moved, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn tests_that_are_gone_or_empty() {
+        let two = "def test_a():\n    assert 1 == x\n\ndef test_b():\n    assert 2 == x\n";
+        let one_left = "def test_a():\n    assert 1 == x\n";
+        assert_eq!(one("t/test_x.py", two, one_left), ["removed-test t/test_x.py:0"]);
+        assert_eq!(
+            one("t/test_x.py", two, &two.replace("test_b", "test_c")),
+            Vec::<String>::new(),
+            "renamed"
+        );
+        assert_eq!(blocking(&[changed("t/test_x.py", Some(two), None)], &[]), ["removed-test t/test_x.py:0"]);
+        assert_eq!(
+            one("t/test_x.py", two, &two.replace("assert 2 == x", "pass")),
+            ["emptied-test t/test_x.py:4"]
+        );
+        let weak = one("t/test_x.py", two, &two.replace("assert 2 == x", "assert True"));
+        assert_eq!(weak, ["empty-assertion t/test_x.py:5"]);
+    }
+
+    #[test]
+    fn settings_and_files_in_the_way() {
+        assert_eq!(one("mypy.ini", "strict = true\n", "strict = false\n"), ["tool-settings mypy.ini:0"]);
+        let new = |path: &str, text: &str| blocking(&[changed(path, None, Some(text))], &[]);
+        assert_eq!(new("ruff.toml", "select = []\n"), ["tool-settings ruff.toml:0"]);
+        assert_eq!(new("pyproject.toml", "[project]\nname = 'x'\n"), Vec::<String>::new());
+        assert_eq!(new("pyproject.toml", "[tool.ruff]\nselect = []\n"), ["tool-settings pyproject.toml:0"]);
+        assert_eq!(new("sitecustomize.py", ""), ["shadow sitecustomize.py:0"]);
+        assert_eq!(one("sitecustomize.py", "a = 1\n", "a = 2\n"), Vec::<String>::new(), "it was there");
+        assert_eq!(
+            blocking(&[changed("mypy.ini", Some("a"), None)], &[]),
+            ["tool-settings mypy.ini:0"],
+            "deleted"
+        );
+    }
+
+    #[test]
+    fn what_the_task_names_is_what_it_was_asked_for() {
+        let file = [changed("mypy.ini", Some("strict = true\n"), Some("strict = false\n"))];
+        assert_eq!(blocking(&file, &["mypy.ini"]), Vec::<String>::new());
+    }
+}

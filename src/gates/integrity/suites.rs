@@ -1,0 +1,168 @@
+//! The tests of a file: their names, and how much each of them asserts.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::lexer::{Language, Line};
+
+/// A test as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Test {
+    /// Its function's name, or what `it` is told.
+    pub(super) name: String,
+    /// From 1.
+    pub(super) line: u32,
+    /// Statements that can make it fail.
+    pub(super) assertions: usize,
+}
+
+/// How one language writes tests.
+struct Form {
+    /// The first group is the name. Matched with the code, or with the line as it is written where the
+    /// name is a string.
+    begins: Regex,
+    named_by_string: bool,
+    asserts: Regex,
+}
+
+impl Form {
+    fn new(begins: &str, named_by_string: bool, asserts: &str) -> Self {
+        let compiled = |text| Regex::new(text).expect("a test compiles every pattern");
+        Self { begins: compiled(begins), named_by_string, asserts: compiled(asserts) }
+    }
+}
+
+static PYTHON: LazyLock<Form> = LazyLock::new(|| {
+    Form::new(
+        r"^\s*(?:async\s+)?def\s+(test\w*)\s*\(",
+        false,
+        // What calls something that checks is believed.
+        r"\bassert\b|\bassert_?\w*\s*\(|\.assert\w*\s*\(|\b(raises|warns|fail|deprecated_call)\s*\(|\b_?(check|verify|expect|ensure|compare)\w*\s*\(",
+    )
+});
+static RUST: LazyLock<Form> = LazyLock::new(|| {
+    Form::new(
+        r"^\s*(?:pub(?:\([^)]*\))?\s+)?(?:async\s+)?fn\s+(\w+)",
+        false,
+        r"\b\w*assert\w*!|\b(panic|unreachable|todo)!|\.(unwrap|expect)\w*\(|\?;|\b_?(check|verify|expect|ensure|compare)\w*\s*[!(]",
+    )
+});
+static SCRIPT: LazyLock<Form> = LazyLock::new(|| {
+    Form::new(
+        r#"\b(?:it|test)(?:\.\w+)*\s*\(\s*['"`]([^'"`]*)"#,
+        true,
+        r"\bexpect\w*\s*\(|\bassert\w*\b|\.should\b|\bthrow\b|\b(check|verify|ensure|compare)\w*\s*\(",
+    )
+});
+static GO: LazyLock<Form> = LazyLock::new(|| {
+    Form::new(
+        r"^func\s+((?:Test|Fuzz|Example|Benchmark)\w*)\s*\(",
+        false,
+        r"\.(Error|Errorf|Fatal|Fatalf|Fail|FailNow|Run)\s*\(|\b(assert|require|is|check|verify|expect|ensure)\w*[.(]|\bpanic\s*\(",
+    )
+});
+
+/// The tests of a file, in its order.
+pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
+    let form = match language {
+        Language::Python => &*PYTHON,
+        Language::Rust => &*RUST,
+        Language::Script => &*SCRIPT,
+        Language::Go => &*GO,
+    };
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let text = if form.named_by_string { &line.raw } else { &line.code };
+        let Some(name) = form.begins.captures(text).and_then(|groups| groups.get(1)) else { continue };
+        // In a comment, or in the middle of a string, nothing is called.
+        let is_called = !form.named_by_string || line.code.contains('(');
+        if !is_called || (language == Language::Rust && !has_test_attribute(&lines[..at])) {
+            continue;
+        }
+        let body = match language {
+            Language::Python => indented(&lines[at..]),
+            Language::Rust | Language::Go | Language::Script => enclosed(&lines[at..]),
+        };
+        let assertions = body.iter().map(|line| form.asserts.find_iter(&line.code).count()).sum();
+        let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
+        found.push(Test { name: name.as_str().to_owned(), line: number, assertions });
+    }
+    found
+}
+
+/// At most so many lines before a function may be its attributes and its documentation.
+const ATTRIBUTES_MAX: usize = 30;
+
+fn has_test_attribute(before: &[Line]) -> bool {
+    let own = before.iter().rev().take(ATTRIBUTES_MAX).take_while(|line| {
+        let code = line.code.trim();
+        code.is_empty() || code.starts_with('#') || code.starts_with(')') || code.ends_with(',')
+    });
+    own.into_iter().any(|line| line.code.trim_start().starts_with("#[") && line.code.contains("test"))
+}
+
+/// A function's lines below the first, by their indentation; what stands in that line counts too.
+fn indented(lines: &[Line]) -> &[Line] {
+    let depth = |line: &Line| line.code.len() - line.code.trim_start().len();
+    let own = depth(&lines[0]);
+    let ends = |line: &Line| {
+        let code = line.code.trim();
+        // A signature over several lines ends at the function's own depth.
+        !code.is_empty() && depth(line) <= own && !code.starts_with(')')
+    };
+    let length = lines[1..].iter().position(ends).map_or(lines.len(), |length| length + 1);
+    &lines[..length]
+}
+
+/// From a line that opens braces or parentheses to the one that closes the last of them.
+fn enclosed(lines: &[Line]) -> &[Line] {
+    let (mut depth, mut opened) = (0_i64, false);
+    for (at, line) in lines.iter().enumerate() {
+        for c in line.code.chars() {
+            match c {
+                '{' | '(' => {
+                    depth += 1;
+                    opened |= c == '{';
+                }
+                '}' | ')' => depth -= 1,
+                _ => {}
+            }
+        }
+        if opened && depth <= 0 {
+            return &lines[..=at];
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lexer::lines;
+    use super::*;
+
+    fn found(language: Language, text: &str) -> Vec<String> {
+        tests(&lines(text, language), language)
+            .iter()
+            .map(|test| format!("{} {} {}", test.line, test.name, test.assertions))
+            .collect()
+    }
+
+    #[test]
+    fn python_tests() {
+        let text = "def helper(): assert 1\ndef test_a():\n    x = 1\n    assert x == 1\n\n    # assert no\n    assert x, 'assert'\n\
+            class TestB:\n    async def test_b(self,\n                     x):\n        with pytest.raises(E):\n            f()\n\
+            \x20   def test_c(self): pass\n    def test_d(self):\n        check_all(1)\n";
+        assert_eq!(found(Language::Python, text), ["2 test_a 2", "9 test_b 1", "13 test_c 0", "14 test_d 1"]);
+    }
+
+    #[test]
+    fn tests_of_other_languages() {
+        let text = "fn helper() { assert!(x) }\n#[test]\nfn a() {\n    assert_eq!(1, x);\n}\n#[tokio::test]\n#[cfg(unix)]\nasync fn b() {}\n";
+        assert_eq!(found(Language::Rust, text), ["3 a 1", "8 b 0"]);
+        let text = "it('adds', () => {\n  expect(1).toBe(x)\n})\ntest.each([1])(\"each\", f)\n// it('no')\ntest('none', () => {})\n";
+        assert_eq!(found(Language::Script, text), ["1 adds 1", "6 none 0"]);
+        let text = "func TestA(t *testing.T) {\n\tif x { t.Fatal(1) }\n}\nfunc helper() {}\nfunc TestB(t *testing.T) {}\n";
+        assert_eq!(found(Language::Go, text), ["1 TestA 1", "5 TestB 0"]);
+    }
+}
