@@ -28,7 +28,7 @@ pub struct Cli {
 pub enum Command {
     /// Write a commented sprint.toml into this repository
     Init(InitArgs),
-    /// Install the Python tools of the gates into sprint's own place
+    /// Install the tools of the gates into sprint's own place
     Install(InstallArgs),
     /// Check this machine and this repository, and say what to do about each problem
     Doctor(JsonArgs),
@@ -122,11 +122,14 @@ pub struct InitArgs {
 /// `sprint install`.
 #[derive(Debug, Args)]
 pub struct InstallArgs {
-    /// Only say what is missing; exit 3 if something is
+    /// Only the tools of these gates; default: of those that take part in this repository
+    #[arg(value_name = "GATE")]
+    pub gates: Vec<String>,
+    /// Only say what is missing; exit 3 if something that is required is
     #[arg(long)]
     pub check: bool,
-    /// Print JSON
-    #[arg(long, requires = "check")]
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
     pub json: bool,
 }
 

@@ -14,15 +14,13 @@ mod sarif;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use nix::sys::signal::Signal;
 
 use super::args::{GatesCommand, GatesRunArgs};
 use super::context::{Context as Place, git_error};
 use super::environment::Environment;
 use super::gate_trees::{HandTrees, Head};
 use super::gates_run::{Ran, run_all};
+use super::interrupts::Interrupts;
 use super::out::Out;
 use super::text::{Colour, plain};
 use crate::config::layout::tools_directory;
@@ -32,12 +30,11 @@ use crate::error::{CliError, chain};
 use crate::gates::{BaseScan, Cache, Context, Thresholds, Watch, recall, remember};
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, export};
-use crate::process::signals::Signals;
 use crate::process::slots::Slots;
 use crate::process::subreaper::become_subreaper;
 use crate::process::system;
 
-pub(super) use choice::chosen;
+pub(super) use choice::{chosen, unknown as unknown_gate, why};
 use files::Sinks;
 use progress::Lines;
 
@@ -120,27 +117,6 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
 
 fn interrupt() -> CliError {
     CliError::environment("the gates were interrupted; nothing of them runs any more")
-}
-
-/// SIGINT, SIGTERM and SIGHUP: the tools are ended before this process is.
-struct Interrupts {
-    signals: Signals,
-    came: AtomicBool,
-}
-
-impl Interrupts {
-    fn take_over() -> Result<Self, CliError> {
-        let signals = Signals::take_over(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-            .map_err(|error| CliError::environment("signals cannot be watched").because(error))?;
-        Ok(Self { signals, came: AtomicBool::new(false) })
-    }
-
-    fn came(&self) -> bool {
-        if matches!(self.signals.next(), Ok(Some(_))) {
-            self.came.store(true, Ordering::Relaxed);
-        }
-        self.came.load(Ordering::Relaxed)
-    }
 }
 
 /// Progress on standard output, where that is a log and not data.

@@ -86,6 +86,18 @@ pub fn staged(repo: &Repo, index: Option<&Path>) -> Result<CommitSha> {
     copy.commit(repo, "what is staged")
 }
 
+/// The files of the checkout as they lie there, without those that are ignored; there need not be
+/// a commit. Paths that are not UTF-8 are shown with replacement characters.
+///
+/// # Errors
+/// git fails.
+pub fn present(repo: &Repo) -> Result<Vec<String>> {
+    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
+    let listed = git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).run()?;
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
 /// Writes the files of a commit below `target`, which is made anew.
 ///
 /// # Errors

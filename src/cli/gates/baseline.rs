@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::choice::chosen;
-use super::{Call, Interrupts, Lines, base, cache_directory, interrupt};
+use super::{Call, Lines, base, cache_directory, interrupt};
 use crate::cli::args::GatesBaselineArgs;
 use crate::cli::context::Context as Place;
 use crate::cli::environment::Environment;
 use crate::cli::gate_trees::Head;
+use crate::cli::interrupts::Interrupts;
 use crate::cli::out::Out;
 use crate::cli::text::{Cell, Table, Tone, plain};
 use crate::domain::gate::{Finding, GateResult, Severity, Status, Verdict};
