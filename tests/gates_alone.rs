@@ -89,6 +89,30 @@ fn a_commit_hook_judges_what_is_committed_also_with_an_index_of_its_own() {
 }
 
 #[test]
+fn a_base_that_a_shallow_clone_does_not_reach_is_no_pass() {
+    let person = Person::new();
+    let top = repository(&person, WORDS);
+    person.git(&top, &["checkout", "-q", "-b", "work"]);
+    for line in ["new bad", "more bad"] {
+        fs::write(top.join("a.txt"), format!("old bad\n{line}\n")).unwrap();
+        person.git(&top, &["commit", "-qam", line]);
+    }
+    let clone = person.path("clone");
+    let from = format!("file://{}", top.display());
+    let words = ["clone", "-q", "--depth=1", "--no-single-branch", "--branch=work", &from];
+    person.git(person.home.path(), &[&words[..], &[clone.to_str().unwrap()]].concat());
+    // As CI systems check out: no branch, and no word about which is the main one.
+    person.git(&clone, &["checkout", "-q", "--detach"]);
+    person.git(&clone, &["branch", "-q", "-D", "work"]);
+    person.git(&clone, &["remote", "set-head", "origin", "--delete"]);
+    let output = run(&person, &clone, 3, &["gates", "run"]);
+    assert!(text(&output.stderr).contains("or name a commit: --base REF"), "{}", said(&output));
+    run(&person, &clone, 1, &["gates", "run", "--base", "origin/main"]);
+    person.git(&clone, &["fetch", "-q", "--unshallow"]);
+    run(&person, &clone, 1, &["gates", "run"]);
+}
+
+#[test]
 fn what_is_staged_may_not_have_conflicts() {
     let person = Person::new();
     let top = repository(&person, WORDS);
@@ -460,4 +484,44 @@ fn the_cache_is_shown_and_cleared() {
     assert!(kept["entries"].as_u64().unwrap() > 0 && kept["bytes"].as_u64().unwrap() > 0, "{kept:#}");
     assert_eq!(facts(&["--clear"])["entries"], kept["entries"]);
     assert_eq!(facts(&[])["entries"], 0);
+}
+
+#[test]
+fn install_fetches_a_real_tool_into_its_own_place_and_gates_find_it() {
+    if std::env::var_os("SPRINT_TEST_LIBRARIES").is_none_or(|value| value != "1") {
+        println!("SKIPPED: pip is asked in the full run only");
+        return;
+    }
+    let person = Person::new();
+    // Nothing of the tests' own tools.
+    let tools = person.path("data/sprint/tools");
+    if tools.symlink_metadata().is_ok() {
+        fs::remove_file(&tools).unwrap();
+    }
+    let top = repository(&person, "[gates]\npresets = [\"radon\"]\n");
+    fs::write(top.join("a.py"), "x = 1\n").unwrap();
+    let path = person.path("clean");
+    fs::create_dir(&path).unwrap();
+    for program in ["git", "python3"] {
+        let all = std::env::var_os("PATH").unwrap();
+        let real = std::env::split_paths(&all).map(|dir| dir.join(program)).find(|file| file.exists());
+        std::os::unix::fs::symlink(real.unwrap(), path.join(program)).unwrap();
+    }
+    let sprint = |args: &[&str]| {
+        let mut command = person.command(env!("CARGO_BIN_EXE_sprint"), &top);
+        let output = command.env("PATH", format!("{}:/usr/bin:/bin", path.display())).args(args).output();
+        output.unwrap()
+    };
+    let before = sprint(&["install", "--check"]);
+    assert_eq!(before.status.code(), Some(3), "{}", said(&before));
+    let installed = sprint(&["install"]);
+    assert_eq!(installed.status.code(), Some(0), "{}", said(&installed));
+    assert!(tools.join("bin/radon").is_file());
+    let ran = sprint(&["gates", "run", "--json"]);
+    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
+    let ran: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(
+        (ran["gates"][0]["verdict"].as_str(), ran["gates"][0]["tool_version"].as_str()),
+        (Some("pass"), Some("6.0.1"))
+    );
 }

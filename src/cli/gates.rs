@@ -225,9 +225,17 @@ fn head(args: &GatesRunArgs, env: &Environment, repo: &Repo) -> Result<Head, Cli
 /// # Errors
 /// There is no such commit (exit 2), or none at all (exit 4).
 fn base(name: Option<&str>, repo: &Repo) -> Result<CommitSha, CliError> {
-    let usual =
-        export::default_base(repo).map_err(|error| unborn_or("there is nothing to compare with", error))?;
-    name.map_or(Ok(usual), |name| resolve(repo, name))
+    if let Some(name) = name {
+        repo.head().map_err(|error| unborn_or("there is nothing to judge", error))?;
+        return resolve(repo, name);
+    }
+    export::default_base(repo).map_err(|error| {
+        let error = unborn_or("there is nothing to compare with", error);
+        if !repo.common_dir.join("shallow").exists() {
+            return error;
+        }
+        error.hint("fetch the whole history (`git fetch --unshallow`), or name a commit: --base REF")
+    })
 }
 
 /// A repository without a commit is no broken machine: the person has a step to do first.

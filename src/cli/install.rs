@@ -76,7 +76,9 @@ pub(super) fn tools_bin(env: &Environment) -> Option<PathBuf> {
 /// A gate is not known (exit 2), or it is not said which tools are wanted (exit 4). A tool that is
 /// required, or that could be installed, and is not there at the end: exit 3, without an error.
 pub fn run(args: &InstallArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let (gates, top) = wanted(args, env)?;
+    let (mut gates, top) = wanted(args, env)?;
+    // What is sprint itself or lies in the repository is nothing to fetch.
+    gates.retain(|gate| !gate.tool.builtin && !program(gate).contains('/'));
     let place = Place::new(&tools_dir(env)?);
     let look = |gate: &GateConfig| Tool::of(gate, &place, env, &top);
     let mut tools: Vec<Tool> = gates.iter().map(look).collect();
@@ -138,9 +140,9 @@ impl Tool {
         let found = find_program(&program, &path, top);
         let package = package(gate);
         let state = match (&found, package) {
-            (None, _) => State::Missing,
+            _ if missing.is_some() => State::Missing,
             (Some(found), Some(package)) if place.is_older(found, package) => State::Outdated,
-            (Some(_), _) => State::Ok,
+            _ => State::Ok,
         };
         Self {
             name: gate.name.to_string(),

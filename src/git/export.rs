@@ -145,16 +145,20 @@ pub fn resolve(repo: &Repo, name: &str) -> Result<CommitSha> {
 /// HEAD.
 ///
 /// # Errors
-/// HEAD has no commit.
+/// HEAD has no commit, or the history is cut off before that place: HEAD in its stead would make
+/// nothing new.
 pub fn default_base(repo: &Repo) -> Result<CommitSha> {
     let head = repo.head()?;
     let lib = Repository::open(&repo.git_dir).during("cannot open the checkout")?;
-    let other = upstream(&lib).or_else(|| main_branch(&lib));
-    let base = other.and_then(|other| {
-        let ours = oid(&head).ok()?;
-        lib.merge_base(ours, other).ok()
-    });
-    Ok(base.map_or(head, sha))
+    let Some(other) = upstream(&lib).or_else(|| main_branch(&lib)) else { return Ok(head) };
+    match lib.merge_base(oid(&head)?, other) {
+        Ok(base) => Ok(sha(base)),
+        Err(error) if lib.is_shallow() => {
+            Err(error).during("the history here ends before the place where this branch began")
+        }
+        // A history of its own.
+        Err(_) => Ok(head),
+    }
 }
 
 fn upstream(lib: &Repository) -> Option<git2::Oid> {
@@ -167,5 +171,10 @@ fn main_branch(lib: &Repository) -> Option<git2::Oid> {
     let remote = lib.find_reference("refs/remotes/origin/HEAD").ok().and_then(|r| r.resolve().ok());
     remote
         .and_then(|reference| reference.target())
-        .or_else(|| MAIN_NAMES.iter().find_map(|name| lib.refname_to_id(&format!("refs/heads/{name}")).ok()))
+        .or_else(|| main_in(lib, "refs/heads"))
+        .or_else(|| main_in(lib, "refs/remotes/origin"))
+}
+
+fn main_in(lib: &Repository, place: &str) -> Option<git2::Oid> {
+    MAIN_NAMES.iter().find_map(|name| lib.refname_to_id(&format!("{place}/{name}")).ok())
 }
