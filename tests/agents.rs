@@ -18,6 +18,8 @@ mod features;
 mod first_runs;
 #[path = "agents/homes.rs"]
 mod homes;
+#[path = "agents/lines.rs"]
+mod lines;
 #[path = "agents/money.rs"]
 mod money;
 #[path = "agents/night.rs"]

@@ -118,11 +118,19 @@ pub fn way(adapter: &Adapter, run: &RunContext, prompt: &str) -> Way {
         AgentMode::Interactive if fits && Interactive::bring_the_prompt(mode_words(adapter, cli, run)) => {
             Way::Argument
         }
+        // An option without its value would be none.
+        AgentMode::Interactive if is_an_options_value(mode_words(adapter, cli, run)) => Way::File,
         AgentMode::Interactive => Way::Typed,
         AgentMode::Headless if cli.headless.prompt == PromptBy::Stdin => Way::Stdin,
         AgentMode::Headless if fits => Way::Argument,
         AgentMode::Headless => Way::File,
     }
+}
+
+/// Whether the prompt is the value of an option, and cannot be left out of the arguments by itself.
+fn is_an_options_value(args: &[String]) -> bool {
+    let at = args.iter().position(|word| word == "{prompt}");
+    at.and_then(|at| args.get(at.checked_sub(1)?)).is_some_and(|word| word.starts_with('-'))
 }
 
 /// The arguments of a first or a later prompt, with the screen or without it.
@@ -255,7 +263,8 @@ mod tests {
         let (mut adapter, run) = (tests_of_environment::adapter(), tests_of_environment::context());
         let words = || vec!["-p".to_owned(), "{prompt}".to_owned()];
         let headless = Headless { args: words(), ..Headless::default() };
-        let interactive = Interactive { args: words(), ..Interactive::default() };
+        let alone = vec!["{prompt}".to_owned()];
+        let interactive = Interactive { args: alone, ..Interactive::default() };
         adapter.kind = AdapterKind::Cli;
         adapter.command = vec!["sh".to_owned()];
         adapter.cli = Some(Box::new(CliKeys { headless, interactive, ..CliKeys::default() }));
@@ -271,6 +280,10 @@ mod tests {
         adapter.mode = AgentMode::Interactive;
         assert_eq!(way(&adapter, &run, "short"), Way::Argument);
         assert_eq!(way(&adapter, &run, &long), Way::Typed);
+        if let Some(cli) = &mut adapter.cli {
+            cli.interactive.args = ["-m", "x", "--task", "{prompt}"].map(str::to_owned).to_vec();
+        }
+        assert_eq!(way(&adapter, &run, &long), Way::File);
     }
 
     #[test]

@@ -58,6 +58,16 @@ struct Rule {
     /// The first of them that is there.
     about: Vec<Path>,
     shown: Option<Regex>,
+    reads: Option<bool>,
+}
+
+/// Lines that a program reads with a terminal that marks where a pasted text begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reads {
+    /// Whether it reads one.
+    pub now: bool,
+    /// How many it has read.
+    pub taken: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -91,7 +101,12 @@ impl SignalRules {
 
     /// Whether states can be told at all without hooks.
     pub fn reads_glass(&self) -> bool {
-        self.rules.iter().any(|(_, rule)| rule.title.is_some() || rule.screen.is_some())
+        self.rules.iter().any(|(_, rule)| rule.title.is_some() || rule.screen.is_some()) || self.knows_lines()
+    }
+
+    /// Whether a line that the program has read tells anything.
+    fn knows_lines(&self) -> bool {
+        self.rules.iter().any(|(_, rule)| rule.reads.is_some())
     }
 
     fn of_event(&self, event: &Value) -> Option<(Stand, String)> {
@@ -110,8 +125,8 @@ impl SignalRules {
     }
 
     /// The screen's word for what only it shows, then the title's, then the screen's for the rest.
-    fn of_glass(&self, title: &str, screen: &str) -> Option<(Stand, &'static str)> {
-        let on_screen = |rule: &Rule| rule.screen.as_ref().is_some_and(|pattern| pattern.is_match(screen));
+    fn of_glass(&self, title: &str, screen: &str, reads: Reads) -> Option<(Stand, &'static str)> {
+        let on_screen = |rule: &Rule| rule.is_on(screen, reads);
         let in_title = |rule: &Rule| rule.title.as_ref().is_some_and(|pattern| pattern.is_match(title));
         let particular = |stand: Stand| stand.needs_a_person() || stand == Stand::Retrying;
         let seen = |(stand, _): &(Stand, Rule), source| (*stand, source);
@@ -138,7 +153,15 @@ impl Rule {
                 .map(|text| Path::parse(text))
                 .collect::<Result<_, _>>()?,
             shown: pattern(&keys.shown)?,
+            reads: keys.reads,
         })
+    }
+
+    /// Before it has read its first line, a program that reads none has just been started.
+    fn is_on(&self, screen: &str, reads: Reads) -> bool {
+        let shown = self.screen.as_ref().is_none_or(|pattern| pattern.is_match(screen));
+        let line = self.reads.is_none_or(|wanted| wanted == reads.now && (wanted || reads.taken > 0));
+        (self.screen.is_some() || self.reads.is_some()) && shown && line
     }
 
     /// What an event says for the person: the tool, and what it is to do.
@@ -212,6 +235,7 @@ pub struct Watch {
     glass: Option<(Stand, &'static str, u64)>,
     /// What the glass says that the program asks; empty where it says nothing.
     shown: String,
+    reads: Reads,
     dialog: Option<Open>,
     /// Whether the glass has shown, since the last hook, what that hook told.
     agreed: bool,
@@ -229,11 +253,13 @@ struct Open {
 impl Watch {
     /// Of a program that starts now.
     pub fn new(rules: SignalRules) -> Self {
+        let reads = Reads::default();
         Self {
             rules,
             hook: None,
             glass: None,
             shown: String::new(),
+            reads,
             dialog: None,
             agreed: false,
             worked: false,
@@ -253,11 +279,25 @@ impl Watch {
         Some(stand)
     }
 
+    /// What the terminal tells of the lines that it reads; before [`Watch::glass`]. Returns whether one
+    /// was read since, where that tells something: a whole turn may have gone by.
+    pub fn lines_read(&mut self, reads: Reads) -> bool {
+        let took = self.rules.knows_lines() && reads.taken > self.reads.taken;
+        self.worked |= took;
+        self.reads = reads;
+        took
+    }
+
+    /// The glass was drawn anew for another size: that it went on and off has told nothing.
+    pub fn drawn_anew(&mut self, reads: Reads) {
+        self.reads = Reads { now: self.reads.now, ..reads };
+    }
+
     /// The glass has changed.
     pub fn glass(&mut self, title: &str, lines: &[String], now: u64) {
         let screen = lower(lines);
         self.look_for_dialog(&screen);
-        let seen = self.rules.of_glass(title, &screen);
+        let seen = self.rules.of_glass(title, &screen, self.reads);
         self.shown = self.asked_on(seen.map(|(stand, _)| stand), &screen);
         let same = matches!((&self.glass, seen), (Some((was, _, _)), Some((is, _))) if *was == is);
         if !same {
@@ -375,6 +415,7 @@ mod tests {
             events: events.iter().map(ToString::to_string).collect(),
             title: title.to_owned(),
             screen: screen.to_owned(),
+            reads: None,
             text: "what".to_owned(),
             ..SignalKeys::default()
         };
@@ -488,6 +529,46 @@ mod tests {
         assert_eq!(watch.answer(), None);
         watch.glass("ready", &lines("> "), 30);
         assert_eq!(stands(&watch, 30), (Stand::Ready, "hook"));
+    }
+
+    /// Of a program that prints lines, and reads them with marks around pasted texts.
+    fn watch_of_lines() -> Watch {
+        let keys =
+            |reads, screen: &str| SignalKeys { reads, screen: screen.to_owned(), ..SignalKeys::default() };
+        let rules = SignalRules::new(&ScreenKeys {
+            ready: keys(Some(true), ""),
+            busy: keys(Some(false), ""),
+            blocked: keys(Some(true), "May I\\?\\z"),
+            ..ScreenKeys::default()
+        });
+        Watch::new(rules.unwrap())
+    }
+
+    fn shows(watch: &mut Watch, now: bool, taken: u64, screen: &str, at: u64) -> (Stand, bool) {
+        let took = watch.lines_read(Reads { now, taken });
+        watch.glass("", &lines(screen), at);
+        (watch.sight(at + CALM_MS).stand, took)
+    }
+
+    #[test]
+    fn what_was_asked_stays_on_the_screen_and_the_line_that_is_read_tells() {
+        let mut watch = watch_of_lines();
+        assert_eq!(shows(&mut watch, false, 0, "Welcome", 1), (Stand::Starting, false));
+        assert_eq!(shows(&mut watch, true, 0, "Welcome\n> ", 10_000), (Stand::Ready, false));
+        assert_eq!(shows(&mut watch, false, 1, "> do it", 20_000), (Stand::Busy, true));
+        assert_eq!(shows(&mut watch, true, 1, "> do it\nMay I?", 30_000), (Stand::Permission, false));
+        assert_eq!(shows(&mut watch, false, 2, "> do it\nMay I?", 40_000), (Stand::Busy, true));
+        assert_eq!(shows(&mut watch, true, 2, "> do it\nMay I?\n> ", 50_000), (Stand::Idle, false));
+        // A whole turn between two looks.
+        assert_eq!(shows(&mut watch, true, 3, "> again\n> ", 60_000), (Stand::Idle, true));
+    }
+
+    #[test]
+    fn a_screen_that_is_drawn_anew_has_read_no_line() {
+        let mut watch = watch_of_lines();
+        assert_eq!(shows(&mut watch, true, 0, "> ", 1), (Stand::Ready, false));
+        watch.drawn_anew(Reads { now: false, taken: 1 });
+        assert_eq!(shows(&mut watch, true, 1, "> ", 500), (Stand::Ready, false));
     }
 
     #[test]

@@ -83,6 +83,10 @@ pub struct SignalKeys {
     pub title: String,
     /// The lower part of its screen.
     pub screen: String,
+    /// Beside that, or alone: whether it reads a line, which a program shows that has its terminal mark
+    /// where a pasted text begins and ends for just so long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<bool>,
     /// In an event: what it is about, for the person.
     pub text: String,
     /// In an event: the tool that the program wants to use.

@@ -257,6 +257,7 @@ const SIGNAL: &[Field] = &[
     field("events", Kind::Texts(values::selector)),
     field("title", Kind::Text(values::regex)),
     field("screen", Kind::Text(values::regex)),
+    field("reads", Kind::Bool),
     field("text", Kind::Text(values::event_path)),
     field("tool", Kind::Text(values::event_path)),
     field("wants", Kind::Texts(values::event_path)),

@@ -54,7 +54,9 @@ pub fn spawn(spec: &Spec, size: Size) -> Result<(Running, Master), SpawnError> {
     let (master, slave) = open(size).map_err(failed)?;
     let again = || slave.try_clone().map(Stdio::from).map_err(failed);
     let mut command = Command::new(&spec.program);
-    command.args(&spec.args).current_dir(&spec.cwd).env_clear().envs(spec.env.iter().cloned());
+    // Its size is that of its terminal, and not of another one, or of none.
+    let env = spec.env.iter().filter(|(name, _)| name != "COLUMNS" && name != "LINES");
+    command.args(&spec.args).current_dir(&spec.cwd).env_clear().envs(env.cloned());
     command.stdin(again()?).stdout(again()?).stderr(again()?);
     isolate(&mut command, Session::Terminal);
     let child = command.spawn().map_err(|source| spawn_error(spec, source))?;

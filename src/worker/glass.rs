@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use vt100::{Callbacks, Parser};
 
 use crate::agents::protocol::plain;
+use crate::agents::signals::Reads;
 use crate::process::pseudo::Size;
 
 /// Characters of a title that are kept.
@@ -15,7 +16,12 @@ const GONE_BYTES_MAX: usize = 256 * 1024;
 /// A screen.
 pub(super) struct Glass {
     parser: Parser<Heard>,
+    /// Lines that were read with marks around pasted texts.
+    taken: u64,
 }
+
+/// How a terminal is told to mark pasted texts, or not to.
+const MARKS: &[u8] = b"\x1b[?2004";
 
 /// What is told beside the screen.
 #[derive(Default)]
@@ -47,12 +53,26 @@ impl Glass {
     /// Dark, of this size.
     pub(super) fn new(size: Size) -> Self {
         let (rows, columns) = cells(size);
-        Self { parser: Parser::new_with_callbacks(rows, columns, 0, Heard::default()) }
+        Self { parser: Parser::new_with_callbacks(rows, columns, 0, Heard::default()), taken: 0 }
     }
 
     /// The program has printed this.
     pub(super) fn take(&mut self, bytes: &[u8]) {
-        self.parser.process(bytes);
+        // Between two looks it may have stopped to read, and begun again.
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let next = rest[1..].windows(MARKS.len()).position(|window| window == MARKS);
+            let (piece, later) = rest.split_at(next.map_or(rest.len(), |at| at + 1));
+            let read = self.brackets();
+            self.parser.process(piece);
+            self.taken += u64::from(read && !self.brackets());
+            rest = later;
+        }
+    }
+
+    /// The lines that it reads.
+    pub(super) fn reads(&self) -> Reads {
+        Reads { now: self.brackets(), taken: self.taken }
     }
 
     /// The screen has another size.
@@ -123,6 +143,18 @@ mod tests {
         other.take(&glass.redraw());
         assert_eq!(other.lines(), glass.lines());
         assert!(other.brackets());
+    }
+
+    #[test]
+    fn lines_that_are_read_are_counted_however_the_output_is_cut() {
+        let output =
+            b"hi\x1b[?2004h> one\x1b[?2004l\r\nit is\x1b[?2004h> \x1b[?2004l\x1b[?2004l\x1b[?2004h> ";
+        for cut in 0..output.len() {
+            let mut glass = Glass::new(SIZE);
+            glass.take(&output[..cut]);
+            glass.take(&output[cut..]);
+            assert_eq!(glass.reads(), Reads { now: true, taken: 2 }, "{cut}");
+        }
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use camino::Utf8PathBuf;
 use nix::sys::signal::Signal;
 
 use super::brief;
-use super::conversation::Talk;
+use super::conversation::{self, Talk};
 use super::deliver;
 use super::life::Desk;
 use super::pane::Pane;
@@ -27,6 +27,7 @@ use crate::agents::patience::Patience;
 use crate::agents::protocol::Protocol;
 use crate::agents::signals::Sight;
 use crate::agents::stream::{Reader, Rules};
+use crate::config::cli_agent::ShowAs;
 use crate::config::{Adapter, CliKeys, duration};
 use crate::domain::event::Event;
 use crate::domain::screen::Stand;
@@ -341,8 +342,7 @@ impl Live<'_> {
         if !calm || self.typist.types() || self.typist.person_types() || sight.stand != Stand::Idle {
             return None;
         }
-        self.read_screen();
-        let told = self.claimed || self.protocol.has_spoken();
+        let told = self.read_screen() || self.claimed;
         if told || self.reader.told().failure.is_some() || self.reminded || (self.setting.changed)() {
             return Some(ProgramEnding::TurnEnded);
         }
@@ -352,12 +352,26 @@ impl Live<'_> {
         None
     }
 
-    /// What only the screen tells of the turn.
-    fn read_screen(&mut self) {
+    /// What only the screen tells of the turn. Whether it has said how the task stands.
+    fn read_screen(&mut self) -> bool {
         let lines = self.typist.port.glass.lines();
         self.reader.screen(&lines);
-        if let Some(said) = self.reader.said_on(&lines) {
-            self.protocol.push(format!("{said}\n").as_bytes());
+        let said = self.reader.said_on(&lines).map(|said| format!("{said}\n")).unwrap_or_default();
+        if self.cli.headless.result.is_empty() {
+            self.protocol.push(said.as_bytes());
+            return self.protocol.has_spoken();
+        }
+        // It tells the same in a file, once it has ended.
+        let mut seen = Protocol::default();
+        seen.push(said.as_bytes());
+        self.protocol.has_spoken() || seen.has_spoken()
+    }
+
+    /// What it has written about its run when it has ended.
+    fn read_result(&mut self) {
+        let Some(bytes) = conversation::result(self.desk, self.setting.adapter) else { return };
+        for shown in self.reader.result(&bytes).into_iter().filter(|shown| shown.kind == ShowAs::Text) {
+            self.protocol.push(format!("{}\n", shown.text).as_bytes());
         }
     }
 
@@ -411,6 +425,7 @@ impl Live<'_> {
         self.reader.last_screen(&lines);
         let lines = lines.join("\n");
         self.screen.note(&format!("{}\n", lines.trim_end()));
+        self.read_result();
         if let Some(word) = self.protocol.finish() {
             tracing::debug!(?word, "the last line had no end");
         }

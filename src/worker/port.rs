@@ -29,6 +29,8 @@ pub(super) struct Port {
     pub(super) sent_ms: u64,
     /// When a person typed last.
     pub(super) typed_ms: u64,
+    /// When its size changed last.
+    pub(super) resized_ms: u64,
     gone: bool,
 }
 
@@ -36,7 +38,18 @@ impl Port {
     pub(super) fn new(running: Running, master: Master, pane: Pane) -> Self {
         let glass = Glass::new(pane.size());
         let to_program = Vec::new();
-        Self { running, master, pane, glass, to_program, changed_ms: 0, sent_ms: 0, typed_ms: 0, gone: false }
+        Self {
+            running,
+            master,
+            pane,
+            glass,
+            to_program,
+            changed_ms: 0,
+            sent_ms: 0,
+            typed_ms: 0,
+            resized_ms: 0,
+            gone: false,
+        }
     }
 
     /// Waits for anything to happen, at most until then. `keys`: whether a person may type now.
@@ -137,6 +150,7 @@ impl Port {
     /// The pane has another size now, and so has the program's screen.
     pub(super) fn resize(&mut self) {
         let size = self.pane.size();
+        self.resized_ms = monotonic_ms();
         self.glass.resize(size);
         if let Err(error) = self.master.resize(size) {
             tracing::debug!(%error, "a program's screen keeps its size");

@@ -17,6 +17,9 @@ use crate::process::pseudo;
 
 /// A person who has typed so lately is not interrupted, in milliseconds.
 const PERSON_MS: u64 = 30_000;
+/// So long a program draws its screen anew when its size has changed, in milliseconds: what comes and
+/// goes meanwhile tells nothing.
+const DRAW_MS: u64 = 300;
 /// Where an adapter does not say how long its program may take to accept, and what it needs between
 /// a text and the key that submits it.
 const ACCEPT_WAIT: Duration = Duration::from_secs(30);
@@ -34,6 +37,8 @@ pub(super) struct Typist {
     worked_ms: u64,
     /// When it last waited for a person.
     asked_ms: u64,
+    /// Whether its screen has changed since it was read.
+    unseen: bool,
 }
 
 impl Typist {
@@ -53,6 +58,7 @@ impl Typist {
             step_ms: 0,
             worked_ms: 0,
             asked_ms: 0,
+            unseen: false,
         })
     }
 
@@ -71,17 +77,31 @@ impl Typist {
     pub(super) fn wait(&self, others: &[BorrowedFd<'_>], until_ms: u64) {
         let now = monotonic_ms();
         let step = self.delivery.as_ref().map(|_| self.step_ms);
-        let until = [step, self.watch.due(now)].into_iter().flatten().fold(until_ms, u64::min);
+        let drawn = Some(self.drawn_ms()).filter(|due| self.unseen && *due > now);
+        let until = [step, drawn, self.watch.due(now)].into_iter().flatten().fold(until_ms, u64::min);
         self.port.wait(others, self.takes_keys(), until);
     }
 
     /// Takes in what the program prints and what a person types. Whether it has printed anything.
     pub(super) fn exchange(&mut self) -> bool {
         let printed = self.port.exchange(self.takes_keys());
-        if printed {
-            self.watch.glass(self.port.glass.title(), &self.port.glass.lines(), monotonic_ms());
+        self.unseen |= printed;
+        let now = monotonic_ms();
+        if self.unseen && now < self.drawn_ms() {
+            self.watch.drawn_anew(self.port.glass.reads());
+        } else if self.unseen {
+            self.unseen = false;
+            if self.watch.lines_read(self.port.glass.reads()) {
+                self.worked_ms = now;
+            }
+            self.watch.glass(self.port.glass.title(), &self.port.glass.lines(), now);
         }
         printed
+    }
+
+    /// Until when it draws its screen anew, after its size has changed.
+    fn drawn_ms(&self) -> u64 {
+        if self.port.resized_ms == 0 { 0 } else { self.port.resized_ms + DRAW_MS }
     }
 
     /// Between the pieces of a text nobody else types.

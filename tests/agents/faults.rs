@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::common::task_row;
+use crate::common::{World, task_row};
 use crate::features::world;
 use crate::homes::{Homes, programs};
 use crate::standin::Standin;
@@ -22,6 +22,9 @@ fn refused_in(mode: &str, agent: &str, status: u16, reason: &str) {
     let (homes, standin) = (Homes::new(), Standin::start(scenario));
     let mut world = world(agent, &programs, &homes, &standin);
     world.set(&format!("agent.{agent}.mode"), &format!("{mode:?}"));
+    if mode == "interactive" {
+        asks_nothing(&mut world, agent);
+    }
     world.configure();
     world.commit("the mode");
     homes.trust(&world);
@@ -37,6 +40,37 @@ fn refused_in(mode: &str, agent: &str, status: u16, reason: &str) {
     assert!(shown.contains("is on hold, until you have seen to it"), "{shown}");
     assert_eq!(standin.count(), asked, "nobody asks again");
     world.sprint(&["stop", "--now"]).expect(0);
+    world.assert_nothing_left();
+}
+
+/// The person's word that a program that asks about each file or command may go on.
+fn asks_nothing(world: &mut World, agent: &str) {
+    let flag = match agent {
+        "aider" => "--yes-always",
+        "mini-swe-agent" => "--yolo",
+        _ => return,
+    };
+    world.set(&format!("agent.{agent}.args"), &format!("[{flag:?}]"));
+}
+
+#[test]
+fn a_limit_on_mini_swe_agents_screen_is_waited_for_and_spends_no_attempt() {
+    let Some(programs) = programs("mini-swe-agent") else { return };
+    // Three tries, each of which its library does three times.
+    let end = bash("echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT");
+    let steps = [fault_times(http(429), 9), write("one.txt", "1\n"), end];
+    let (homes, standin) = (Homes::new(), Standin::start(Scenario::default().rule("T001", steps)));
+    let mut world = world("mini-swe-agent", &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.set("agent.mini-swe-agent.mode", "\"interactive\"");
+    asks_nothing(&mut world, "mini-swe-agent");
+    world.configure();
+    world.commit("one task");
+    world.be_patient(Duration::from_mins(3));
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    let events = world.sprint(&["events", "-n", "200"]).expect(0).stdout;
+    assert!(events.contains("mini-swe-agent is tried again in 10 s"), "{events}");
     world.assert_nothing_left();
 }
 
@@ -106,6 +140,16 @@ fn a_refused_key_on_claudes_screen_is_told_and_spends_no_attempt() {
 #[test]
 fn a_refused_key_on_opencodes_screen_is_told_and_spends_no_attempt() {
     refused_in("interactive", "opencode", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_on_aiders_screen_is_told_and_spends_no_attempt() {
+    refused_in("interactive", "aider", 401, "refuses the account");
+}
+
+#[test]
+fn a_refused_key_on_mini_swe_agents_screen_is_told_and_spends_no_attempt() {
+    refused_in("interactive", "mini-swe-agent", 401, "refuses the account");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use crate::common::World;
 use crate::features::world;
 use crate::homes::{Homes, programs};
-use crate::standin::Standin;
 use crate::standin::scenario::{Scenario, bash, say, write};
+use crate::standin::{self, Standin};
 
 /// What a program of its own would do with such lines: end itself, run a command, read files.
 const LINES: &str =
@@ -88,6 +88,41 @@ fn what_codex_does_not_take_it_refuses_in_words() {
     assert!(shown.contains("Input exceeds the maximum length"), "{shown}");
     assert_eq!(standin.count(), 0, "nothing of it is sent");
     world.assert_nothing_left();
+}
+
+/// It takes a prompt as an argument alone, without its screen and on it.
+fn a_megabyte_of_mini_swe_agent(mode: &str) {
+    let long = format!("T001 is yours.\n{}The last line.\n", "0123456789abcde\n".repeat(62_500));
+    let agent = "mini-swe-agent";
+    let Some(programs) = programs(agent) else { return };
+    let look = bash("grep -c 0123456789abcde \"$SPRINT_PROMPT\"; tail -n 1 \"$SPRINT_PROMPT\"");
+    let steps = [look, write("one.txt", "1\n"), bash("echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT")];
+    let scenario = Scenario::default().rule("Your task is in the file", steps);
+    let (homes, standin) = (Homes::new(), Standin::start(scenario));
+    let mut world = world(agent, &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.file(".sprint/prompts/develop.md", &format!("{{% raw %}}{long}{{% endraw %}}"));
+    world.set("agent.mini-swe-agent.mode", &format!("{mode:?}"));
+    if mode == "interactive" {
+        world.set("agent.mini-swe-agent.args", "[\"--yolo\"]");
+    }
+    world.configure();
+    world.commit("a template of its own");
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    let read = |request: &standin::Request| request.body.to_string().contains("62500\\\\nThe last line.");
+    assert!(standin.requests().iter().any(read), "it is told where all of it is");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn mini_swe_agent_is_told_where_a_megabyte_is() {
+    a_megabyte_of_mini_swe_agent("headless");
+}
+
+#[test]
+fn mini_swe_agent_is_told_where_a_megabyte_is_on_its_screen() {
+    a_megabyte_of_mini_swe_agent("interactive");
 }
 
 macro_rules! with_each {

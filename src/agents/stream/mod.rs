@@ -192,7 +192,8 @@ impl Reader {
         }
     }
 
-    /// What the program's own screen shows while it waits: it may tell a failure.
+    /// What the program's own screen shows while it waits: it may tell a failure, that no good end
+    /// follows.
     pub fn screen(&mut self, lines: &[String]) {
         let shows = |line: &String| {
             let found = |rule: &'_ FailRule| {
@@ -202,7 +203,8 @@ impl Reader {
             };
             self.rules.fail.iter().find_map(found)
         };
-        let full = lines.iter().rev().filter(|line| !line.trim().is_empty());
+        let good = |line: &String| self.rules.done.1.as_ref().is_some_and(|pattern| pattern.is_match(line));
+        let full = lines.iter().rev().filter(|line| !line.trim().is_empty()).take_while(|line| !good(line));
         if let Some((failure, weak)) = full.take(SCREEN_LINES).find_map(shows) {
             self.failed(failure, weak);
         }
