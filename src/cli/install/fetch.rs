@@ -19,9 +19,9 @@ use crate::process::run::{Ending, Outcome, Session, Spec, Stdin, run as run_chil
 /// Making an environment, or fetching a package, takes no longer.
 const WAIT: Duration = Duration::from_mins(10);
 /// Compiling one does.
-const BUILD_WAIT: Duration = Duration::from_mins(60);
+const BUILD_WAIT: Duration = Duration::from_hours(1);
 /// A tool says its version within this.
-const VERSION_WAIT: Duration = Duration::from_secs(60);
+const VERSION_WAIT: Duration = Duration::from_mins(1);
 /// Bytes of a client's output that are kept for a message.
 const OUTPUT_MAX: usize = 64 * 1024;
 /// Lines of it that a message shows.
