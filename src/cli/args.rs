@@ -1,8 +1,12 @@
 //! The command line: every command with its arguments and its help. It parses; it does nothing.
 
+mod gates;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use gates::{GatesBaselineArgs, GatesCacheArgs, GatesCommand, GatesRunArgs};
 
 /// `sprint`.
 #[derive(Debug, Parser)]
@@ -28,7 +32,7 @@ pub struct Cli {
 pub enum Command {
     /// Write a commented sprint.toml into this repository
     Init(InitArgs),
-    /// Install the Python tools of the gates into sprint's own place
+    /// Install the tools of the gates into sprint's own place
     Install(InstallArgs),
     /// Check this machine and this repository, and say what to do about each problem
     Doctor(JsonArgs),
@@ -70,7 +74,7 @@ pub enum Command {
     /// List, show and check the adapters of agent programs
     #[command(subcommand, arg_required_else_help = true)]
     Agents(AgentsCommand),
-    /// Run gates by hand
+    /// Run gates by hand; list them, their tools and what they keep
     #[command(subcommand, arg_required_else_help = true)]
     Gates(GatesCommand),
     /// Show what models have used, in tokens and money, as their programs tell it
@@ -122,11 +126,14 @@ pub struct InitArgs {
 /// `sprint install`.
 #[derive(Debug, Args)]
 pub struct InstallArgs {
-    /// Only say what is missing; exit 3 if something is
+    /// Only the tools of these gates; default: of those that take part in this repository
+    #[arg(value_name = "GATE")]
+    pub gates: Vec<String>,
+    /// Only say what is missing; exit 3 if something that is required is
     #[arg(long)]
     pub check: bool,
-    /// Print JSON
-    #[arg(long, requires = "check")]
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -325,42 +332,6 @@ pub enum TasksCommand {
 pub struct LintArgs {
     /// The feature directory; default: this directory
     pub dir: Option<PathBuf>,
-    /// Print JSON (docs/json.md)
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sprint gates …`.
-#[derive(Debug, Subcommand)]
-pub enum GatesCommand {
-    /// Run gates on this worktree as it is, or on a commit
-    Run(GatesRunArgs),
-}
-
-/// `sprint gates run`.
-#[derive(Debug, Args, Clone)]
-pub struct GatesRunArgs {
-    /// Only these gates
-    #[arg(value_name = "GATE")]
-    pub gates: Vec<String>,
-    /// Only this gate; may be given several times
-    #[arg(long, value_name = "GATE")]
-    pub gate: Vec<String>,
-    /// Only the gates of this stage
-    #[arg(long, value_name = "STAGE")]
-    pub stage: Option<String>,
-    /// What findings are compared with; default: where this branch began
-    #[arg(long, value_name = "REF")]
-    pub base: Option<String>,
-    /// What is judged; default: the worktree as it is
-    #[arg(long, value_name = "REF")]
-    pub head: Option<String>,
-    /// Judge the worktree as it is, which is the default
-    #[arg(long, conflicts_with = "head")]
-    pub worktree: bool,
-    /// Run everything, whatever the cache knows
-    #[arg(long)]
-    pub no_cache: bool,
     /// Print JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,

@@ -26,6 +26,8 @@ use crate::process::run::{Ending, Outcome, Session, Spec, Stdin, run as run_chil
 
 /// The feature of the sample.
 const FEATURE: &str = "specs/001-words";
+/// The gates of the sample.
+const SAMPLE_GATES: &[&str] = &["ruff", "mypy", "radon", "pytest"];
 /// A command of ours that takes longer is not coming back.
 const COMMAND_WAIT: Duration = Duration::from_mins(2);
 /// Bytes of a command's output that are passed on.
@@ -141,18 +143,18 @@ fn failed(typed: &str, outcome: &Outcome) -> CliError {
 
 /// The sample is gated for real: without the tools there is nothing to show.
 fn tools_are_there(sprint: &Sprint) -> Result<(), CliError> {
-    let outcome = sprint.call(&["install", "--check"], Path::new("/"))?;
+    let outcome = sprint.call(&[&["install", "--check"], SAMPLE_GATES].concat(), Path::new("/"))?;
     if outcome.ending != Ending::Exit(i32::from(exit::ENVIRONMENT)) {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
     let missing: Vec<&str> =
-        said.lines().filter_map(|line| line.strip_prefix("missing")).map(str::trim).collect();
+        said.lines().filter_map(|line| line.strip_prefix("missing")?.split_whitespace().next()).collect();
     Err(CliError::environment(format!(
         "the gates of the sample need {}, which are not there",
         missing.join(", ")
     ))
-    .hint("install them into sprint's own place: sprint install"))
+    .hint(format!("install them into sprint's own place: sprint install {}", SAMPLE_GATES.join(" "))))
 }
 
 fn introduce(out: &mut Out<'_>, sprint: &Sprint) {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use clap::error::ErrorKind as ClapKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use super::args::{Cli, Command, GatesCommand, TasksCommand};
+use super::args::{Cli, Command, TasksCommand};
 use super::environment::Environment;
 use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
@@ -108,7 +108,7 @@ fn dispatch(command: &Command) -> Result<u8, CliError> {
         Command::Agent(command) => return agent::run(command),
         Command::Demo(args) => return demo::run(args),
         Command::Mcp => return mcp::run(),
-        Command::Gates(GatesCommand::Run(args)) => return gates::run(args),
+        Command::Gates(command) => return gates::run(command),
         _ => {}
     }
     let env = Environment::of_process()?;

@@ -2,20 +2,43 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
 use crate::gates::{Side, Trees};
 use crate::git::{Repo, contents, diff, export};
 
+/// Where dependencies lie that a repository does not track.
+const DEPENDENCIES: [&str; 2] = [".venv", "node_modules"];
+
 /// What is judged.
 pub(super) enum Head {
     /// The checkout as it is, as a snapshot of the moment the command began.
     Checkout(CommitSha),
+    /// What is staged, as a commit that nothing points to.
+    Staged(CommitSha),
     /// A commit.
     Commit(CommitSha),
+}
+
+impl Head {
+    /// Its files.
+    pub(super) fn commit(&self) -> &CommitSha {
+        match self {
+            Self::Checkout(commit) | Self::Staged(commit) | Self::Commit(commit) => commit,
+        }
+    }
+}
+
+/// How something of the checkout comes into another directory.
+#[derive(Debug, Clone, Copy)]
+enum Bring {
+    Link,
+    /// Files alone.
+    Copy,
 }
 
 /// Head and base of one call.
@@ -24,19 +47,62 @@ pub(super) struct HandTrees {
     head: Head,
     base: Option<CommitSha>,
     scratch: PathBuf,
+    /// What the checkout has and no commit, for directories of commits.
+    brought: Vec<(String, Bring)>,
     changed: OnceCell<BTreeSet<String>>,
 }
 
 impl HandTrees {
     pub(super) fn new(repo: &Repo, head: Head, base: Option<CommitSha>, scratch: &Path) -> Self {
-        Self { repo: repo.clone(), head, base, scratch: scratch.to_owned(), changed: OnceCell::new() }
+        let (repo, scratch) = (repo.clone(), scratch.to_owned());
+        Self { repo, head, base, scratch, brought: Vec::new(), changed: OnceCell::new() }
+    }
+
+    /// As `[worktree]` says, and the installed dependencies of the directory that gates work in:
+    /// without them no test of a commit would run.
+    #[must_use]
+    pub(super) fn prepared(mut self, worktree: &Worktree, subdir: &str) -> Self {
+        let mut all: Vec<_> = worktree.link.iter().map(|path| (path.clone(), Bring::Link)).collect();
+        all.extend(worktree.copy.iter().map(|path| (path.clone(), Bring::Copy)));
+        for directory in DEPENDENCIES {
+            all.push((directory.to_owned(), Bring::Link));
+            if !subdir.is_empty() {
+                all.push((format!("{subdir}/{directory}"), Bring::Link));
+            }
+        }
+        self.brought = all;
+        self
+    }
+
+    /// Brings what the checkout has into a directory of a commit that has it not.
+    fn bring(&self, directory: &Path) -> Result<(), String> {
+        for (path, how) in &self.brought {
+            let (there, here) = (self.repo.top.join(path), directory.join(path));
+            let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+            if !inside || !there.exists() || here.symlink_metadata().is_ok() {
+                continue;
+            }
+            let parent = here.parent().unwrap_or(directory);
+            // A link of the commit's could lead anywhere.
+            let plain = parent.canonicalize().is_ok_and(|parent| {
+                directory.canonicalize().is_ok_and(|directory| parent.starts_with(directory))
+            });
+            if plain {
+                let brought = match how {
+                    // A gate that writes there would write into the checkout.
+                    Bring::Copy if there.is_file() => std::fs::copy(&there, &here).map(|_| ()),
+                    Bring::Copy => continue,
+                    Bring::Link => std::os::unix::fs::symlink(&there, &here),
+                };
+                brought.map_err(|error| format!("cannot bring `{path}` of the checkout: {error}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn commit(&self, side: Side) -> Result<&CommitSha, String> {
         match side {
-            Side::Head => Ok(match &self.head {
-                Head::Checkout(commit) | Head::Commit(commit) => commit,
-            }),
+            Side::Head => Ok(self.head.commit()),
             Side::Base => self.base.as_ref().ok_or_else(|| "there is no base".to_owned()),
         }
     }
@@ -70,6 +136,7 @@ impl Trees for HandTrees {
         }
         let directory = self.directory(side);
         export::export(&self.repo, self.commit(side)?, &directory).map_err(|error| chain(&error))?;
+        self.bring(&directory)?;
         Ok(directory)
     }
 

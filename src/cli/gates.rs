@@ -1,54 +1,137 @@
-//! `sprint gates run`: gates by hand, in any repository, without a feature or a supervisor.
+//! `sprint gates`: gates by hand, in any repository, without a feature or a supervisor.
+
+mod baseline;
+mod choice;
+mod files;
+mod github;
+mod junit;
+mod kept;
+mod list;
+mod progress;
+#[cfg(test)]
+mod samples;
+mod sarif;
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use super::args::GatesRunArgs;
+use super::args::{GatesCommand, GatesRunArgs};
 use super::context::{Context as Place, git_error};
 use super::environment::Environment;
 use super::gate_trees::{HandTrees, Head};
 use super::gates_run::{Ran, run_all};
+use super::interrupts::Interrupts;
 use super::out::Out;
-use super::text::Colour;
+use super::text::{Colour, plain};
 use crate::config::layout::tools_directory;
 use crate::config::{Config, GateConfig};
 use crate::domain::ids::CommitSha;
 use crate::error::{CliError, chain};
-use crate::gates::{BaseScan, Cache, Context, Thresholds, takes_part};
+use crate::gates::{BaseScan, Cache, Context, Thresholds, Watch, recall, remember};
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, export};
 use crate::process::slots::Slots;
 use crate::process::subreaper::become_subreaper;
 use crate::process::system;
 
-/// Runs it.
+pub(super) use choice::{chosen, unknown as unknown_gate};
+use files::Sinks;
+use progress::Lines;
+
+/// Runs one of the commands.
 ///
 /// # Errors
-/// The configuration is wrong or a gate is not known (exit 2), or nothing can be run (exit 3).
-pub fn run(args: &GatesRunArgs) -> Result<u8, CliError> {
+/// The command line or the configuration is wrong (exit 2), nothing can be run (exit 3), or there
+/// is nothing to judge (exit 4).
+pub fn run(command: &GatesCommand) -> Result<u8, CliError> {
     let env = Environment::of_process()?;
-    let place = Place::find(&env)?;
-    let config = place.config(&env)?;
-    let repo = &place.repo;
-    let head = head(args, repo)?;
-    let base = base(args, repo)?;
-    let at = match &head {
-        Head::Checkout(commit) | Head::Commit(commit) => commit.clone(),
-    };
-    let wanted: BTreeSet<&str> = args.gates.iter().chain(&args.gate).map(String::as_str).collect();
-    let gates = chosen(&wanted, args.stage.as_deref(), &config, repo, (&at, &base))?;
-    // Progress goes where it does not mix with what was asked for.
-    let mut progress: Box<dyn std::io::Write> =
-        if args.json { Box::new(std::io::sink()) } else { Box::new(std::io::stderr().lock()) };
-    let fresh = args.no_cache;
-    let call = Call { env: &env, config: &config, repo, head, base, fresh, cancel: &|| false };
-    let ran = call.perform(&gates, &mut progress)?;
-    progress.flush().map_err(|error| CliError::environment("standard error is closed").because(error))?;
     let mut out = Out::new(std::io::stdout().lock(), Colour::from_flag(env.colour()), env.columns);
-    out.text(&if args.json { ran.json() } else { ran.text() });
-    out.finish()?;
+    let code = match command {
+        GatesCommand::Run(args) => judge(args, &env, &mut out),
+        GatesCommand::List(args) => list::run(*args, &env, &mut out),
+        GatesCommand::Baseline(args) => baseline::run(args, &env, &mut out),
+        GatesCommand::Cache(args) => kept::run(*args, &env, &mut out),
+    };
+    // What was printed before an error is still wanted.
+    let finished = out.finish();
+    code.and_then(|code| finished.map(|()| code))
+}
+
+fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let place = Place::find(env)?;
+    let config = place.config(env)?;
+    let repo = &place.repo;
+    let base = base(args.base.as_deref(), repo)?;
+    let head = head(args, env, repo)?;
+    let wanted: BTreeSet<&str> = args.gates.iter().chain(&args.gate).map(String::as_str).collect();
+    let gates = chosen(&wanted, args.stage.as_deref(), &config, repo, (head.commit(), &base))?;
+    // Before an hour of gates, and after the snapshot.
+    let sinks = Sinks::open(args, &env.cwd)?;
+    let interrupted = Interrupts::take_over()?;
+    let cache = Cache::new(&cache_directory(env));
+    let last = |name: &_| recall(&cache, &repo.common_dir, name);
+    let lines = Lines::new(&gates, last, env);
+    let stdout_is_data = args.json || sinks.take_stdout();
+    let token = uuid::Uuid::new_v4().simple().to_string();
+    if args.github {
+        out.text(&github::quiet(&token));
+        out.flush();
+    }
+    let call = Call {
+        env,
+        config: &config,
+        repo,
+        head,
+        base: Some(base),
+        fresh: args.no_cache,
+        cancel: &|| interrupted.came(),
+        watch: lines.as_ref().map(|lines| lines as &dyn Watch),
+    };
+    let ran = match &lines {
+        Some(_) => call.perform(&gates, &mut std::io::sink()),
+        None if args.github => call.perform(&gates, &mut OutWriter(out)),
+        // Progress goes where it does not mix with what was asked for.
+        None if stdout_is_data => call.perform(&gates, &mut std::io::sink()),
+        None => call.perform(&gates, &mut std::io::stderr().lock()),
+    };
+    if let Some(lines) = lines.filter(|_| env.stdout_is_terminal || ran.is_err()) {
+        lines.clear();
+    }
+    let ran = ran.map_err(|error| if interrupted.came() { interrupt() } else { error })?;
+    remember(&cache, &repo.common_dir, &ran.gates);
+    if args.json {
+        out.text(&ran.json());
+    } else if !stdout_is_data {
+        if gates.is_empty() {
+            out.line("no gate takes part here; `sprint gates list` says why");
+        }
+        out.text(&ran.text());
+    }
+    if args.github {
+        out.text(&github::speak(&token));
+        out.text(&github::annotations(&ran));
+    }
+    sinks.write(&ran, out)?;
     Ok(ran.exit_code())
+}
+
+fn interrupt() -> CliError {
+    CliError::environment("the gates were interrupted; nothing of them runs any more")
+}
+
+/// Progress on standard output, where that is a log and not data.
+struct OutWriter<'a, 'o>(&'a mut Out<'o>);
+
+impl std::io::Write for OutWriter<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.text(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush();
+        Ok(())
+    }
 }
 
 /// Gates on one head held against one base.
@@ -57,11 +140,14 @@ pub(super) struct Call<'a> {
     pub(super) config: &'a Config,
     pub(super) repo: &'a Repo,
     pub(super) head: Head,
-    pub(super) base: CommitSha,
+    /// `None`: against nothing.
+    pub(super) base: Option<CommitSha>,
     /// Whether kept results are not believed.
     pub(super) fresh: bool,
     /// Asked many times a second: whether nobody waits for it any more.
     pub(super) cancel: &'a dyn Fn() -> bool,
+    /// Who looks on.
+    pub(super) watch: Option<&'a dyn Watch>,
 }
 
 impl Call<'_> {
@@ -71,23 +157,33 @@ impl Call<'_> {
         gates: &[GateConfig],
         progress: &mut dyn std::io::Write,
     ) -> Result<Ran, CliError> {
+        let named = match &self.head {
+            Head::Commit(commit) => Some(commit.to_string()),
+            Head::Checkout(_) | Head::Staged(_) => None,
+        };
+        let base = self.base.as_ref().map(ToString::to_string);
+        self.within(|context| {
+            run_all(gates, &[], (base, named), context, progress)
+                .map_err(|error| CliError::environment(error.to_string()))
+        })?
+    }
+
+    /// Calls `act` with all that a gate runs in.
+    fn within<T>(self, act: impl FnOnce(&Context<'_>) -> T) -> Result<T, CliError> {
         let env = self.env;
         // What a gate leaves behind is found among our own children.
         become_subreaper()
             .map_err(|error| CliError::environment("gates cannot be watched").because(error))?;
         let scratch = Scratch::new()?;
-        let named = match &self.head {
-            Head::Commit(commit) => Some(commit.to_string()),
-            Head::Checkout(_) => None,
-        };
-        let trees = HandTrees::new(self.repo, self.head, Some(self.base.clone()), &scratch.0);
+        let trees = HandTrees::new(self.repo, self.head, self.base, &scratch.0)
+            .prepared(&self.config.worktree, &self.config.general.root);
         let cache = (!self.fresh).then(|| Cache::new(&cache_directory(env)));
         let slots = Slots::new(&crate::worker::slots_directory(), system::cores()).map_err(|error| {
             CliError::environment("the machine's gate slots cannot be used").because(error)
         })?;
         let tools =
             tools_directory(|name| env.get(name).map(Into::into)).map(|directory| directory.join("bin"));
-        let context = Context {
+        Ok(act(&Context {
             trees: &trees,
             subdir: &self.config.general.root,
             env: &env.variables,
@@ -100,28 +196,46 @@ impl Call<'_> {
             fresh: self.fresh,
             cancel: self.cancel,
             end_left: &crate::gates::end_left,
-        };
-        run_all(gates, &[], (Some(self.base.to_string()), named), &context, progress)
-            .map_err(|error| CliError::environment(error.to_string()))
+            watch: self.watch,
+        }))
     }
 }
 
-fn head(args: &GatesRunArgs, repo: &Repo) -> Result<Head, CliError> {
-    match &args.head {
-        Some(name) => Ok(Head::Commit(resolve(repo, name)?)),
-        None => Ok(Head::Checkout(
-            export::snapshot(repo).map_err(|error| unborn_or("the worktree cannot be read", error))?,
-        )),
+fn head(args: &GatesRunArgs, env: &Environment, repo: &Repo) -> Result<Head, CliError> {
+    if let Some(name) = &args.head {
+        return Ok(Head::Commit(resolve(repo, name)?));
     }
+    if args.staged {
+        // In a commit hook git works on an index of its own.
+        let index = env.get("GIT_INDEX_FILE").map(|file| env.cwd.join(file));
+        return export::staged(repo, index.as_deref()).map(Head::Staged).map_err(|error| match &error {
+            git::Error::Lib { source, .. } if source.code() == git2::ErrorCode::Unmerged => {
+                CliError::refused("what is staged has conflicts, so it is no tree that could be judged")
+                    .hint("resolve them, and `git add` the files")
+            }
+            _ => unborn_or("what is staged cannot be read", error),
+        });
+    }
+    let snapshot = export::snapshot(repo).map_err(|error| unborn_or("the worktree cannot be read", error))?;
+    Ok(Head::Checkout(snapshot))
 }
 
-fn base(args: &GatesRunArgs, repo: &Repo) -> Result<CommitSha, CliError> {
-    match &args.base {
-        Some(name) => resolve(repo, name),
-        None => {
-            export::default_base(repo).map_err(|error| unborn_or("there is nothing to compare with", error))
+/// What findings are held against, where none is named: see [`export::default_base`].
+///
+/// # Errors
+/// There is no such commit (exit 2), or none at all (exit 4).
+fn base(name: Option<&str>, repo: &Repo) -> Result<CommitSha, CliError> {
+    if let Some(name) = name {
+        repo.head().map_err(|error| unborn_or("there is nothing to judge", error))?;
+        return resolve(repo, name);
+    }
+    export::default_base(repo).map_err(|error| {
+        let error = unborn_or("there is nothing to compare with", error);
+        if !repo.common_dir.join("shallow").exists() {
+            return error;
         }
-    }
+        error.hint("fetch the whole history (`git fetch --unshallow`), or name a commit: --base REF")
+    })
 }
 
 /// A repository without a commit is no broken machine: the person has a step to do first.
@@ -135,47 +249,8 @@ fn unborn_or(what: &str, error: git::Error) -> CliError {
 }
 
 fn resolve(repo: &Repo, name: &str) -> Result<CommitSha, CliError> {
-    repo.resolve(name).map_err(|error| {
-        CliError::usage(format!("there is no commit `{}`", super::text::plain(name, 100))).because(error)
-    })
-}
-
-/// The gates of the configuration that take part on these trees (head, base), or those that are
-/// named in `wanted`.
-pub(super) fn chosen(
-    wanted: &BTreeSet<&str>,
-    stage: Option<&str>,
-    config: &Config,
-    repo: &Repo,
-    (head, base): (&CommitSha, &CommitSha),
-) -> Result<Vec<GateConfig>, CliError> {
-    let contents = crate::worker::contents_of(repo, &[head, base], config)
-        .map_err(|error| git_error("the files cannot be listed", error))?;
-    for name in wanted {
-        if config.gate.iter().all(|gate| gate.name.as_str() != *name) {
-            return Err(unknown(config, name));
-        }
-    }
-    let chosen = |gate: &&GateConfig| {
-        let by_stage = stage.is_none_or(|stage| gate.stage.as_str() == stage);
-        // Who names a gate wants it, whatever the configuration selects by itself.
-        let listed = if wanted.is_empty() {
-            takes_part(gate, &config.gates.presets, &contents)
-        } else {
-            gate.enabled && wanted.contains(gate.name.as_str())
-        };
-        by_stage && listed
-    };
-    Ok(config.gate.iter().filter(chosen).cloned().collect())
-}
-
-fn unknown(config: &Config, name: &str) -> CliError {
-    let known: Vec<&str> = config.gate.iter().map(|gate| gate.name.as_str()).collect();
-    let error = CliError::usage(format!("there is no gate `{}`", super::text::plain(name, 100)));
-    match crate::config::nearest(name, known.iter().copied()) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("known gates: {}", known.join(", "))),
-    }
+    export::resolve(repo, name)
+        .map_err(|error| CliError::usage(format!("there is no commit `{}`", plain(name, 100))).because(error))
 }
 
 fn cache_directory(env: &Environment) -> PathBuf {

@@ -1,4 +1,9 @@
-//! `sprint install`: the Python tools of the presets, in a virtual environment of sprint's own.
+//! `sprint install`: the tools of the gates that take part here, into a place of sprint's own.
+//!
+//! Nothing outside of that place changes, nobody's rights but the person's are needed, and a package
+//! is fetched only where its preset names it: many a tool's name is another program's elsewhere.
+
+mod fetch;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,38 +12,60 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::InstallArgs;
+use super::context::{discover, git_error};
 use super::environment::Environment;
+use super::gates::unknown_gate;
+use super::interrupts::Interrupts;
 use super::out::Out;
-use super::text::{Tone, harmless};
+use super::text::{Tone, plain};
 use crate::config::gate::GateConfig;
 use crate::config::layout::tools_directory;
-use crate::config::presets::{preset, preset_names};
+use crate::config::presets::preset;
+use crate::config::{Config, Package, load};
 use crate::error::{CliError, exit};
-use crate::gates::{find_program, search_path};
-use crate::process::run::{Ending, Session, Spec, Stdin, run as run_child};
+use crate::gates::{Contents, find_program, find_tools, search_path, takes_part};
+use crate::git::{Repo, export};
+use crate::process::lock::Lock;
+use fetch::{Order, Place, install};
 
-/// Making the environment, or fetching the tools, takes no longer.
-const WAIT: Duration = Duration::from_mins(10);
-/// Bytes of pip's output that are kept for a message.
-const OUTPUT_MAX: usize = 64 * 1024;
-/// Lines of it that a message shows.
-const SHOWN_MAX: usize = 12;
+/// Another `sprint install` may take so long before this one gives up.
+const LOCK_WAIT: Duration = Duration::from_mins(10);
 
-/// A tool in `install --check --json`.
+/// How a tool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// It is there.
+    Ok,
+    /// It is not there.
+    Missing,
+    /// It is ours, in another version than this sprint knows.
+    Outdated,
+}
+
+/// A tool in `--json`; keys are added, never renamed or removed.
 #[derive(Debug, Serialize)]
 struct Tool {
     name: String,
     program: String,
     path: Option<String>,
+    state: State,
+    required: bool,
+    /// What sprint would fetch: `pip ruff==1.2.3`; `null` where there is nothing in reach.
+    package: Option<String>,
+    /// How a person gets it.
+    install: String,
+    /// Why it could not be installed.
+    error: Option<String>,
 }
 
-/// Where the environment is: `$XDG_DATA_HOME/sprint/tools`.
+/// Where the tools are: `$XDG_DATA_HOME/sprint/tools`.
 fn tools_dir(env: &Environment) -> Result<PathBuf, CliError> {
     tools_directory(|name| env.get(name).map(OsString::from))
         .ok_or_else(|| CliError::environment("neither HOME nor XDG_DATA_HOME is set").hint("set HOME"))
 }
 
-/// Where its programs are; last in the PATH of gates.
+/// Where the programs are; last in the PATH of gates.
 pub(super) fn tools_bin(env: &Environment) -> Option<PathBuf> {
     tools_dir(env).ok().map(|dir| dir.join("bin"))
 }
@@ -46,138 +73,167 @@ pub(super) fn tools_bin(env: &Environment) -> Option<PathBuf> {
 /// Runs it.
 ///
 /// # Errors
-/// No Python, no network, or with `--check` something that is missing (exit 3).
+/// A gate is not known (exit 2), or it is not said which tools are wanted (exit 4). A tool that is
+/// required, or that could be installed, and is not there at the end: exit 3, without an error.
 pub fn run(args: &InstallArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
-    // Those without which nothing starts; the others are skipped where they are not there.
-    let wanted = |gate: &GateConfig| gate.required && package(gate).is_some();
-    let gates: Vec<GateConfig> = preset_names().filter_map(preset).filter(wanted).collect();
-    let missing = missing(&gates, env);
-    if args.check {
-        return Ok(check(&gates, &missing, args.json, env, out));
+    let (mut gates, top) = wanted(args, env)?;
+    // What is sprint itself or lies in the repository is nothing to fetch.
+    gates.retain(|gate| !gate.tool.builtin && !program(gate).contains('/'));
+    let place = Place::new(&tools_dir(env)?);
+    let look = |gate: &GateConfig| Tool::of(gate, &place, env, &top);
+    let mut tools: Vec<Tool> = gates.iter().map(look).collect();
+    if !args.check {
+        let todo = |(gate, tool): (&GateConfig, &Tool)| tool.state != State::Ok && package(gate).is_some();
+        if gates.iter().zip(&tools).any(todo) {
+            fetch_all(&gates, &mut tools, &place, env, &top, out, args.json)?;
+        }
     }
-    if missing.is_empty() {
-        report(&gates, env, out);
-        return Ok(exit::DONE);
-    }
-    let packages: Vec<&str> =
-        missing.iter().filter_map(|gate| package(gate)).flat_map(str::split_whitespace).collect();
-    let dir = tools_dir(env)?;
-    out.line(format!("installing {} into {}", packages.join(", "), dir.display()));
-    out.flush();
-    make_environment(&dir, env)?;
-    fetch(&dir, &packages, env)?;
-    report(&gates, env, out);
-    Ok(exit::DONE)
-}
-
-/// The packages of a preset whose tool pip can fetch.
-fn package(gate: &GateConfig) -> Option<&str> {
-    gate.tool.install.strip_prefix("pip install ")
-}
-
-fn path(env: &Environment) -> OsString {
-    search_path(Path::new("/nowhere"), env.get("PATH"), tools_bin(env).as_deref())
-}
-
-fn program(gate: &GateConfig) -> &str {
-    gate.command.first().map_or("", String::as_str)
-}
-
-fn missing<'g>(gates: &'g [GateConfig], env: &Environment) -> Vec<&'g GateConfig> {
-    let path = path(env);
-    gates.iter().filter(|gate| find_program(program(gate), &path, Path::new("/")).is_none()).collect()
-}
-
-fn check(
-    gates: &[GateConfig],
-    missing: &[&GateConfig],
-    json: bool,
-    env: &Environment,
-    out: &mut Out<'_>,
-) -> u8 {
-    if json {
-        let path = path(env);
-        let tool = |gate: &GateConfig| Tool {
-            name: gate.name.to_string(),
-            program: program(gate).to_owned(),
-            path: find_program(program(gate), &path, Path::new("/"))
-                .map(|found| found.to_string_lossy().into_owned()),
-        };
-        out.json(&serde_json::json!({ "tools": gates.iter().map(tool).collect::<Vec<_>>() }));
+    if args.json {
+        let directory = place.bin();
+        out.json(&serde_json::json!({ "directory": directory.to_string_lossy(), "tools": tools }));
     } else {
-        report(gates, env, out);
-        if !missing.is_empty() {
-            out.line("sprint install fetches what is missing");
+        report(&tools, args.check, out);
+    }
+    let absent = |tool: &Tool| tool.state == State::Missing && (tool.required || tool.error.is_some());
+    Ok(if tools.iter().any(absent) { exit::ENVIRONMENT } else { exit::DONE })
+}
+
+/// The gates whose tools are wanted, and the checkout whose own programs count; those that are
+/// named, or those that take part in the repository here.
+fn wanted(args: &InstallArgs, env: &Environment) -> Result<(Vec<GateConfig>, PathBuf), CliError> {
+    let here = discover(&env.cwd);
+    let config = match &here {
+        Ok(repo) => load(&super::context::sources(env, &repo.top).read()?)?,
+        Err(_) => load(&super::context::sources(env, Path::new("/nowhere")).read()?)?,
+    };
+    if !args.gates.is_empty() {
+        let find = |name: &String| {
+            let found = config.gate.iter().find(|gate| gate.name.as_str() == name);
+            found.cloned().ok_or_else(|| unknown_gate(&config, name))
+        };
+        let gates = args.gates.iter().map(find).collect::<Result<_, _>>()?;
+        return Ok((gates, here.map_or_else(|_| PathBuf::from("/nowhere"), |repo| repo.top)));
+    }
+    let repo = here.map_err(|error| error.hint("or name the gates: sprint install ruff pytest"))?;
+    Ok((chosen(&config, &repo)?, repo.top))
+}
+
+/// As `sprint gates run` would choose, and without a commit too.
+fn chosen(config: &Config, repo: &Repo) -> Result<Vec<GateConfig>, CliError> {
+    let files = export::present(repo).map_err(|error| git_error("the files cannot be listed", error))?;
+    let mut contents = Contents::new(&config.general.root);
+    let read = |path: &str| match std::fs::read(repo.top.join(path)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CliError::environment(format!("cannot read `{path}`")).because(error)),
+    };
+    contents.add(files, &config.gate, read)?;
+    let takes_part = |gate: &&GateConfig| takes_part(gate, &config.gates.presets, &contents);
+    Ok(config.gate.iter().filter(takes_part).cloned().collect())
+}
+
+/// The package of a gate's tool; none where a person has put another program in its place.
+fn package(gate: &GateConfig) -> Option<&Package> {
+    let own = preset(gate.preset.as_deref()?)?;
+    gate.tool.package.as_ref().filter(|_| own.command.first() == gate.command.first())
+}
+
+impl Tool {
+    fn of(gate: &GateConfig, place: &Place, env: &Environment, top: &Path) -> Self {
+        let path = search_path(top, env.get("PATH"), Some(&place.bin()));
+        let missing = find_tools(std::slice::from_ref(gate), &path, top).pop();
+        let program = missing.as_ref().map_or_else(|| program(gate), |missing| missing.program.clone());
+        let found = find_program(&program, &path, top);
+        let package = package(gate);
+        let state = match (&found, package) {
+            _ if missing.is_some() => State::Missing,
+            (Some(found), Some(package)) if place.is_older(found, package) => State::Outdated,
+            _ => State::Ok,
+        };
+        Self {
+            name: gate.name.to_string(),
+            program,
+            path: found.map(|found| found.to_string_lossy().into_owned()),
+            state,
+            required: gate.required,
+            package: package.map(Package::shown),
+            install: gate.tool.install.clone(),
+            error: None,
         }
     }
-    if missing.is_empty() { exit::DONE } else { exit::ENVIRONMENT }
 }
 
-fn report(gates: &[GateConfig], env: &Environment, out: &mut Out<'_>) {
-    let path = path(env);
-    for gate in gates {
-        let name = program(gate);
-        match find_program(name, &path, Path::new("/")) {
-            Some(found) => {
-                out.line(format!(
-                    "{} {name:<8} {}",
-                    out.colour.paint(Tone::Good, "ok     "),
-                    found.display()
-                ));
-            }
-            None => out.line(format!("{} {name}", out.colour.paint(Tone::Bad, "missing"))),
+/// The program that tells whether the tool is there.
+fn program(gate: &GateConfig) -> String {
+    gate.command.first().cloned().unwrap_or_default()
+}
+
+fn fetch_all(
+    gates: &[GateConfig],
+    tools: &mut [Tool],
+    place: &Place,
+    env: &Environment,
+    top: &Path,
+    out: &mut Out<'_>,
+    quiet: bool,
+) -> Result<(), CliError> {
+    let directory = tools_dir(env)?;
+    std::fs::create_dir_all(&directory).map_err(|error| {
+        CliError::environment(format!("cannot make `{}`", directory.display())).because(error)
+    })?;
+    let _lock = Lock::exclusive_within(&directory.join("lock"), "sprint install", LOCK_WAIT)
+        .map_err(|error| CliError::environment("the tools are being changed").because(error))?;
+    let interrupted = Interrupts::take_over()?;
+    for (gate, tool) in gates.iter().zip(tools) {
+        let Some(package) = package(gate) else { continue };
+        // Another one that held the lock may have brought it.
+        if tool.state == State::Ok || Tool::of(gate, place, env, top).state == State::Ok {
+            continue;
+        }
+        if !quiet {
+            out.line(format!("installing {} ({})", gate.name, package.shown()));
+            out.flush();
+        }
+        let order = Order { package, programs: programs(gate, package), version: &gate.tool.version };
+        let done = install(&order, place, env, &|| interrupted.came());
+        if interrupted.came() {
+            return Err(CliError::environment("interrupted; what was not whole is not installed"));
+        }
+        *tool = Tool::of(gate, place, env, top);
+        tool.error = done.err().map(|error| error.to_string());
+    }
+    Ok(())
+}
+
+fn programs(gate: &GateConfig, package: &Package) -> Vec<String> {
+    if package.programs.is_empty() { vec![program(gate)] } else { package.programs.clone() }
+}
+
+fn report(tools: &[Tool], check: bool, out: &mut Out<'_>) {
+    let width = tools.iter().map(|tool| tool.program.len()).max().unwrap_or(0);
+    for tool in tools {
+        let (word, tone) = match tool.state {
+            State::Ok => ("ok      ", Tone::Good),
+            State::Missing if tool.required => ("missing ", Tone::Bad),
+            State::Missing => ("optional", Tone::Warn),
+            State::Outdated => ("outdated", Tone::Warn),
+        };
+        let rest = match (&tool.path, &tool.package) {
+            (Some(path), _) => plain(path, 200),
+            (None, Some(package)) => package.clone(),
+            (None, None) if tool.install.is_empty() => "no package in reach; install it yourself".to_owned(),
+            (None, None) => format!("no package in reach: {}", tool.install),
+        };
+        let line = format!("{:width$}  {rest}", plain(&tool.program, 100));
+        out.line(format!("{} {}", out.colour.paint(tone, word), line.trim_end()));
+        if let Some(error) = &tool.error {
+            error.lines().for_each(|line| out.line(format!("         {line}")));
         }
     }
-}
-
-fn make_environment(dir: &Path, env: &Environment) -> Result<(), CliError> {
-    if dir.join("bin/python").exists() && dir.join("bin/pip").exists() {
-        return Ok(());
+    if tools.is_empty() {
+        out.line("no gate takes part here; `sprint gates list` says why");
     }
-    let path = env.get("PATH").unwrap_or_default();
-    if find_program("python3", path, Path::new("/")).is_none() {
-        return Err(CliError::environment("python3 is not installed")
-            .hint("sudo apt-get install python3 python3-venv"));
+    if check && tools.iter().any(|tool| tool.state != State::Ok && tool.package.is_some()) {
+        out.line("sprint install fetches what has a package");
     }
-    // `--clear`: what an attempt without ensurepip left behind would be taken for an environment.
-    let args = ["-m", "venv", "--clear"].iter().map(OsString::from).chain([dir.into()]).collect();
-    command("python3".into(), args, env, "sprint's own virtual environment cannot be made")
-        .map_err(|error| error.hint("sudo apt-get install python3-venv"))
-}
-
-fn fetch(dir: &Path, packages: &[&str], env: &Environment) -> Result<(), CliError> {
-    let fixed = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"];
-    let args = fixed.iter().copied().chain(packages.iter().copied()).map(OsString::from).collect();
-    command(dir.join("bin/python").into(), args, env, "pip could not install the tools")
-        .map_err(|error| error.hint("is there a network? `pip config list` shows a mirror, if one is set"))
-}
-
-fn command(program: OsString, args: Vec<OsString>, env: &Environment, failed: &str) -> Result<(), CliError> {
-    let spec = Spec {
-        program,
-        args,
-        cwd: "/".into(),
-        env: env.variables.clone(),
-        stdin: Stdin::Null,
-        timeout: WAIT,
-        output_max: OUTPUT_MAX,
-        grace: Duration::from_secs(2),
-        session: Session::NewGroup,
-    };
-    let outcome = run_child(&spec, &mut |_, _| {}, &|| false)
-        .map_err(|error| CliError::environment(failed).because(error))?;
-    if outcome.success() {
-        return Ok(());
-    }
-    let text = [outcome.stdout, outcome.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let lines: Vec<String> = text.lines().map(harmless).filter(|line| !line.is_empty()).collect();
-    let last = lines[lines.len().saturating_sub(SHOWN_MAX)..].join("\n  ");
-    let how = match outcome.ending {
-        Ending::Exit(code) => format!("exit {code}"),
-        Ending::Signal(number) => format!("signal {number}"),
-        Ending::TimedOut => format!("not done after {} s", WAIT.as_secs()),
-        Ending::Cancelled => "cancelled".to_owned(),
-    };
-    Err(CliError::environment(format!("{failed} ({how})\n  {last}")))
 }

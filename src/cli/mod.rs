@@ -39,6 +39,7 @@ pub mod health;
 pub mod hook;
 pub mod init;
 pub mod install;
+mod interrupts;
 pub mod lint;
 pub mod logs;
 pub mod mcp;

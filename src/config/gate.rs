@@ -4,6 +4,7 @@
 //! how a gate runs and is judged is `gates`'.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -190,9 +191,52 @@ pub struct Tool {
     /// Files that sprint brings along, in `{kit}`: see [`super::presets::brought`].
     #[serde(default)]
     pub kit: Vec<String>,
-    /// How a person gets it.
+    /// How a person gets it: what to type, or where its makers publish it.
     #[serde(default)]
     pub install: String,
+    /// What `sprint install` fetches; none where no package in reach is this tool.
+    #[serde(default)]
+    pub package: Option<Package>,
+}
+
+/// A tool's package, pinned, in one of the ecosystems.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Requirements for pip or uv: `ruff==1.2.3`. The first is the tool, the others go with it.
+    #[serde(default)]
+    pub pip: Vec<String>,
+    /// Packages for npm: `eslint@1.2.3`.
+    #[serde(default)]
+    pub npm: Vec<String>,
+    /// Crates for `cargo install`: `cargo-deny@1.2.3`.
+    #[serde(default)]
+    pub cargo: Vec<String>,
+    /// The programs of it that gates call; empty: the one that the gate needs.
+    #[serde(default)]
+    pub programs: Vec<String>,
+}
+
+impl Package {
+    /// Everything that is asked of a client.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.pip.iter().chain(&self.npm).chain(&self.cargo).map(String::as_str)
+    }
+
+    /// `pip ruff==1.2.3`
+    pub fn shown(&self) -> String {
+        let client = match (self.pip.is_empty(), self.npm.is_empty()) {
+            (false, _) => "pip",
+            (true, false) => "npm",
+            (true, true) => "cargo",
+        };
+        format!("{client} {}", self.all().collect::<Vec<_>>().join(" "))
+    }
+
+    /// Where its client puts programs below the directory that it installs into.
+    pub fn programs_in(&self, home: &Path) -> PathBuf {
+        if self.npm.is_empty() { home.join("bin") } else { home.join("node_modules/.bin") }
+    }
 }
 
 impl GateConfig {

@@ -32,7 +32,7 @@ mod values;
 
 pub use agent::{Adapter, AdapterKind, AgentConfig, AgentError, Commits, Home, NO_AGENT, Retry};
 pub use cli_agent::{CliKeys, PromptBy, StreamKind};
-pub use gate::{GateConfig, Mode};
+pub use gate::{GateConfig, Mode, Package};
 pub use interactive::AgentMode;
 pub use label::LabelConfig;
 pub use load::{DEFAULT_TOML, Layer, LayerBody, Pair, VARIABLE_PREFIX, load};

@@ -35,6 +35,21 @@ pub struct Cache {
     dir: PathBuf,
 }
 
+/// What a cache holds and may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheFacts {
+    /// Where it is; need not be there.
+    pub directory: PathBuf,
+    /// Results that are kept.
+    pub entries: usize,
+    /// Their whole size.
+    pub bytes: u64,
+    /// More entries than this, and the oldest go.
+    pub entries_max: usize,
+    /// More bytes than this, and the oldest go.
+    pub bytes_max: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Entry<T> {
     format: u32,
@@ -87,6 +102,49 @@ impl Cache {
         if let Err(error) = kept.and_then(|()| self.trim()) {
             tracing::warn!(dir = %self.dir.display(), %error, "cannot keep a gate's result");
         }
+    }
+
+    /// How much is kept, and how much may be.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be read.
+    pub fn facts(&self) -> io::Result<CacheFacts> {
+        let kept = self.kept()?;
+        Ok(CacheFacts {
+            directory: self.dir.clone(),
+            entries: kept.len(),
+            bytes: kept.iter().map(|(_, len, _)| len).sum(),
+            entries_max: ENTRIES_MAX,
+            bytes_max: BYTES_MAX,
+        })
+    }
+
+    /// Removes all that is kept, and nothing else that may lie there; what it was.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or a file cannot be removed.
+    pub fn clear(&self) -> io::Result<CacheFacts> {
+        let facts = self.facts()?;
+        self.kept()?.iter().try_for_each(|(_, _, path)| remove(path))?;
+        Ok(facts)
+    }
+
+    /// Entries with their age and size; none where nothing was ever kept.
+    fn kept(&self) -> io::Result<Vec<(SystemTime, u64, PathBuf)>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            // One that another process has just removed is no error.
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_file() && entry.path().extension().is_some_and(|end| end == "json") {
+                files.push((meta.modified()?, meta.len(), entry.path()));
+            }
+        }
+        Ok(files)
     }
 
     fn path(&self, key: &str) -> PathBuf {
@@ -180,6 +238,21 @@ mod tests {
         let cache = Cache::new(&file.join("below"));
         cache.put("k", &Done::default());
         assert!(cache.get::<Done>("k").is_none());
+    }
+
+    #[test]
+    fn what_is_kept_is_counted_and_cleared_and_other_files_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(&dir.path().join("gates"));
+        assert_eq!(cache.facts().unwrap().entries, 0, "nothing was ever kept");
+        cache.put("a", &1);
+        cache.put("b", &2);
+        fs::write(dir.path().join("gates/mine.txt"), "mine").unwrap();
+        let facts = cache.clear().unwrap();
+        assert_eq!(facts.entries, 2);
+        assert!(facts.bytes > 0);
+        assert_eq!(cache.facts().unwrap().entries, 0);
+        assert!(dir.path().join("gates/mine.txt").exists());
     }
 
     #[test]

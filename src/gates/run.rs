@@ -16,6 +16,7 @@ use super::tools;
 use super::validate::validate;
 use super::variant;
 use super::version::Version;
+use super::watch::{Moment, Watch};
 use crate::config::gate::{Evidence, GateConfig};
 use crate::domain::gate::{ChangedLines, GateResult, Mode, Status, Verdict};
 use crate::process::slots::Slots;
@@ -131,6 +132,8 @@ pub struct Context<'a> {
     pub cancel: &'a dyn Fn() -> bool,
     /// Called when a tool has ended: ends what it left running, or says why that is not possible.
     pub end_left: &'a dyn Fn() -> Result<(), String>,
+    /// Who looks on.
+    pub watch: Option<&'a dyn Watch>,
 }
 
 impl Context<'_> {
@@ -191,7 +194,14 @@ pub fn run_gate(
     pane: &mut dyn Write,
 ) -> Result<GateResult, Cancelled> {
     let mut pane = Pane::new(pane);
+    let tell = |moment: Moment<'_>| {
+        if let Some(watch) = context.watch {
+            watch.saw(&gate.name, moment);
+        }
+    };
+    tell(Moment::Began);
     let result = Gate { gate, context }.run(&mut pane)?;
+    tell(Moment::Ended(&result));
     show(&result, &mut pane);
     Ok(result)
 }

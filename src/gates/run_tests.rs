@@ -76,6 +76,7 @@ impl World {
             fresh: false,
             cancel: &|| false,
             end_left: &|| Ok(()),
+            watch: None,
         }
     }
 

@@ -94,6 +94,7 @@ fn surroundings(
 
 /// What tells a program from another one in its place, and whether that is all there is to tell.
 fn identity(file: &Path, root: &Path) -> (String, bool) {
+    let file = &behind_link(file);
     // Without following the program's own link: an environment's `python` is one.
     let dir = file.parent().and_then(|dir| dir.canonicalize().ok()).unwrap_or_default();
     if root.canonicalize().is_ok_and(|root| dir.starts_with(root)) {
@@ -106,6 +107,18 @@ fn identity(file: &Path, root: &Path) -> (String, bool) {
         identity.push_str(&stamp(&packages));
     }
     (identity, environment.is_some())
+}
+
+/// The program in its environment, where a link elsewhere leads to it: sprint's own tools have such.
+fn behind_link(file: &Path) -> PathBuf {
+    let in_environment = |file: &Path| {
+        file.parent().and_then(Path::parent).is_some_and(|dir| dir.join("pyvenv.cfg").is_file())
+    };
+    let target = || Some(file.parent()?.join(file.read_link().ok()?));
+    match target() {
+        Some(target) if !in_environment(file) && in_environment(&target) => target,
+        _ => file.to_owned(),
+    }
 }
 
 /// `lib/python3.11/site-packages`
@@ -144,5 +157,8 @@ mod tests {
         fs::File::open(&packages).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_ne!(before, identity(&tool, &root));
         assert_eq!(identity(&tool, dir.path()), (String::new(), false), "in the worktree");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&tool, &link).unwrap();
+        assert_eq!(identity(&link, &root), identity(&tool, &root), "a link to it is the same tool");
     }
 }

@@ -14,8 +14,38 @@ use crate::domain::ids::CommitSha;
 /// Names that a repository's main branch goes by, where it has no remote that says so.
 const MAIN_NAMES: [&str; 3] = ["main", "master", "trunk"];
 
-/// Removes the copy of the index when the snapshot is made, or fails.
+/// A copy of an index, so that the person's own is never written; removed when dropped.
 struct IndexCopy(PathBuf);
+
+impl IndexCopy {
+    fn of(repo: &Repo, index: &Path) -> Result<Self> {
+        // In the same directory: a split index names its other half by it.
+        let copy = Self(repo.git_dir.join(format!("sprint-index-{}", std::process::id())));
+        if index.exists() {
+            fs::copy(index, &copy.0).at("copy", index)?;
+        }
+        Ok(copy)
+    }
+
+    fn git<'g>(&self, repo: &Repo) -> super::command::Git<'g> {
+        super::command::Git::new(&repo.git_dir).work_tree(&repo.top).env("GIT_INDEX_FILE", &self.0)
+    }
+
+    fn commit(&self, repo: &Repo, message: &str) -> Result<CommitSha> {
+        let tree = self.git(repo).arg("write-tree").run()?;
+        let head = repo.head()?;
+        let mut commit = self.git(repo).args(["commit-tree", "-p", head.as_str(), "-m", message]);
+        for (name, value) in [("NAME", "sprint"), ("EMAIL", "sprint@localhost"), ("DATE", "@0 +0000")] {
+            commit =
+                commit.env(&format!("GIT_AUTHOR_{name}"), value).env(&format!("GIT_COMMITTER_{name}"), value);
+        }
+        let made = commit.arg(String::from_utf8_lossy(&tree).trim()).run()?;
+        let lib = repo.open()?;
+        let text = String::from_utf8_lossy(&made).trim().to_owned();
+        let found = lib.find_commit_by_prefix(&text).during("the snapshot cannot be found")?;
+        Ok(sha(found.id()))
+    }
+}
 
 impl Drop for IndexCopy {
     fn drop(&mut self) {
@@ -31,25 +61,41 @@ impl Drop for IndexCopy {
 /// # Errors
 /// The checkout cannot be read, or git fails.
 pub fn snapshot(repo: &Repo) -> Result<CommitSha> {
-    let copy = IndexCopy(repo.git_dir.join(format!("sprint-index-{}", std::process::id())));
-    let index = repo.git_dir.join("index");
-    if index.exists() {
-        fs::copy(&index, &copy.0).at("copy", &index)?;
+    let copy = IndexCopy::of(repo, &repo.git_dir.join("index"))?;
+    copy.git(repo).args(["add", "--all", "--", "."]).run()?;
+    copy.commit(repo, "the worktree as it is")
+}
+
+/// What is staged, as a commit on HEAD that nothing points to. `index` is the file that git works
+/// on in a commit hook, which need not be the repository's own.
+///
+/// # Errors
+/// The index cannot be read or has conflicts, or git fails.
+pub fn staged(repo: &Repo, index: Option<&Path>) -> Result<CommitSha> {
+    let usual = repo.git_dir.join("index");
+    let copy = IndexCopy::of(repo, index.unwrap_or(&usual))?;
+    let read = git2::Index::open(&copy.0).during("cannot read the index")?;
+    if read.has_conflicts() {
+        let said = git2::Error::new(
+            git2::ErrorCode::Unmerged,
+            git2::ErrorClass::Index,
+            "files of it have conflicts that are not resolved",
+        );
+        return Err(said).during("the index is not a tree yet");
     }
-    let git = || super::command::Git::new(&repo.git_dir).work_tree(&repo.top).env("GIT_INDEX_FILE", &copy.0);
-    git().args(["add", "--all", "--", "."]).run()?;
-    let tree = git().arg("write-tree").run()?;
-    let head = repo.head()?;
-    let mut commit = git().args(["commit-tree", "-p", head.as_str(), "-m", "the worktree as it is"]);
-    for (name, value) in [("NAME", "sprint"), ("EMAIL", "sprint@localhost"), ("DATE", "@0 +0000")] {
-        commit =
-            commit.env(&format!("GIT_AUTHOR_{name}"), value).env(&format!("GIT_COMMITTER_{name}"), value);
-    }
-    let made = commit.arg(String::from_utf8_lossy(&tree).trim()).run()?;
-    let lib = repo.open()?;
-    let text = String::from_utf8_lossy(&made).trim().to_owned();
-    let found = lib.find_commit_by_prefix(&text).during("the snapshot cannot be found")?;
-    Ok(sha(found.id()))
+    copy.commit(repo, "what is staged")
+}
+
+/// The files of the checkout as they lie there, without those that are ignored; there need not be
+/// a commit. Paths that are not UTF-8 are shown with replacement characters.
+///
+/// # Errors
+/// git fails.
+pub fn present(repo: &Repo) -> Result<Vec<String>> {
+    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
+    let listed = git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).run()?;
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 /// Writes the files of a commit below `target`, which is made anew.
@@ -84,20 +130,35 @@ fn checkout(repo: &Repo, commit: &CommitSha, target: &Path, paths: &[String]) ->
     lib.checkout_tree(tree.as_object(), Some(&mut options)).during(what())
 }
 
+/// The commit that a name means in this checkout: `HEAD` of a linked worktree is its own.
+///
+/// # Errors
+/// There is none.
+pub fn resolve(repo: &Repo, name: &str) -> Result<CommitSha> {
+    let lib = Repository::open(&repo.git_dir).during("cannot open the checkout")?;
+    let object = lib.revparse_single(name).during(format!("no commit `{name}`"))?;
+    let commit = object.peel_to_commit().during(format!("`{name}` is not a commit"))?;
+    Ok(sha(commit.id()))
+}
+
 /// What a person's work is compared with: where it left its upstream, else the main branch, else
 /// HEAD.
 ///
 /// # Errors
-/// HEAD has no commit.
+/// HEAD has no commit, or the history is cut off before that place: HEAD in its stead would make
+/// nothing new.
 pub fn default_base(repo: &Repo) -> Result<CommitSha> {
     let head = repo.head()?;
     let lib = Repository::open(&repo.git_dir).during("cannot open the checkout")?;
-    let other = upstream(&lib).or_else(|| main_branch(&lib));
-    let base = other.and_then(|other| {
-        let ours = oid(&head).ok()?;
-        lib.merge_base(ours, other).ok()
-    });
-    Ok(base.map_or(head, sha))
+    let Some(other) = upstream(&lib).or_else(|| main_branch(&lib)) else { return Ok(head) };
+    match lib.merge_base(oid(&head)?, other) {
+        Ok(base) => Ok(sha(base)),
+        Err(error) if lib.is_shallow() => {
+            Err(error).during("the history here ends before the place where this branch began")
+        }
+        // A history of its own.
+        Err(_) => Ok(head),
+    }
 }
 
 fn upstream(lib: &Repository) -> Option<git2::Oid> {
@@ -110,5 +171,10 @@ fn main_branch(lib: &Repository) -> Option<git2::Oid> {
     let remote = lib.find_reference("refs/remotes/origin/HEAD").ok().and_then(|r| r.resolve().ok());
     remote
         .and_then(|reference| reference.target())
-        .or_else(|| MAIN_NAMES.iter().find_map(|name| lib.refname_to_id(&format!("refs/heads/{name}")).ok()))
+        .or_else(|| main_in(lib, "refs/heads"))
+        .or_else(|| main_in(lib, "refs/remotes/origin"))
+}
+
+fn main_in(lib: &Repository, place: &str) -> Option<git2::Oid> {
+    MAIN_NAMES.iter().find_map(|name| lib.refname_to_id(&format!("{place}/{name}")).ok())
 }

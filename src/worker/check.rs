@@ -242,6 +242,7 @@ pub(super) fn run_gates(
         fresh: fresh == Fresh::Yes,
         cancel: &cancel,
         end_left: &gates::end_left,
+        watch: None,
     };
     tracing::debug!(head = %head, gates = gates.len(), tree = trees.tree(Side::Head), "gates");
     let results =

@@ -116,9 +116,19 @@ fn the_command_of_an_agent_is_that_of_its_mode() {
     assert!(interactive.starts_with("codex ") && !interactive.contains(" exec "), "{interactive}");
 }
 
+/// A repository with a Python file, for which gates take part; nothing of it is committed.
+fn python_repository() -> (tempfile::TempDir, std::path::PathBuf) {
+    let (dir, top) = Sprint::empty();
+    std::fs::write(top.join("a.py"), "x = 1\n").unwrap();
+    std::fs::write(top.join("sprint.toml"), ONLY_FOUR).unwrap();
+    (dir, top)
+}
+
+const ONLY_FOUR: &str = "[gates]\npresets = [\"ruff\", \"mypy\", \"radon\", \"pytest\"]\n";
+
 #[test]
 fn install_says_what_is_missing_and_why_it_cannot_be_had() {
-    let (dir, top) = Sprint::empty();
+    let (dir, top) = python_repository();
     let bin = programs(dir.path(), &[("ruff", "true"), ("radon", "true"), ("mypy", "true")]);
     let run = |args: &[&str], path: &str| {
         let mut install = command(dir.path(), &top, args);
@@ -133,27 +143,98 @@ fn install_says_what_is_missing_and_why_it_cannot_be_had() {
         &[("python3", "echo 'The virtual environment was not created: ensurepip is not available'; exit 1")],
     );
     all.push_str(&run(&["install"], &bin));
+    all.push_str(&run(&["install", "pytets"], &bin));
     insta::assert_snapshot!(all);
+    assert!(!dir.path().join("data/sprint/tools/bin").exists(), "nothing that looks installed");
+}
+
+/// Stands in for Python and pip: makes the environment, and "installs" by making programs.
+const PYTHON: &str = r#"
+if [ "$2" = venv ]; then mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; exit 0; fi
+here=$(dirname "$0")
+for word in "$@"; do case "$word" in -*|pip|install) ;; *) printf '#!/bin/sh\necho %s\n' "$word" > "$here/${word%%==*}"; chmod 755 "$here/${word%%==*}";; esac; done"#;
+
+#[test]
+fn install_gives_each_tool_an_environment_of_its_own() {
+    let (dir, top) = python_repository();
+    let bin = programs(dir.path(), &[("python3", PYTHON), ("ruff", "true")]);
+    let run = |args: &[&str]| {
+        let mut install = command(dir.path(), &top, args);
+        install.env("PATH", format!("{bin}:/usr/bin:/bin")).env("XDG_DATA_HOME", dir.path().join("data"));
+        shown(install.output().unwrap())
+    };
+    assert_eq!(run(&["install", "--check"]).exit, 3);
+    let first = run(&["install"]);
+    assert_eq!(first.exit, 0, "{}", first.whole());
+    assert!(first.out.contains("data/sprint/tools/bin/pytest"), "{}", first.out);
+    let tools = dir.path().join("data/sprint/tools");
+    let kept: Vec<_> = std::fs::read_dir(tools.join("kept")).unwrap().collect();
+    assert_eq!(kept.len(), 3, "ruff was there: {kept:?}");
+    let list = run(&["install", "--check", "--json"]);
+    assert_eq!(list.exit, 0, "{}", list.whole());
+    assert!(list.out.contains("\"state\": \"ok\"") && !list.out.contains("missing"), "{}", list.out);
+    assert_eq!(run(&["install"]).out, run(&["install", "--check"]).out, "there is nothing to do");
 }
 
 #[test]
-fn install_makes_its_environment_and_fetches_what_is_missing() {
-    let (dir, top) = Sprint::empty();
-    // Stands in for Python and pip: makes the environment, and "installs" by making a program.
-    let python = r#"
-if [ "$2" = venv ]; then mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; touch "$4/bin/pip"; exit 0; fi
-here=$(dirname "$0")
-for word in "$@"; do case "$word" in -*|pip|install) ;; *) printf '#!/bin/sh\n' > "$here/$word"; chmod 755 "$here/$word";; esac; done"#;
-    let bin = programs(dir.path(), &[("python3", python), ("ruff", "true")]);
+fn a_tool_of_an_older_sprint_is_brought_up_to_date() {
+    let (dir, top) = python_repository();
+    let bin = programs(dir.path(), &[("python3", PYTHON), ("mypy", ""), ("radon", ""), ("pytest", "")]);
+    let tools = dir.path().join("data/sprint/tools");
+    let old = tools.join("kept/ruff__0.0.1/bin");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::create_dir_all(tools.join("bin")).unwrap();
+    std::fs::copy(format!("{bin}/mypy"), old.join("ruff")).unwrap();
+    std::os::unix::fs::symlink(old.join("ruff"), tools.join("bin/ruff")).unwrap();
+    let run = |args: &[&str]| {
+        let mut install = command(dir.path(), &top, args);
+        install.env("PATH", format!("{bin}:/usr/bin:/bin")).env("XDG_DATA_HOME", dir.path().join("data"));
+        shown(install.output().unwrap())
+    };
+    let check = run(&["install", "--check"]);
+    assert!(check.exit == 0 && check.out.contains("outdated ruff"), "{}", check.whole());
+    assert_eq!(run(&["install"]).exit, 0);
+    assert!(!run(&["install", "--check"]).out.contains("outdated"));
+}
+
+#[test]
+fn what_breaks_or_does_not_run_is_not_installed_and_the_rest_is() {
+    let (dir, top) = python_repository();
+    // pip "installs" a mypy that does not start, and breaks in the middle of radon.
+    let body = PYTHON.replace(
+        "for word",
+        "case \"$*\" in *radon*) touch \"$here/radon\"; echo 'no such version'; kill -9 $$;; esac\nfor word",
+    ) + "\ncase \"$*\" in *mypy*) printf '#!/bin/sh\\necho broken; exit 1\\n' > \"$here/mypy\";; esac";
+    let bin = programs(dir.path(), &[("python3", &body)]);
     let run = |args: &[&str]| {
         let mut install = command(dir.path(), &top, args);
         install.env("PATH", format!("{bin}:/usr/bin:/bin")).env("XDG_DATA_HOME", dir.path().join("data"));
         shown(install.output().unwrap())
     };
     let first = run(&["install"]);
-    assert_eq!(first.exit, 0, "{}", first.whole());
-    assert!(first.out.contains("data/sprint/tools/bin/pytest"), "{}", first.out);
-    assert_eq!(run(&["install", "--check"]).exit, 0);
+    assert_eq!(first.exit, 3, "{}", first.whole());
+    assert!(first.out.contains("it is installed and does not run (exit 1)"), "{}", first.out);
+    assert!(first.out.contains("pip could not install it (signal 9)"), "{}", first.out);
+    let names = |path: &str| {
+        let entries = std::fs::read_dir(dir.path().join("data/sprint/tools").join(path)).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("bin"), ["pytest", "ruff"]);
+    assert_eq!(names("kept"), ["pytest__9.2.0_pytest-cov__7.1.0", "ruff__0.17.6"]);
+}
+
+#[test]
+fn outside_of_a_repository_tools_are_named() {
+    let (dir, _) = Sprint::empty();
+    let outside = dir.path().join("run");
+    let refused = shown(command(dir.path(), &outside, &["install"]).output().unwrap());
+    assert_eq!(refused.exit, 4, "{}", refused.whole());
+    assert!(refused.err.contains("or name the gates: sprint install ruff pytest"), "{}", refused.err);
+    let bin = programs(dir.path(), &[("ruff", "true")]);
+    let mut named = command(dir.path(), &outside, &["install", "--check", "ruff"]);
+    assert_eq!(shown(named.env("PATH", &bin).output().unwrap()).exit, 0);
 }
 
 #[test]

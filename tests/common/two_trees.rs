@@ -86,6 +86,7 @@ impl TwoTrees {
             fresh: false,
             cancel: &|| false,
             end_left: &|| Ok(()),
+            watch: None,
         };
         let mut pane = Vec::new();
         let result = run_gate(gate, &context, &mut pane).unwrap();

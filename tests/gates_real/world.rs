@@ -110,6 +110,7 @@ impl World {
             fresh: false,
             cancel: &|| false,
             end_left: &|| Ok(()),
+            watch: None,
         };
         let mut pane = Vec::new();
         let result = run_gate(gate, &context, &mut pane).unwrap();

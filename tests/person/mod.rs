@@ -72,7 +72,7 @@ impl Person {
     /// Whether the tools are there; if they are not and need not be, the test is over.
     /// See the name.
     pub fn has_tools(&self) -> bool {
-        let check = self.sprint(self.home.path(), &["install", "--check"]);
+        let check = self.sprint(self.home.path(), &["install", "--check", "ruff", "mypy", "radon", "pytest"]);
         let optional = std::env::var_os("SPRINT_TEST_TOOLS_OPTIONAL").is_some_and(|value| value == "1");
         assert!(check.status.success() || optional, "set SPRINT_TEST_TOOLS: {}", text(&check.stdout));
         check.status.success()

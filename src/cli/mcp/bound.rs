@@ -161,7 +161,16 @@ impl Bound {
         };
         let env = self.environment()?;
         let (head, fresh) = (Head::Checkout(head), false);
-        let call = Call { env: &env, config: &config, repo: &repo, head, base, fresh, cancel: &watched };
+        let call = Call {
+            env: &env,
+            config: &config,
+            repo: &repo,
+            head,
+            base: Some(base),
+            fresh,
+            cancel: &watched,
+            watch: None,
+        };
         call.perform(&gates, &mut std::io::sink()).map(|ran| ran.text()).map_err(|error| told(&error))
     }
 

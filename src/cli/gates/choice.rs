@@ -1,0 +1,92 @@
+//! Which gates take part in a call.
+
+use std::collections::BTreeSet;
+
+use crate::cli::context::git_error;
+use crate::cli::text::plain;
+use crate::config::{Config, GateConfig};
+use crate::domain::ids::CommitSha;
+use crate::error::CliError;
+use crate::gates::{Contents, takes_part};
+use crate::git::Repo;
+use crate::worker::contents_of;
+
+/// A name in a message has at most so many columns.
+const NAME_MAX: usize = 100;
+
+/// The gates of the configuration that take part on these trees (head, base), or those that are
+/// named in `wanted`.
+///
+/// # Errors
+/// A gate or a stage is not known, or a named gate cannot run (exit 2); the trees cannot be read.
+pub(in crate::cli) fn chosen(
+    wanted: &BTreeSet<&str>,
+    stage: Option<&str>,
+    config: &Config,
+    repo: &Repo,
+    (head, base): (&CommitSha, &CommitSha),
+) -> Result<Vec<GateConfig>, CliError> {
+    known_stage(config, stage)?;
+    if !wanted.is_empty() {
+        return named(wanted, stage, config);
+    }
+    let contents = contents(config, repo, &[head, base])?;
+    let here = |gate: &&GateConfig| {
+        stage.is_none_or(|stage| gate.stage.as_str() == stage)
+            && takes_part(gate, &config.gates.presets, &contents)
+    };
+    Ok(config.gate.iter().filter(here).cloned().collect())
+}
+
+/// Who names a gate wants it, whatever the configuration selects by itself.
+fn named(wanted: &BTreeSet<&str>, stage: Option<&str>, config: &Config) -> Result<Vec<GateConfig>, CliError> {
+    for name in wanted {
+        let Some(gate) = config.gate.iter().find(|gate| gate.name.as_str() == *name) else {
+            return Err(unknown(config, name));
+        };
+        if !gate.enabled {
+            return Err(CliError::usage(format!("gate `{name}` is turned off"))
+                .hint(format!("set `[gate.{name}] enabled = true` in sprint.toml")));
+        }
+        if let Some(stage) = stage.filter(|stage| gate.stage.as_str() != *stage) {
+            return Err(CliError::usage(format!("gate `{name}` runs in {}, not in {stage}", gate.stage))
+                .hint("leave out `--stage`"));
+        }
+    }
+    Ok(config.gate.iter().filter(|gate| wanted.contains(gate.name.as_str())).cloned().collect())
+}
+
+fn known_stage(config: &Config, stage: Option<&str>) -> Result<(), CliError> {
+    let Some(stage) = stage else { return Ok(()) };
+    let known: Vec<&str> = config.pipeline.iter().map(|known| known.name.as_str()).collect();
+    if known.contains(&stage) {
+        return Ok(());
+    }
+    let error = CliError::usage(format!("there is no stage `{}`", plain(stage, NAME_MAX)));
+    Err(match crate::config::nearest(stage, known.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("the stages are: {}", known.join(", "))),
+    })
+}
+
+/// What is in these commits, as far as it decides which presets take part.
+///
+/// # Errors
+/// They cannot be read (exit 3).
+pub(in crate::cli) fn contents(
+    config: &Config,
+    repo: &Repo,
+    commits: &[&CommitSha],
+) -> Result<Contents, CliError> {
+    contents_of(repo, commits, config).map_err(|error| git_error("the files cannot be listed", error))
+}
+
+/// A gate that is not there.
+pub(in crate::cli) fn unknown(config: &Config, name: &str) -> CliError {
+    let known: Vec<&str> = config.gate.iter().map(|gate| gate.name.as_str()).collect();
+    let error = CliError::usage(format!("there is no gate `{}`", plain(name, NAME_MAX)));
+    match crate::config::nearest(name, known.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("known gates: {}", known.join(", "))),
+    }
+}
