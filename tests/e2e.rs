@@ -10,6 +10,8 @@
 
 #[path = "e2e/agents.rs"]
 mod agents;
+#[path = "e2e/broken_tools.rs"]
+mod broken_tools;
 mod common;
 #[path = "e2e/conflicts.rs"]
 mod conflicts;

@@ -33,21 +33,26 @@ pub(super) fn collect(context: &Context<'_>) -> Result<Vec<Changed>, String> {
             continue;
         }
         let old_path = old.get(path).unwrap_or(path).clone();
-        let head = if head.contains(path) { read(&root, path)? } else { None };
+        let (head, unread) = if head.contains(path) { read(&root, path)? } else { (None, None) };
         let base = trees.base_file(&old_path).filter(|bytes| bytes.len() as u64 <= FILE_MAX);
-        changed.push(Changed { path: path.clone(), old_path, base, head });
+        changed.push(Changed { path: path.clone(), old_path, base, head, unread });
     }
     Ok(changed)
 }
 
-/// A file of the candidate; nothing of what is no file, or too large to be written by somebody.
-fn read(root: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
+/// A file of the candidate, and why nothing of it was read where it is there.
+type Read = (Option<Vec<u8>>, Option<&'static str>);
+
+fn read(root: &Path, path: &str) -> Result<Read, String> {
     let file = root.join(path);
     let told = |error: std::io::Error| format!("cannot read the candidate's `{path}`: {error}");
+    let unread = |why| Ok((Some(Vec::new()), Some(why)));
     match file.symlink_metadata() {
-        Ok(meta) if meta.is_file() && meta.len() <= FILE_MAX => fs::read(&file).map(Some).map_err(told),
-        // A symbolic link has no marks; that it is there counts.
-        Ok(_) => Ok(Some(Vec::new())),
+        Ok(meta) if meta.is_symlink() => unread("it is a symbolic link now"),
+        Ok(meta) if meta.is_file() && meta.len() > FILE_MAX => unread("it has more than 4 MiB"),
+        Ok(meta) if meta.is_file() => Ok((Some(fs::read(&file).map_err(told)?), None)),
+        // A submodule has no marks; that it is there counts.
+        Ok(_) => Ok((Some(Vec::new()), None)),
         Err(error) => Err(told(error)),
     }
 }
@@ -60,8 +65,10 @@ pub(super) fn look(context: &Context<'_>, changed: &[Changed]) -> (Parsed, Parse
         .collect();
     let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
     let files = context.trees.files(Side::Base).unwrap_or_default();
+    let head: BTreeSet<String> = context.trees.files(Side::Head).unwrap_or_default().into_iter().collect();
     let around = Around {
         programs: &programs,
+        is_there: &|path| head.contains(path),
         base_has_code: !languages(files.iter().map(String::as_str), None).is_empty(),
         named: &|path| context.trees.named_by_task(path),
     };

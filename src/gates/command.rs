@@ -357,7 +357,7 @@ mod tests {
         let gate = GateConfig { command: words("ruff check --output-format=json src"), ..ruff };
         assert_eq!(
             argv(&gate, &places()).join(" "),
-            "ruff check --output-format=json src --no-fix --no-cache"
+            "ruff check --output-format=json src --no-fix --no-cache --no-respect-gitignore"
         );
         let shell = GateConfig { command: words("sh -c ruff"), ..gate };
         assert_eq!(argv(&shell, &places()).join(" "), "sh -c ruff");

@@ -59,6 +59,8 @@ pub(super) struct Change<'a> {
     pub(super) lines: &'a ChangedLines,
     /// Whether it changes that file.
     pub(super) touches: &'a dyn Fn(&str) -> bool,
+    /// Marks what a person lets pass.
+    pub(super) allow: &'a dyn Fn(&mut [Finding]),
 }
 
 /// What is known of the base.
@@ -108,21 +110,24 @@ pub(super) fn judge(
         compare(&mut findings, base.findings.clone());
     }
     let (flag, max) = (thresholds.complexity_flag, thresholds.complexity_max);
-    findings.extend(judge_complexity(&head.metrics, scanned.map(|base| base.metrics.as_slice()), flag, max));
+    let mut figured = judge_complexity(&head.metrics, scanned.map(|base| base.metrics.as_slice()), flag, max);
     let over = head.metrics.iter().filter(|metric| metric.value > flag);
     let mut metrics: Vec<Metric> =
         over.map(|metric| Metric { threshold: Some(max), ..metric.clone() }).collect();
     if let Some(coverage) = &head.coverage {
         let base = scanned.and_then(|base| base.coverage.as_ref());
         let (found, measured) = judge_coverage(coverage, base, change.lines, thresholds.coverage);
-        findings.extend(found);
+        figured.extend(found);
         metrics.extend(measured);
     }
     if let Some(mutants) = &head.mutants {
         let (found, measured) = judge_mutants(mutants, thresholds.mutation);
-        findings.extend(found);
+        figured.extend(found);
         metrics.push(measured);
     }
+    // They come of figures, and may be let pass like any other.
+    (change.allow)(&mut figured);
+    findings.extend(figured);
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     let too_vulnerable = judge_vulnerabilities(&findings, mode, thresholds.cve, change.touches);
     let (verdict, mut reason) = verdict(mode, head, base, &findings, too_vulnerable);
@@ -237,7 +242,7 @@ mod tests {
     }
 
     fn judge(mode: Mode, head: &Parsed, base: &Base) -> Judged {
-        let change = Change { lines: &ChangedLines::new(), touches: &|_| false };
+        let change = Change { lines: &ChangedLines::new(), touches: &|_| false, allow: &|_| {} };
         super::judge(mode, head, base, Thresholds::default(), change)
     }
 

@@ -294,7 +294,11 @@ impl Gate<'_> {
             allowed.mark(&mut parsed.findings);
         }
         let seconds = if cached { 0.0 } else { done.seconds };
-        let change = Change { lines: &lines, touches: &|path| self.context.trees.changed(path) };
+        let change = Change {
+            lines: &lines,
+            touches: &|path| self.context.trees.changed(path),
+            allow: &|found| allowed.mark(found),
+        };
         let Judged { verdict, findings, metrics, reason } =
             judge::judge(self.gate.mode, &done.parsed, &base, self.context.thresholds, change);
         Ok(GateResult {
@@ -347,7 +351,7 @@ impl Gate<'_> {
         let (mut head, mut base) = changes::look(self.context, &changed);
         allowed.mark(&mut head.findings);
         allowed.mark(&mut base.findings);
-        let change = Change { lines: &ChangedLines::new(), touches: &|_| true };
+        let change = Change { lines: &ChangedLines::new(), touches: &|_| true, allow: &|_| {} };
         let base = Base::Scanned(Box::new(base));
         let judged = judge::judge(self.gate.mode, &head, &base, self.context.thresholds, change);
         let Judged { verdict, mut findings, reason, .. } = judged;

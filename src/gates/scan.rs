@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -533,11 +533,15 @@ impl<'a> Scanner<'a> {
             metric.path = parse::relative(root, "", &metric.path);
         }
         patch::name_as_the_tree_does(parsed, files, self.context.subdir);
-        if self.gate.parser == "radon" {
-            // It walks into everything that lies there: a `venv` that the setup made is not the tree.
+        if matches!(self.gate.parser.as_str(), "radon" | "ruff") {
+            // They walk into everything that lies there: a `venv` that the setup made is not the tree.
             let files: HashSet<&String> = files.iter().collect();
-            parsed.findings.retain(|finding| files.contains(&finding.path));
-            parsed.metrics.retain(|metric| files.contains(&metric.path));
+            let lies_about = |path: &String| {
+                let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+                inside && !files.contains(path) && root.join(path).is_file()
+            };
+            parsed.findings.retain(|finding| !lies_about(&finding.path));
+            parsed.metrics.retain(|metric| !lies_about(&metric.path));
         }
         parsed.findings.retain(|finding| finding.kind == Kind::Test || self.inputs.covers(&finding.path));
         parsed.metrics.retain(|metric| self.inputs.covers(&metric.path));

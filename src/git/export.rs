@@ -23,6 +23,11 @@ impl IndexCopy {
         let copy = Self(repo.git_dir.join(format!("sprint-index-{}", std::process::id())));
         if index.exists() {
             fs::copy(index, &copy.0).at("copy", index)?;
+            // By its time git tells which files may have changed since it was written, in the same
+            // moment and to the same size: a younger copy would hide them.
+            let written = index.metadata().and_then(|meta| meta.modified()).at("read", index)?;
+            let file = fs::File::options().write(true).open(&copy.0).at("open", &copy.0)?;
+            file.set_modified(written).at("write", &copy.0)?;
         }
         Ok(copy)
     }

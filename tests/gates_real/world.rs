@@ -18,6 +18,8 @@ pub struct World {
     pub cache: Cache,
     pub tmp: PathBuf,
     pub env: Vec<(OsString, OsString)>,
+    /// Files that the task names.
+    pub named: Vec<String>,
 }
 
 pub type Files<'a> = &'a [(&'a str, &'a str)];
@@ -80,6 +82,7 @@ impl World {
                 ("LANG".into(), "C.UTF-8".into()),
                 ("SCRATCH".into(), dir.path().into()),
             ],
+            named: Vec::new(),
             dir,
         };
         for side in [Side::Head, Side::Base] {
@@ -169,8 +172,8 @@ impl Trees for World {
     fn changed(&self, path: &str) -> bool {
         self.head.get(path) != self.base.get(path)
     }
-    fn named_by_task(&self, _: &str) -> bool {
-        false
+    fn named_by_task(&self, path: &str) -> bool {
+        self.named.iter().any(|named| named == path)
     }
     fn base_file(&self, path: &str) -> Option<Vec<u8>> {
         self.base.get(path).map(|text| text.clone().into_bytes())

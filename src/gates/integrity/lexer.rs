@@ -41,6 +41,15 @@ pub(super) struct Line {
     pub(super) comment: String,
 }
 
+impl Line {
+    /// As it is written, without its comment at the end: `code` has a character for each of it.
+    pub(super) fn written(&self) -> &str {
+        let length = self.code.chars().count();
+        let end = self.raw.char_indices().nth(length).map_or(self.raw.len(), |(at, _)| at);
+        &self.raw[..end]
+    }
+}
+
 /// What a place is inside of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Inside {
@@ -65,7 +74,14 @@ enum Inside {
 /// The lines of a text.
 pub(super) fn lines(text: &str, language: Language) -> Vec<Line> {
     let mut lexer = Lexer { language, inside: Inside::Code };
-    text.lines().map(|raw| lexer.line(raw)).collect()
+    let lines = text.lines().flat_map(|line| separate(line, language));
+    lines.map(|raw| lexer.line(raw)).collect()
+}
+
+/// To Python a carriage return ends a line as well, and a comment with it.
+fn separate(line: &str, language: Language) -> impl Iterator<Item = &str> {
+    let ends: &[char] = if language == Language::Python { &['\r'] } else { &[] };
+    line.split(ends)
 }
 
 struct Lexer {
@@ -245,6 +261,7 @@ mod tests {
         fn no_text_makes_it_stumble(text in "[\\\\\"'`#/*rx\n \u{e9}]{0,200}", which in 0..4_usize) {
             let language = [Language::Python, Language::Rust, Language::Script, Language::Go][which];
             prop_assert_eq!(lines(&text, language).len(), text.lines().count());
+            prop_assert!(lines(&text, language).iter().all(|line| line.raw.starts_with(line.written())));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lexer::{Language, Line};
+use super::suites::block;
 
 /// A mark, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,9 @@ pub(super) struct Mark {
     pub(super) rule: &'static str,
     /// The mark itself with its codes: `noqa: E501`. Widening it makes another one.
     pub(super) text: String,
+    /// Of a function that decides over tests, what it does; empty for all others. Editing it makes
+    /// another mark.
+    pub(super) body: String,
     /// From 1.
     pub(super) line: u32,
 }
@@ -23,6 +27,8 @@ pub(super) struct Mark {
 enum Place {
     Comment,
     Code,
+    /// The line as it is written: documentation is a string.
+    Raw,
 }
 
 struct Pattern {
@@ -54,7 +60,8 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
         "suppression",
         r"(?i)\b(ruff:\s*|flake8:\s*)?noqa\b(\s*:\s*[A-Z]+\d+([,\s]+[A-Z]+\d+)*)?",
     ),
-    (PYTHON, Place::Comment, "suppression", r"\b(type|pyright):\s*ignore(\s*\[[^\]]*\])?"),
+    (PYTHON, Place::Comment, "suppression", r"(?i)\bruff:\s*(ignore|file-ignore|disable)\b(\s*\[[^\]]*\])?"),
+    (PYTHON, Place::Comment, "suppression", r"\b(type|pyright|pyrefly|ty):\s*ignore(\s*\[[^\]]*\])?"),
     (PYTHON, Place::Comment, "suppression", r"\bmypy:\s*[\w-]+.*"),
     (PYTHON, Place::Comment, "suppression", r"(?i)\bpragma:\s*no[ -]?(cover|branch|mutate)\b"),
     (
@@ -67,7 +74,14 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
     (PYTHON, Place::Code, "suppression", r"@(typing\.)?no_type_check\b"),
     (PYTHON, Place::Code, "skipped-test", r"\bmark\.(skip|skipif|xfail)\b"),
     (PYTHON, Place::Code, "skipped-test", r"\bpytest\.(skip|xfail|importorskip|exit)\s*\("),
-    (PYTHON, Place::Code, "skipped-test", r"@(unittest\.)?(skip|skipIf|skipUnless|expectedFailure)\b"),
+    (PYTHON, Place::Code, "skipped-test", r#"\.(skip|xfail|importorskip)\s*\(\s*(reason\b|["'])"#),
+    (
+        PYTHON,
+        Place::Code,
+        "skipped-test",
+        r"@(\w+\.)?(skip|skipif|skipIf|skipUnless|xfail|expectedFailure)\b",
+    ),
+    (PYTHON, Place::Raw, "skipped-test", r"#\s*doctest:\s*\+SKIP\b"),
     (PYTHON, Place::Code, "skipped-test", r"\bSkipTest\b"),
     (PYTHON, Place::Code, "skipped-test", r"\.skipTest\s*\("),
     (PYTHON, Place::Code, "skipped-test", r"\b__test__\s*="),
@@ -78,7 +92,13 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
         PYTHON,
         Place::Code,
         "empty-assertion",
-        r"\bassert\s+\(?\s*(True|1|not\s+False|not\s+None|not\s+0)\s*\)?\s*($|[,;#])",
+        r"\bassert\s+\(?\s*(True|not\s+False|not\s+None|not\s+0)\s*\)?\s*($|[,;#])",
+    ),
+    (
+        PYTHON,
+        Place::Code,
+        "empty-assertion",
+        r#"\bassert\s+\(?\s*([1-9]\d*|"[^"]*"|'[^']*')\s*\)?\s*($|[,;#])"#,
     ),
     (PYTHON, Place::Code, "empty-assertion", r"\bassert\b.*\bor\s+(True|1)\s*\)?\s*($|[,;#])"),
     (
@@ -89,7 +109,7 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
     ),
     (RUST, Place::Code, "suppression", r"#!?\[\s*(allow|expect|cfg_attr\s*\(.*\b(allow|ignore))\b[^\]]*"),
     (RUST, Place::Code, "suppression", r"#!?\[\s*(rustfmt::skip|coverage\s*\(\s*off|mutants::skip)\b"),
-    (RUST, Place::Code, "skipped-test", r"#\[\s*ignore\b"),
+    (RUST, Place::Code, "skipped-test", r"#\[\s*(ignore\b|cfg\s*\(\s*(any\s*\(\s*\)|FALSE|false)\s*\))"),
     (
         RUST,
         Place::Code,
@@ -97,6 +117,7 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
         r"\bassert!\s*\(\s*true\s*[,)]|\bassert_eq!\s*\(\s*(1\s*,\s*1|true\s*,\s*true)\s*[,)]",
     ),
     (SCRIPT, Place::Comment, "suppression", r"\beslint-disable[\w-]*[^*]*"),
+    (SCRIPT, Place::Comment, "suppression", r#"^\s*eslint\s+[\w@/"'-]+\s*:.*"#),
     (SCRIPT, Place::Comment, "suppression", r"@ts-(ignore|expect-error|nocheck)\b"),
     (SCRIPT, Place::Comment, "suppression", r"\b(istanbul|c8|v8)\s+ignore\b(\s+\w+)*"),
     (SCRIPT, Place::Comment, "suppression", r"\b(biome-ignore|Stryker\s+disable)\b"),
@@ -114,6 +135,7 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
         r"\bexpect\s*\(\s*(true|1)\s*\)\s*\.\s*(toBe|toEqual|toBeTruthy)\b|\bassert(\.ok)?\s*\(\s*true\s*[,)]",
     ),
     (GO, Place::Comment, "suppression", r"\bnolint\b(:[\w,-]+)?"),
+    (GO, Place::Comment, "suppression", r"^\s*lint:(file-)?ignore\b.*"),
     (GO, Place::Comment, "skipped-test", r"^go:build\s.*"),
     (GO, Place::Code, "skipped-test", r"\b\w+\.(Skip|Skipf|SkipNow)\s*\("),
     (GO, Place::Code, "test-hook", r"\bfunc\s+TestMain\b"),
@@ -135,24 +157,79 @@ pub(super) fn marks(lines: &[Line], language: Language) -> Vec<Mark> {
     let patterns: Vec<&Pattern> =
         COMPILED.iter().filter(|pattern| pattern.languages.contains(&language)).collect();
     let mut marks = Vec::new();
-    for (line, number) in lines.iter().zip(1_u32..) {
-        for pattern in &patterns {
-            let text = match pattern.place {
-                Place::Comment => &line.comment,
-                Place::Code => &line.code,
-            };
-            if text.trim().is_empty() {
-                continue;
-            }
-            let found = pattern.regex.find_iter(text);
-            marks.extend(found.map(|found| Mark {
-                rule: pattern.rule,
-                text: squeezed(found.as_str()),
-                line: number,
-            }));
+    for (at, line) in lines.iter().enumerate() {
+        let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
+        let mark = |rule, text: &str, body| Mark { rule, text: squeezed(text), body, line: number };
+        for (rule, text) in of_line(line, &patterns) {
+            let body = if rule == "test-hook" { body(&lines[at..], language) } else { String::new() };
+            marks.push(mark(rule, text, body));
         }
+        let is_told = |mark: &Mark| mark.line == number && mark.rule == "empty-assertion";
+        let same = same_on_both_sides(line, language).filter(|_| !marks.iter().rev().take(4).any(is_told));
+        marks.extend(same.map(|said| mark("empty-assertion", said, String::new())));
     }
     marks
+}
+
+/// Rule and text of what one line has; what two patterns find in the same place is one mark.
+fn of_line<'l>(line: &'l Line, patterns: &[&Pattern]) -> Vec<(&'static str, &'l str)> {
+    let mut found: Vec<(&'static str, Place, regex::Match<'l>)> = Vec::new();
+    for pattern in patterns {
+        let text = match pattern.place {
+            Place::Comment => &line.comment,
+            Place::Code => &line.code,
+            Place::Raw => &line.raw,
+        };
+        if text.trim().is_empty() {
+            continue;
+        }
+        for one in pattern.regex.find_iter(text) {
+            let known = |(rule, place, other): &(&str, Place, regex::Match<'_>)| {
+                *rule == pattern.rule
+                    && *place == pattern.place
+                    && one.start() < other.end()
+                    && other.start() < one.end()
+            };
+            if !found.iter().any(known) {
+                found.push((pattern.rule, pattern.place, one));
+            }
+        }
+    }
+    found.into_iter().map(|(rule, _, one)| (rule, one.as_str())).collect()
+}
+
+/// What a function does that begins in the first of the lines; an assignment is a line.
+fn body(lines: &[Line], language: Language) -> String {
+    let is_function = lines[0].code.contains("def ") || lines[0].code.contains("func ");
+    let own = if is_function { block(lines, language) } else { &lines[..1] };
+    own.iter().map(|line| squeezed(line.written())).collect::<Vec<_>>().join("\n")
+}
+
+/// How a comparison is written: what begins it, what stands between its sides, and what ends it.
+const COMPARISONS: &[(&[Language], &str, &str, &str)] = &[
+    (PYTHON, "assert ", "==", ""),
+    (PYTHON, "assert ", " is ", ""),
+    (PYTHON, ".assertEqual(", ",", ")"),
+    (RUST, "assert_eq!(", ",", ")"),
+    (SCRIPT, "expect(", ").toBe(", ")"),
+    (SCRIPT, "expect(", ").toEqual(", ")"),
+];
+
+/// An assertion that compares something with itself.
+fn same_on_both_sides(line: &Line, language: Language) -> Option<&str> {
+    let text = line.written();
+    COMPARISONS.iter().filter(|(languages, ..)| languages.contains(&language)).find_map(
+        |(_, begins, between, ends)| {
+            let at = text.find(begins)?;
+            let (left, right) = text[at + begins.len()..].split_once(between)?;
+            let right = right.trim_end_matches([';', ' ', '\t']);
+            let right =
+                right.strip_suffix(ends).unwrap_or(right).split_once(',').map_or(right, |(own, _)| own);
+            let right = right.strip_suffix(ends).unwrap_or(right);
+            let (left, right) = (left.trim(), right.trim());
+            (!left.is_empty() && left == right).then(|| text[at..].trim_end())
+        },
+    )
 }
 
 /// Blanks do not make another mark.
@@ -194,6 +271,40 @@ mod tests {
                 "12:suppression skip",
             ]
         );
+    }
+
+    #[test]
+    fn an_assertion_that_compares_something_with_itself() {
+        let empty = |language, text: &str| {
+            let marks = found(language, text);
+            marks.len() == 1 && marks[0].contains("empty-assertion")
+        };
+        for text in [
+            "assert 4 == 4",
+            "    assert x is x, 'm'  # c",
+            "self.assertEqual(a.b, a.b)",
+            "assert \"a\" == \"a\"",
+        ] {
+            assert!(empty(Language::Python, text), "{text}");
+        }
+        assert!(empty(Language::Rust, "assert_eq!(2, 2);") && empty(Language::Script, "expect(2).toBe(2);"));
+        for text in ["assert f(4) == 4", "assert \"a\" == \"b\"", "assert a == a.b", "self.assertEqual(a, b)"]
+        {
+            assert_eq!(found(Language::Python, text), Vec::<String>::new(), "{text}");
+        }
+        assert_eq!(found(Language::Rust, "assert_eq!(f(2), 2);"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_hook_does_belongs_to_it() {
+        let bodies = |text: &str| {
+            let marks = marks(&lines(text, Language::Python), Language::Python);
+            marks.into_iter().map(|mark| mark.body).collect::<Vec<_>>()
+        };
+        let hook = "def pytest_runtest_setup(item):\n    skip('a')  # why\n\n\nx = 1\n";
+        assert_eq!(bodies(hook), ["def pytest_runtest_setup(item):\nskip('a')\n\n"]);
+        assert_ne!(bodies(hook), bodies(&hook.replace("'a'", "'b'")));
+        assert_eq!(bodies(hook), bodies(&hook.replace("# why", "# other").replace("x = 1", "x = 2")));
     }
 
     #[test]

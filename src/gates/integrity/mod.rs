@@ -33,12 +33,16 @@ pub(super) struct Changed {
     pub(super) base: Option<Vec<u8>>,
     /// Its content in the candidate.
     pub(super) head: Option<Vec<u8>>,
+    /// Why the candidate's content is not looked at, where it is not.
+    pub(super) unread: Option<&'static str>,
 }
 
 /// What else decides.
 pub(super) struct Around<'a> {
     /// Programs that gates start.
     pub(super) programs: &'a [&'a str],
+    /// Whether the candidate has a file of this path.
+    pub(super) is_there: &'a dyn Fn(&str) -> bool,
     /// Whether the base has anything that a tool could have judged.
     pub(super) base_has_code: bool,
     /// Whether the task names the file: then it is what it was asked for.
@@ -54,6 +58,7 @@ pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
     head.extend(read.iter().flat_map(emptied_tests));
     head.extend(files.iter().filter_map(|file| changed_settings(file, around)));
     head.extend(files.iter().filter_map(|file| in_the_way(file, around)));
+    head.extend(files.iter().filter_map(unread));
     for finding in &mut head {
         if (around.named)(&finding.path) {
             finding.severity = Severity::Info;
@@ -88,7 +93,11 @@ struct Sides<'a> {
 impl<'a> Sides<'a> {
     fn of(file: &'a Changed) -> Self {
         let base = Content::of(file.base.as_deref(), &file.old_path);
-        let head = Content::of(file.head.as_deref(), &file.path);
+        let mut head = Content::of(file.head.as_deref(), &file.path);
+        if is_collected(&file.old_path) && !is_collected(&file.path) {
+            // Where no runner looks, they are gone.
+            head.tests.clear();
+        }
         Self { file, base, head }
     }
 
@@ -98,8 +107,8 @@ impl<'a> Sides<'a> {
         let finding = |mark: &marks::Mark| {
             let text: String = mark.text.chars().take(200).collect();
             let fingerprint = Fingerprint {
-                placed: hash(&["integrity", mark.rule, &text, &self.file.old_path]),
-                placeless: hash(&["integrity", mark.rule, &text]),
+                placed: hash(&["integrity", mark.rule, &text, &mark.body, &self.file.old_path]),
+                placeless: hash(&["integrity", mark.rule, &text, &mark.body]),
             };
             let said = format!("`{text}` {}", meaning(mark.rule));
             Finding {
@@ -128,22 +137,32 @@ fn finding(rule: &str, path: &str, line: u32, message: &str) -> Finding {
     Finding { fingerprint, ..Finding::code(rule, path, line, Severity::High, message) }
 }
 
+/// Whether a runner collects what is called so.
+fn is_collected(path: &str) -> bool {
+    Language::of(path).is_some_and(|language| suites::is_collected(path, language))
+}
+
 /// Tests that are nowhere any more. One that another file has now was moved; where a file has as many
 /// new ones as it has lost, they were given other names.
 fn removed_tests(read: &[Sides<'_>]) -> Vec<Finding> {
-    let mut added: BTreeMap<&str, i64> = BTreeMap::new();
+    // By whether it is where a runner looks: what was never there may be moved anywhere.
+    let mut added: BTreeMap<(&str, bool), i64> = BTreeMap::new();
     for file in read {
-        file.head.tests.iter().for_each(|test| *added.entry(&test.name).or_default() += 1);
-        file.base.tests.iter().for_each(|test| *added.entry(&test.name).or_default() -= 1);
+        let (was, is) = (is_collected(&file.file.old_path), is_collected(&file.file.path));
+        file.head.tests.iter().for_each(|test| *added.entry((&test.name, is)).or_default() += 1);
+        file.base.tests.iter().for_each(|test| *added.entry((&test.name, was)).or_default() -= 1);
     }
     let mut findings = Vec::new();
     for file in read {
+        let was = is_collected(&file.file.old_path);
         let (before, now) = (file.base.tests.len(), file.head.tests.len());
         let mut gone: Vec<&str> = Vec::new();
         for test in &file.base.tests {
             let here = file.head.tests.iter().any(|other| other.name == test.name);
-            let balance = added.entry(&test.name).or_default();
-            if !here && *balance < 0 && gone.len() < before.saturating_sub(now) {
+            let elsewhere =
+                if was { 0 } else { added.get(&(&*test.name, true)).copied().unwrap_or_default() };
+            let balance = added.entry((&test.name, was)).or_default();
+            if !here && *balance + elsewhere < 0 && gone.len() < before.saturating_sub(now) {
                 *balance += 1;
                 gone.push(&test.name);
             }
@@ -181,26 +200,40 @@ fn changed_settings(file: &Changed, around: &Around<'_>) -> Option<Finding> {
     if !around.base_has_code {
         return None;
     }
-    let differs = if settings::is_whole(&file.path) {
-        file.base != file.head
-    } else {
-        let part = |bytes: Option<&Vec<u8>>| {
-            settings::part(&file.path, bytes.map_or(&[], Vec::as_slice)).unwrap_or_default()
-        };
-        let none = part(Some(&Vec::new()));
-        let (before, now) = (part(file.base.as_ref()), part(file.head.as_ref()));
-        before != now && !(now == none && file.base.is_none())
-    };
+    let was_moved = file.old_path != file.path;
+    let (before, now) =
+        (settings_in(&file.old_path, file.base.as_ref()), settings_in(&file.path, file.head.as_ref()));
+    // Where it lies is what it is about.
+    let differs = before != now || (was_moved && now.is_some());
     let said =
         "how tools judge is changed here; that is a person's to decide, or a task's that names the file";
     differs.then(|| finding("tool-settings", &file.path, 0, said))
 }
 
+/// What a file says to tools; nothing of one that says nothing.
+fn settings_in(path: &str, bytes: Option<&Vec<u8>>) -> Option<Vec<u8>> {
+    let bytes = bytes?;
+    if settings::is_whole(path) {
+        return Some(bytes.clone());
+    }
+    let part = settings::part(path, bytes)?;
+    (Some(&part) != settings::part(path, &[]).as_ref()).then(|| part.into_bytes())
+}
+
+/// A source file that only tools can read, and they do as it says.
+fn unread(file: &Changed) -> Option<Finding> {
+    let why = file.unread.filter(|_| Language::of(&file.path).is_some())?;
+    Some(finding("unread", &file.path, 0, &format!("{why}; what it asks of tools cannot be told")))
+}
+
 fn in_the_way(file: &Changed, around: &Around<'_>) -> Option<Finding> {
-    if file.base.is_some() || file.head.is_none() {
+    let was_there = file.base.is_some() && file.old_path == file.path;
+    if was_there || file.head.is_none() {
         return None;
     }
-    Some(finding("shadow", &file.path, 0, &shadows::why(&file.path, around.programs)?))
+    let why = shadows::why(&file.path, around.programs)
+        .or_else(|| shadows::stub_of(&file.path, around.is_there))?;
+    Some(finding("shadow", &file.path, 0, &why))
 }
 
 #[cfg(test)]
@@ -210,13 +243,23 @@ mod tests {
 
     fn changed(path: &str, base: Option<&str>, head: Option<&str>) -> Changed {
         let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
-        Changed { path: path.into(), old_path: path.into(), base: bytes(base), head: bytes(head) }
+        Changed {
+            path: path.into(),
+            old_path: path.into(),
+            base: bytes(base),
+            head: bytes(head),
+            unread: None,
+        }
     }
 
     /// `rule path:line` of what blocks.
     fn blocking(files: &[Changed], named: &[&str]) -> Vec<String> {
-        let around =
-            Around { programs: &["ruff"], base_has_code: true, named: &|path| named.contains(&path) };
+        let around = Around {
+            programs: &["ruff"],
+            is_there: &|path| path == "pkg/core.py",
+            base_has_code: true,
+            named: &|path| named.contains(&path),
+        };
         let (mut head, base) = look(files, &around);
         compare(&mut head.findings, base.findings);
         let blocks = head.findings.iter().filter(|finding| finding.blocks(Mode::New));
@@ -276,6 +319,43 @@ mod tests {
             ["tool-settings mypy.ini:0"],
             "deleted"
         );
+    }
+
+    #[test]
+    fn a_file_that_takes_another_place_is_judged_by_that_place() {
+        let moved = |from: &str, to: &str, text: &str| {
+            let text = Some(text.as_bytes().to_vec());
+            let file = Changed { base: text.clone(), head: text, ..changed(to, None, None) };
+            blocking(&[Changed { old_path: from.into(), ..file }], &[])
+        };
+        assert_eq!(moved("docs/r.txt", "ruff.toml", "select = []\n"), ["tool-settings ruff.toml:0"]);
+        assert_eq!(moved("docs/ruff.toml", "ruff.toml", "select = []\n"), ["tool-settings ruff.toml:0"]);
+        assert_eq!(moved("ruff.toml", "old.txt", "select = ['ALL']\n"), ["tool-settings old.txt:0"]);
+        assert_eq!(moved("a/pyproject.toml", "b/pyproject.toml", "[project]\n"), Vec::<String>::new());
+        assert_eq!(moved("help.py", "tests/json.py", "x = 1\n"), ["shadow tests/json.py:0"]);
+        let test = "def test_a():\n    assert 1 == x\n";
+        assert_eq!(moved("t/test_x.py", "t/cases.py", test), ["removed-test t/cases.py:0"]);
+        assert_eq!(moved("t/test_x.py", "build/test_x.py", test), ["removed-test build/test_x.py:0"]);
+        assert_eq!(moved("t/test_x.py", "t/test_y.py", test), Vec::<String>::new());
+        assert_eq!(moved("t/cases_x.py", "t/cases_y.py", test), Vec::<String>::new(), "somebody's own names");
+    }
+
+    #[test]
+    fn a_source_file_that_cannot_be_read_is_told() {
+        let file =
+            |path: &str| Changed { unread: Some("it is a link"), ..changed(path, Some("x"), Some("")) };
+        assert_eq!(blocking(&[file("a.py")], &[]), ["unread a.py:0"]);
+        assert_eq!(blocking(&[file("a.bin")], &[]), Vec::<String>::new());
+        assert_eq!(blocking(&[changed("pkg/core.pyi", None, Some(""))], &[]), ["shadow pkg/core.pyi:0"]);
+        assert_eq!(blocking(&[changed("pkg/other.pyi", None, Some(""))], &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_hook_that_is_edited_is_a_finding() {
+        let hook = "def pytest_collection_modifyitems(items):\n    items.sort()\n";
+        let edited = one("conftest.py", hook, &hook.replace("items.sort()", "items.clear()"));
+        assert_eq!(edited, ["test-hook conftest.py:1"]);
+        assert_eq!(one("conftest.py", hook, &format!("import os\n\n\n{hook}")), Vec::<String>::new());
     }
 
     #[test]

@@ -10,8 +10,11 @@ const NAMES: &[&str] = &[
     ".mypy.ini",
     "pytest.ini",
     ".pytest.ini",
+    "pytest.toml",
+    ".pytest.toml",
     "tox.ini",
     ".coveragerc",
+    ".coveragerc.toml",
     ".flake8",
     ".pylintrc",
     "pylintrc",
@@ -123,11 +126,33 @@ fn pyproject(text: &str) -> String {
     tools.collect::<Vec<_>>().join("\n")
 }
 
+/// Keys of Cargo.toml by which a target is tested or not.
+const TARGET_KEYS: &[&str] = &["test", "doctest", "harness"];
+
 fn cargo(text: &str) -> String {
     let Ok(table) = text.parse::<toml::Table>() else { return text.to_owned() };
     let own = table.get("lints");
     let shared = table.get("workspace").and_then(|workspace| workspace.get("lints"));
-    [own, shared].map(|value| value.map(ToString::to_string).unwrap_or_default()).join("\n")
+    let found = table.get("package").and_then(|package| package.get("autotests"));
+    let mut kept =
+        [own, shared, found].map(|value| value.map(ToString::to_string).unwrap_or_default()).to_vec();
+    for kind in ["lib", "bin", "test"] {
+        let targets = match table.get(kind) {
+            Some(toml::Value::Array(targets)) => targets.as_slice(),
+            Some(target) => std::slice::from_ref(target),
+            None => &[],
+        };
+        kept.extend(targets.iter().filter_map(untested));
+    }
+    kept.join("\n")
+}
+
+/// What a target says of its tests; nothing of one that says nothing.
+fn untested(target: &toml::Value) -> Option<String> {
+    let said: Vec<String> =
+        TARGET_KEYS.iter().filter_map(|key| Some(format!("{key} = {}", target.get(key)?))).collect();
+    let name = target.get("name").map(ToString::to_string).unwrap_or_default();
+    (!said.is_empty()).then(|| format!("{name} {}", said.join(" ")))
 }
 
 /// An ini file: sections in brackets.
@@ -189,6 +214,10 @@ mod tests {
         assert!(differs("pyproject.toml", before, "[project\n"), "unreadable");
         assert!(differs("Cargo.toml", "[package]\n", "[package]\n[lints.clippy]\nall = 'allow'\n"));
         assert!(!differs("Cargo.toml", "[package]\n", "[package]\n[dependencies]\na = '1'\n"));
+        assert!(differs("Cargo.toml", "[package]\n", "[package]\n[lib]\ntest = false\n"));
+        assert!(differs("Cargo.toml", "[package]\n", "[package]\nautotests = false\n"));
+        assert!(differs("Cargo.toml", "", "[[test]]\nname = 'a'\nharness = false\n"));
+        assert!(!differs("Cargo.toml", "", "[[bin]]\nname = 'a'\n[lib]\nname = 'b'\n"));
         assert!(differs("setup.cfg", "[mypy]\nstrict = 1\n[a]\nb = 1\n", "[mypy]\nstrict = 0\n[a]\nb = 1\n"));
         assert!(!differs(
             "setup.cfg",

@@ -23,68 +23,27 @@ const MODULES: &[&str] = &[
     "doctest",
     "nose",
     "iniconfig",
-    // Python's own, which everything imports.
-    "abc",
-    "argparse",
-    "ast",
-    "asyncio",
-    "atexit",
-    "base64",
-    "builtins",
-    "codecs",
-    "collections",
-    "contextlib",
-    "copy",
-    "csv",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "functools",
-    "gc",
-    "glob",
-    "hashlib",
-    "importlib",
-    "inspect",
-    "io",
-    "itertools",
-    "json",
-    "logging",
-    "math",
-    "operator",
-    "os",
-    "pathlib",
-    "pickle",
-    "pkgutil",
-    "platform",
-    "random",
-    "re",
-    "runpy",
-    "shutil",
-    "signal",
-    "site",
-    "socket",
-    "sqlite3",
-    "string",
-    "subprocess",
-    "sys",
-    "sysconfig",
-    "tempfile",
-    "threading",
-    "time",
-    "tokenize",
-    "tomllib",
-    "traceback",
-    "types",
-    "typing",
     "typing_extensions",
-    "uuid",
-    "warnings",
-    "weakref",
-    "xml",
-    "zipfile",
-    "zipimport",
 ];
+
+/// Python's own, separated by blanks.
+const STANDARD: &str = "abc aifc argparse array ast asynchat asyncio asyncore atexit audioop base64 bdb binascii bisect \
+    builtins bz2 cProfile calendar cgi cgitb chunk cmath cmd code codecs codeop collections \
+    colorsys compileall concurrent configparser contextlib contextvars copy copyreg crypt csv \
+    ctypes curses dataclasses datetime dbm decimal difflib dis distutils doctest email encodings \
+    ensurepip enum errno faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools gc \
+    genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html http imaplib \
+    imghdr imp importlib inspect io ipaddress itertools json keyword linecache locale logging lzma \
+    mailbox mailcap marshal math mimetypes mmap modulefinder multiprocessing netrc nis nntplib \
+    numbers opcode operator optparse os ossaudiodev pathlib pdb pickle pickletools pipes pkgutil \
+    platform plistlib poplib posix posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc \
+    pydoc_data pyexpat queue quopri random re readline reprlib resource rlcompleter runpy sched \
+    secrets select selectors shelve shlex shutil signal site smtpd smtplib sndhdr socket \
+    socketserver spwd sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string \
+    stringprep struct subprocess sunau symtable sys sysconfig syslog tabnanny tarfile telnetlib \
+    tempfile termios textwrap threading time timeit tkinter token tokenize tomllib trace traceback \
+    tracemalloc tty turtle types typing unicodedata unittest urllib uu uuid venv warnings wave \
+    weakref webbrowser wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo";
 
 /// What Python runs whenever it starts, if it is in its way.
 const STARTERS: &[&str] = &["sitecustomize", "usercustomize"];
@@ -98,17 +57,25 @@ pub(super) fn why(path: &str, programs: &[&str]) -> Option<String> {
     if matches!(name.rsplit_once('.'), Some((_, "pth" | "egg-link"))) {
         return Some(format!("`{name}` changes where Python looks for modules"));
     }
-    let module = name.strip_suffix(".py").or_else(|| name.strip_suffix(".so")).unwrap_or_default();
+    let module =
+        if name == "__init__.py" { directory.rsplit('/').next().unwrap_or_default() } else { stem(name) };
     if STARTERS.contains(&module) {
-        return Some(format!("`{name}` runs whenever Python starts"));
+        return Some(format!("`{module}` runs whenever Python starts"));
     }
-    if let Some(module) = top_module(path).filter(|module| MODULES.contains(module)) {
+    let known = |module: &&str| MODULES.contains(module) || STANDARD.split(' ').any(|name| name == *module);
+    if let Some(module) = top_module(path).filter(known) {
         return Some(format!("it takes the place of the module `{module}`"));
     }
     // A directory that belongs into a PATH, or a program that lies about.
     let is_bin = matches!(directory.rsplit('/').next(), Some("bin" | ".bin"));
     (programs.contains(&name) && (directory.is_empty() || is_bin))
         .then(|| format!("it has the name of the program `{name}`, which gates start"))
+}
+
+/// Why a stub is in the way of the code beside it: a type checker looks at the stub alone.
+pub(super) fn stub_of(path: &str, is_there: &dyn Fn(&str) -> bool) -> Option<String> {
+    let code = format!("{}.py", path.strip_suffix(".pyi")?);
+    is_there(&code).then(|| format!("type checkers read it in the place of `{code}`"))
 }
 
 /// The module or package that the file makes or belongs to, where it can be imported by that name.
@@ -118,9 +85,15 @@ fn top_module(path: &str) -> Option<&str> {
     let rest = &path[longest.len()..];
     match rest.split_once('/') {
         // `tests/json/…` is a directory of cases unless it is a package.
-        Some((package, file)) => (file == "__init__.py").then_some(package),
-        None => rest.strip_suffix(".py"),
+        Some((package, file)) => (stem(file) == "__init__").then_some(package),
+        None => Some(stem(rest)).filter(|stem| !stem.is_empty()),
     }
+}
+
+/// The module that a file is; empty for what is none.
+fn stem(name: &str) -> &str {
+    let module = [".py", ".pyi", ".so", ".pyc"].iter().find_map(|ending| name.strip_suffix(ending));
+    module.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -133,8 +106,11 @@ mod tests {
         for path in [
             "sitecustomize.py",
             "src/usercustomize.py",
+            "sitecustomize/__init__.py",
             "x.pth",
             "pytest.py",
+            "tests/colorsys.py",
+            "typing.pyi",
             "src/json.py",
             "coverage/__init__.py",
             "tests/unittest.py",

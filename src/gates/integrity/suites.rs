@@ -63,6 +63,27 @@ static GO: LazyLock<Form> = LazyLock::new(|| {
     )
 });
 
+/// Directories that pytest does not look into, besides those that begin with a dot.
+const PYTEST_PASSES_BY: &[&str] = &["build", "dist", "node_modules", "venv", "_darcs", "CVS", "{arch}"];
+
+/// Whether the file is called as those are which a runner collects.
+pub(super) fn is_collected(path: &str, language: Language) -> bool {
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let kind = |name: &'_ str| name.rsplit_once('.').map_or(String::new(), |(_, kind)| kind.to_owned());
+    match language {
+        Language::Python => {
+            let passed_by =
+                |part: &str| PYTEST_PASSES_BY.contains(&part) || part.starts_with('.') || kind(part) == "egg";
+            let named = stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests";
+            named && !directory.split('/').any(passed_by)
+        }
+        Language::Go => stem.ends_with("_test") && !name.starts_with(['_', '.']),
+        Language::Script => matches!(&*kind(stem), "test" | "spec") || path.contains("__tests__/"),
+        Language::Rust => true,
+    }
+}
+
 /// The tests of a file, in its order.
 pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
     let form = match language {
@@ -80,11 +101,8 @@ pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
         if !is_called || (language == Language::Rust && !has_test_attribute(&lines[..at])) {
             continue;
         }
-        let body = match language {
-            Language::Python => indented(&lines[at..]),
-            Language::Rust | Language::Go | Language::Script => enclosed(&lines[at..]),
-        };
-        let assertions = body.iter().map(|line| form.asserts.find_iter(&line.code).count()).sum();
+        let body = block(&lines[at..], language);
+        let assertions = reached(body).iter().map(|line| form.asserts.find_iter(&line.code).count()).sum();
         let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
         found.push(Test { name: name.as_str().to_owned(), line: number, assertions });
     }
@@ -102,14 +120,41 @@ fn has_test_attribute(before: &[Line]) -> bool {
     own.into_iter().any(|line| line.code.trim_start().starts_with("#[") && line.code.contains("test"))
 }
 
+/// The function that begins in the first of the lines.
+pub(super) fn block(lines: &[Line], language: Language) -> &[Line] {
+    match language {
+        Language::Python => indented(lines),
+        Language::Rust | Language::Go | Language::Script => enclosed(lines),
+    }
+}
+
+/// A function up to where it always returns: what stands behind that is never run. A `return` at the
+/// depth of the whole body is under no condition.
+fn reached(body: &[Line]) -> &[Line] {
+    let Some((first, rest)) = body.split_first() else { return body };
+    let margins = rest.iter().filter(|line| !line.code.trim().is_empty()).map(margin);
+    let Some(own) = margins.filter(|depth| *depth > margin(first)).min() else { return body };
+    let returns = |line: &Line| {
+        let after = line.code.trim_start().strip_prefix("return");
+        let is_word =
+            after.is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'));
+        is_word && margin(line) == own
+    };
+    rest.iter().position(returns).map_or(body, |at| &body[..at + 2])
+}
+
+/// How far a line is indented.
+fn margin(line: &Line) -> usize {
+    line.code.len() - line.code.trim_start().len()
+}
+
 /// A function's lines below the first, by their indentation; what stands in that line counts too.
 fn indented(lines: &[Line]) -> &[Line] {
-    let depth = |line: &Line| line.code.len() - line.code.trim_start().len();
-    let own = depth(&lines[0]);
+    let own = margin(&lines[0]);
     let ends = |line: &Line| {
         let code = line.code.trim();
         // A signature over several lines ends at the function's own depth.
-        !code.is_empty() && depth(line) <= own && !code.starts_with(')')
+        !code.is_empty() && margin(line) <= own && !code.starts_with(')')
     };
     let length = lines[1..].iter().position(ends).map_or(lines.len(), |length| length + 1);
     &lines[..length]
@@ -154,6 +199,16 @@ mod tests {
             class TestB:\n    async def test_b(self,\n                     x):\n        with pytest.raises(E):\n            f()\n\
             \x20   def test_c(self): pass\n    def test_d(self):\n        check_all(1)\n";
         assert_eq!(found(Language::Python, text), ["2 test_a 2", "9 test_b 1", "13 test_c 0", "14 test_d 1"]);
+    }
+
+    #[test]
+    fn what_stands_behind_a_return_asserts_nothing() {
+        let text = "def test_a():\n    return\n    assert x\ndef test_b():\n    if y:\n        return\n    assert x\n\
+            def test_c():\n    return check_all(x)\n";
+        assert_eq!(found(Language::Python, text), ["1 test_a 0", "4 test_b 1", "8 test_c 1"]);
+        let text = "#[test]\nfn a() {\n    return;\n    assert!(x);\n}\n";
+        assert_eq!(found(Language::Rust, text), ["2 a 0"]);
+        assert_eq!(found(Language::Script, "it('a', () => {\n  return\n  expect(x)\n})\n"), ["1 a 0"]);
     }
 
     #[test]

@@ -1,0 +1,238 @@
+//! Tests that are skipped, deleted, emptied, weakened, or not collected.
+
+use crate::arena::{Alone, Case, Change, PYTEST, TESTS, all, gone, put, python, wrong};
+use crate::world::tools;
+
+const FILE: &str = "tests/test_core.py";
+
+fn case(name: &'static str, rule: &'static str, path: &'static str, hides: Change) -> Case {
+    let hidden = std::iter::once(wrong()).chain(hides).collect();
+    Case { name, tool: PYTEST, broken: vec![wrong()], hidden, told: ("integrity", rule, path) }
+}
+
+/// The file of tests with something in the place of something else.
+fn tests(replace: &str, by: &str) -> Change {
+    assert!(TESTS.contains(replace));
+    vec![put(FILE, &TESTS.replace(replace, by))]
+}
+
+#[test]
+fn skipped() {
+    if !tools() {
+        return;
+    }
+    let marked = |import: &str, mark: &str| {
+        tests("def test_double() -> None:", &format!("{mark}\ndef test_double() -> None:"))
+            .into_iter()
+            .map(|(path, text)| (path, text.map(|text| format!("{import}\n\n{text}"))))
+            .collect::<Change>()
+    };
+    let skip = |name, import, mark| case(name, "skipped-test", FILE, marked(import, mark));
+    let inside =
+        |code: &str| tests("    assert double(2) == 4", &format!("    {code}\n    assert double(2) == 4"));
+    all(
+        python(),
+        &[
+            skip("skip", "import pytest", "@pytest.mark.skip"),
+            skip("skip with a reason", "import pytest", "@pytest.mark.skip(reason=\"slow\")"),
+            skip("skipif", "import pytest", "@pytest.mark.skipif(True, reason=\"slow\")"),
+            skip("xfail", "import pytest", "@pytest.mark.xfail"),
+            skip("by another name", "from pytest import mark as m", "@m.xfail"),
+            skip("unittest's", "from unittest import skip", "@skip(\"slow\")"),
+            case("in the test", "skipped-test", FILE, inside("__import__(\"pytest\").skip(\"slow\")")),
+            case(
+                "the whole file",
+                "skipped-test",
+                FILE,
+                vec![put(FILE, &format!("import pytest\n\npytestmark = pytest.mark.xfail\n\n{TESTS}"))],
+            ),
+            case(
+                "from a fixture",
+                "skipped-test",
+                "tests/conftest.py",
+                vec![put(
+                    "tests/conftest.py",
+                    "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef quick(request: pytest.FixtureRequest) -> None:\n    if request.node.name == \"test_double\":\n        pytest.skip(\"slow\")\n",
+                )],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn deleted_emptied_or_weakened() {
+    if !tools() {
+        return;
+    }
+    let own = "def test_double() -> None:\n    assert double(2) == 4\n\n\n";
+    let weak = |name, by: &str| case(name, "empty-assertion", FILE, tests("assert double(2) == 4", by));
+    all(
+        python(),
+        &[
+            case("one less", "removed-test", FILE, tests(own, "")),
+            case(
+                "a file less",
+                "removed-test",
+                FILE,
+                vec![
+                    gone(FILE),
+                    put(
+                        "tests/test_other.py",
+                        "def test_other() -> None:\n    assert \"a\".upper() == \"A\"\n",
+                    ),
+                ],
+            ),
+            case(
+                "a comment",
+                "removed-test",
+                FILE,
+                tests(own, "# def test_double() -> None:\n#     assert double(2) == 4\n\n\n"),
+            ),
+            case("not called a test", "removed-test", FILE, tests("def test_double", "def check_double")),
+            case(
+                "a file that is not collected",
+                "removed-test",
+                "tests/core_cases.py",
+                vec![
+                    gone(FILE),
+                    put("tests/core_cases.py", TESTS),
+                    put(
+                        "tests/test_other.py",
+                        "def test_other() -> None:\n    assert \"a\".upper() == \"A\"\n",
+                    ),
+                ],
+            ),
+            case(
+                "a directory that is not collected",
+                "removed-test",
+                "build/test_core.py",
+                vec![
+                    gone(FILE),
+                    put("build/test_core.py", TESTS),
+                    put(
+                        "tests/test_other.py",
+                        "def test_other() -> None:\n    assert \"a\".upper() == \"A\"\n",
+                    ),
+                ],
+            ),
+            case("emptied", "emptied-test", FILE, tests("assert double(2) == 4", "double(2)")),
+            case("pass", "emptied-test", FILE, tests("assert double(2) == 4", "pass")),
+            case(
+                "returns early",
+                "emptied-test",
+                FILE,
+                tests("    assert double(2)", "    return\n    assert double(2)"),
+            ),
+            weak("assert True", "assert True"),
+            weak("assert 1", "assert 1, double(2)"),
+            weak("a constant", "assert \"double\""),
+            weak("the same on both sides", "assert 4 == 4"),
+            weak("or True", "assert double(2) == 4 or True"),
+        ],
+    );
+}
+
+#[test]
+fn not_collected() {
+    if !tools() {
+        return;
+    }
+    let hook = |body: &str| {
+        format!(
+            "\"\"\"Hooks.\"\"\"\n\nimport pytest\n\n\ndef pytest_collection_modifyitems(items: list[pytest.Item]) -> None:\n{body}"
+        )
+    };
+    let drops = "    items[:] = [item for item in items if item.name != \"test_double\"]\n";
+    all(
+        python(),
+        &[
+            case("a hook that is edited", "test-hook", "conftest.py", vec![put("conftest.py", &hook(drops))]),
+            case(
+                "a new hook",
+                "test-hook",
+                "tests/conftest.py",
+                vec![put("tests/conftest.py", &hook(drops).replace("Hooks", "More"))],
+            ),
+            case(
+                "collect_ignore",
+                "test-hook",
+                "tests/conftest.py",
+                vec![
+                    put("tests/conftest.py", "collect_ignore = [\"test_core.py\"]\n"),
+                    put(
+                        "tests/test_other.py",
+                        "def test_other() -> None:\n    assert \"a\".upper() == \"A\"\n",
+                    ),
+                ],
+            ),
+            case(
+                "a plugin",
+                "test-hook",
+                "quick.py",
+                vec![
+                    put("quick.py", &hook(drops)),
+                    put(
+                        "conftest.py",
+                        &format!(
+                            "{}\n\npytest_plugins = [\"quick\"]\n",
+                            hook("    items.sort(key=lambda item: item.name)\n").trim_end()
+                        ),
+                    ),
+                ],
+            ),
+            case(
+                "a report that is changed",
+                "test-hook",
+                "tests/conftest.py",
+                vec![put(
+                    "tests/conftest.py",
+                    "import pytest\n\n\ndef pytest_runtest_call(item: pytest.Item) -> None:\n    item.obj = lambda: None\n",
+                )],
+            ),
+            case(
+                "pytest.ini",
+                "tool-settings",
+                "pytest.ini",
+                vec![put("pytest.ini", "[pytest]\naddopts = -k halve\n")],
+            ),
+            case(
+                "pytest.toml",
+                "tool-settings",
+                "pytest.toml",
+                vec![put("pytest.toml", "[pytest]\naddopts = [\"-k\", \"halve\"]\n")],
+            ),
+            case(
+                "tox.ini",
+                "tool-settings",
+                "tox.ini",
+                vec![put("tox.ini", "[pytest]\naddopts = -k halve\n")],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_documentation_that_is_not_tried() {
+    let doc = |mark: &str| {
+        put(
+            "pkg/doc.py",
+            &format!(
+                "def f(x: int) -> int:\n    \"\"\"Twice.\n\n    >>> f(2){mark}\n    4\n    \"\"\"\n    return 3 * x\n"
+            ),
+        )
+    };
+    if !tools() {
+        return;
+    }
+    let tool = Alone::Says(&["python", "-m", "pytest", "-q", "--doctest-modules", "-p", "no:cacheprovider"]);
+    all(
+        python(),
+        &[Case {
+            name: "doctest: +SKIP",
+            tool,
+            broken: vec![doc("")],
+            hidden: vec![doc("  # doctest: +SKIP")],
+            told: ("integrity", "skipped-test", "pkg/doc.py"),
+        }],
+    );
+}
