@@ -294,7 +294,9 @@ impl Run<'_> {
         let version = Version::ask(self.gate, self.context, &root, self.stop).await;
         let scanner = |side| Scanner::new(self.gate, self.context, &inputs, side, self.stop);
         let command = scanner(Side::Head).shown_command(&root);
-        pane.line(&format!("▶ {}: {}", self.gate.name, command.join(" ")));
+        let usual = (self.context.usual)(&self.gate.name);
+        let usual = usual.map_or(String::new(), |seconds| format!(" (usually {seconds:.1} s)"));
+        pane.line(&format!("▶ {}{usual}: {}", self.gate.name, command.join(" ")));
         let blank = GateResult {
             by_hand: scanner(Side::Head).by_hand(&root),
             command,

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::pane::Board;
 use super::run::{self, Cancelled, Context, Room};
+use super::watch::Moment;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Verdict};
 use crate::domain::ids::GateName;
@@ -111,7 +112,20 @@ impl Together<'_> {
             }
             results[id] = Some(result);
         }
-        Ok(results.into_iter().flatten().collect())
+        let mut results: Vec<GateResult> = results.into_iter().flatten().collect();
+        if let Err(why) = (self.context.end_left)() {
+            self.void_those_that_read(&mut results, &why);
+        }
+        Ok(results)
+    }
+
+    /// What they left running is ended when the last one is done; what cannot be ended may have written.
+    fn void_those_that_read(&self, results: &mut [GateResult], why: &str) {
+        for (gate, result) in self.gates.iter().zip(results) {
+            if Room::of(gate) == Room::Reading && !gate.tool.builtin {
+                *result = run::without_run(gate, Verdict::Error, why);
+            }
+        }
     }
 
     /// Everything is ended before it is left.
@@ -121,6 +135,9 @@ impl Together<'_> {
             // Whatever it has come to: nobody wants it any more.
             drop(any(&mut running).await);
         }
+        if let Err(why) = (self.context.end_left)() {
+            tracing::warn!(why, "what gates left running stays");
+        }
         Err(Cancelled)
     }
 
@@ -129,7 +146,11 @@ impl Together<'_> {
             || "it was cancelled".to_owned(),
             |red| format!("not run to its end, as {red} has failed"),
         );
-        run::without_run(self.gates[id], Verdict::Skipped, &reason)
+        let result = run::without_run(self.gates[id], Verdict::Skipped, &reason);
+        if let Some(watch) = self.context.watch {
+            watch.saw(&result.name, Moment::Ended(&result));
+        }
+        result
     }
 
     /// Short ones first, as they are configured, and of the long ones the longest first: it would
