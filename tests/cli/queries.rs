@@ -136,6 +136,9 @@ fn without_a_supervisor_a_retry_comes_with_the_next_start() {
         status["reason"],
         "the base of 001-shop could not be gated: no mypy; retry 1 of 3 at the next `sprint start`"
     );
+    let shown = sprint.sprint(&["status"]).out;
+    let fix = "sprint logs reviewer      and when it is mended: sprint start specs/001-shop";
+    assert!(shown.contains(fix), "nobody applies a reload: {shown}");
 }
 
 #[test]
