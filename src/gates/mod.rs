@@ -22,6 +22,7 @@ mod patch;
 mod present;
 mod run;
 mod scan;
+mod secrets;
 mod select;
 mod targets;
 mod tools;

@@ -12,6 +12,7 @@ use super::inputs::{Allowed, Inputs};
 use super::judge::{self, Base, Change, Judged, Thresholds};
 use super::pane::Pane;
 use super::scan::{Done, Scan, Scanner};
+use super::secrets;
 use super::tools;
 use super::validate::validate;
 use super::variant;
@@ -200,7 +201,7 @@ pub fn run_gate(
         }
     };
     tell(Moment::Began);
-    let result = Gate { gate, context }.run(&mut pane)?;
+    let result = secrets::without(Gate { gate, context }.run(&mut pane)?);
     tell(Moment::Ended(&result));
     show(&result, &mut pane);
     Ok(result)
