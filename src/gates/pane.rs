@@ -167,6 +167,7 @@ mod tests {
         b.line("b ends");
         drop(b);
         let said = String::from_utf8(out).unwrap();
-        assert_eq!(said, "a begins\nhalf\nc begins\nc ends\na ends\nb begins\nb ends\n");
+        // Half a line is not shown: a secret could go on in the other half.
+        assert_eq!(said, "a begins\nc begins\nc ends\nhalf\na ends\nb begins\nb ends\n");
     }
 }
