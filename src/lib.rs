@@ -11,10 +11,12 @@
 //!                → process   children, trees, signals, locks
 //!                  → config  layers, validation, the frozen configuration
 //!                    → domain, feature           pure: no clock, file, process or randomness
+//!                      redact                    no secret in what is kept, shown or told
 //! ```
 
 pub mod domain;
 pub mod feature;
+pub mod redact;
 
 pub mod config;
 pub mod error;

@@ -35,6 +35,8 @@ mod money;
 mod prompts;
 #[path = "e2e/questions.rs"]
 mod questions;
+#[path = "e2e/secrets.rs"]
+mod secrets;
 #[path = "e2e/triage.rs"]
 mod triage;
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::gate::Severity;
 use crate::domain::ids::Token;
 use crate::domain::triage::Action;
+use crate::redact;
 
 /// The file in the run's directory.
 pub const CLAIMS_FILE: &str = "claims.jsonl";
@@ -206,7 +207,7 @@ pub struct Claims {
     pub refused: usize,
 }
 
-/// Adds a claim and brings it to the disk: what a program was told is recorded stays recorded.
+/// Adds a claim, without secrets, and brings it to the disk: what a program was told is recorded stays recorded.
 ///
 /// # Errors
 /// [`ClaimError`].
@@ -214,8 +215,8 @@ pub fn append(run_dir: &Utf8Path, token: &Token, claim: Claim) -> Result<(), Cla
     let path = run_dir.join(CLAIMS_FILE);
     let failed = |source| ClaimError::Io { path: path.clone(), source };
     let line = Line { token: token.to_string(), claim: bounded(claim) };
-    let mut text = serde_json::to_string(&line).expect("plain data is JSON");
-    text.push('\n');
+    let text = serde_json::to_string(&line).expect("plain data is JSON");
+    let text = format!("{}\n", redact::text(&text));
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
     if file.metadata().map_err(failed)?.len() > FILE_BYTES_MAX {
         return Err(ClaimError::TooMany);

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::config::interactive::HookKeys;
 use crate::domain::ids::Token;
+use crate::redact;
 
 /// The file in the run's directory.
 pub const HOOKS_FILE: &str = "hooks.jsonl";
@@ -35,7 +36,7 @@ struct Line {
     payload: Value,
 }
 
-/// Adds what a program has told. A payload that is no JSON is kept as a text.
+/// Adds what a program has told, without secrets. A payload that is no JSON is kept as a text.
 ///
 /// # Errors
 /// The file cannot be written, or is full.
@@ -43,8 +44,7 @@ pub fn append(run_dir: &Utf8Path, token: &Token, payload: &[u8]) -> io::Result<(
     let payload = serde_json::from_slice(payload)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(payload).into_owned()));
     let line = Line { token: token.to_string(), payload: pruned(&payload, DEPTH_MAX) };
-    let mut text = serde_json::to_string(&line)?;
-    text.push('\n');
+    let text = format!("{}\n", redact::text(&serde_json::to_string(&line)?));
     let path = run_dir.join(HOOKS_FILE);
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     if file.metadata()?.len() > FILE_BYTES_MAX {

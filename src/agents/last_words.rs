@@ -2,6 +2,7 @@
 //! of both streams, however much is printed.
 
 use super::protocol::plain;
+use crate::redact;
 
 /// Bytes kept of what was printed last.
 const TAIL_BYTES_MAX: usize = 2 * 1024;
@@ -23,15 +24,24 @@ impl LastWords {
         self.tail.extend_from_slice(kept);
     }
 
+    /// What is kept, from a word's beginning on where something before it is not kept.
+    fn whole(&self) -> &[u8] {
+        let cut = self.tail.len() == TAIL_BYTES_MAX;
+        let space = self.tail.iter().position(u8::is_ascii_whitespace).filter(|_| cut);
+        &self.tail[space.unwrap_or(0)..]
+    }
+
     /// The first line that speaks of an error, else the last one with something to read in it; without
     /// escape sequences, empty if there is none.
     pub fn line(&self) -> String {
-        let lines = self.tail.split(|byte| matches!(byte, b'\n' | b'\r'));
+        let lines = self.whole().split(|byte| matches!(byte, b'\n' | b'\r'));
         let readable = |text: &String| text.chars().any(char::is_alphanumeric);
         let lines: Vec<String> =
             lines.map(|line| unframed(&plain(line)).to_owned()).filter(readable).collect();
         let telling = lines.iter().find(|line| is_telling(line));
         let line = telling.or(lines.last()).cloned().unwrap_or_default();
+        // Before it is cut: of half a secret nobody would see what it is.
+        let line = redact::text(&line).into_owned();
         match line.char_indices().nth(SHOWN_CHARS_MAX) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,

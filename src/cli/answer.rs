@@ -9,7 +9,7 @@ use super::asked::PendingRow;
 use super::context::{Context, store_error};
 use super::environment::Environment;
 use super::out::Out;
-use super::request::{about_task, find_task};
+use super::request::{about_task, find_task, no_secret};
 use super::status::Moment;
 use super::text::{Tone, plain_lines};
 use crate::domain::event::Request;
@@ -65,6 +65,7 @@ fn text(args: &AnswerArgs, env: &Environment) -> Result<String, CliError> {
     if text.len() > ANSWER_MAX {
         return Err(CliError::usage(format!("the answer has more than {ANSWER_MAX} bytes")));
     }
+    no_secret("the answer", &text)?;
     Ok(text)
 }
 

@@ -7,7 +7,7 @@ use super::fit;
 use super::foreign::{self, Foreign};
 use super::out::Out;
 use super::prompts;
-use super::request::{about_task, send};
+use super::request::{about_task, no_secret, send};
 use super::start::frozen_policy;
 use crate::config::load;
 use crate::domain::event::{ForeignBranch, Request};
@@ -44,6 +44,7 @@ pub fn reject(args: &RejectArgs, env: &Environment, out: &mut Out<'_>) -> Result
             reason.len()
         )));
     }
+    no_secret("the reason", &reason)?;
     about_task(&Context::find(env)?, &args.task, |task| Request::Reject { task, reason }, out)
 }
 

@@ -15,10 +15,12 @@ use super::{
     install, lint, logs, mcp, prompt, start, status, stop, supervise, task,
 };
 use crate::error::{CliError, exit};
+use crate::redact;
 
 /// Runs the command that `args` (with the program's name) ask for; the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
+    redact::know(&std::env::vars_os().collect::<Vec<_>>());
     // Nothing that a program adds to this may be a mistake: it would stop the program.
     if let [_, command, words @ ..] = args.as_slice()
         && command == "hook"

@@ -19,6 +19,7 @@ use crate::error::{CliError, exit};
 use crate::gates::{find_program, find_tools, search_path, takes_part};
 use crate::git::id::RepoId;
 use crate::git::preflight;
+use crate::process::offline;
 use crate::tmux::version::check_version;
 
 /// What makes a budget of money bind.
@@ -100,6 +101,7 @@ fn show(check: &Check, out: &mut Out<'_>) {
 
 fn examine(env: &Environment) -> Vec<Check> {
     let mut checks = vec![tmux(env)];
+    checks.extend(network());
     checks.extend(repository(env));
     let Ok(context) = Context::find(env) else { return checks };
     checks.extend(places(env, &context));
@@ -153,6 +155,12 @@ fn tmux(env: &Environment) -> Check {
         Ok(version) => Check::ok("tmux", version.to_string()),
         Err(error) => Check::problem("tmux", error.to_string(), "sudo apt-get install tmux"),
     }
+}
+
+/// Gates are kept from the network where the kernel allows that; where not, nobody should believe it.
+fn network() -> Option<Check> {
+    let what = "this kernel gives no child a network of its own: gates run with the network";
+    (!offline::possible()).then(|| Check::warning("network", what, offline::remedy()))
 }
 
 fn repository(env: &Environment) -> Vec<Check> {

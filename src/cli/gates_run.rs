@@ -12,9 +12,12 @@ use serde::Serialize;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Status, Verdict, overall};
 use crate::gates::{Cancelled, Context, run_gates};
+use crate::process::offline;
 
 /// At most so many findings of one gate are printed as text.
 const TEXT_MAX: usize = 200;
+/// Told once, so that nobody believes that gates ran without the network.
+const ONLINE: &str = "the gates could reach the network: this kernel gives no child one of its own; `sprint doctor` says what to do";
 
 /// What all gates together said.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,8 @@ pub struct Ran {
     pub base: Option<String>,
     /// What was judged: a commit, or `None` for the worktree as it is.
     pub head: Option<String>,
+    /// Whether they were kept from the network, but for those with `network = true`.
+    pub offline: bool,
     /// In the order in which they ran.
     pub gates: Vec<GateResult>,
 }
@@ -40,7 +45,7 @@ pub fn run_all(
 ) -> Result<Ran, Cancelled> {
     let wanted = |gate: &&GateConfig| only.is_empty() || only.iter().any(|name| name == gate.name.as_str());
     let chosen: Vec<GateConfig> = gates.iter().filter(wanted).cloned().collect();
-    Ok(Ran { base, head, gates: run_gates(&chosen, context, progress)? })
+    Ok(Ran { base, head, offline: offline::possible(), gates: run_gates(&chosen, context, progress)? })
 }
 
 impl Ran {
@@ -64,6 +69,7 @@ impl Ran {
             verdict: self.verdict().as_str(),
             base: self.base.as_deref(),
             head: self.head.as_deref(),
+            offline: self.offline,
             gates: self.gates.iter().map(gate_view).collect(),
         };
         let mut text = serde_json::to_string_pretty(&view).expect("a view has only strings and numbers");
@@ -75,6 +81,9 @@ impl Ran {
     pub fn text(&self) -> String {
         let mut text = String::new();
         self.gates.iter().for_each(|gate| gate_text(gate, &mut text));
+        if !self.offline && self.gates.iter().any(|gate| gate.verdict != Verdict::Skipped) {
+            line(&mut text, format_args!("{ONLINE}"));
+        }
         line(&mut text, format_args!("{}", self.verdict()));
         text
     }
@@ -123,6 +132,7 @@ struct RanView<'a> {
     verdict: &'a str,
     base: Option<&'a str>,
     head: Option<&'a str>,
+    offline: bool,
     gates: Vec<GateView<'a>>,
 }
 
@@ -252,7 +262,7 @@ mod tests {
         let skipped = GateResult { reason: "nothing to check".into(), ..result("mypy", Verdict::Skipped) };
         let tests = TestCounts { passed: 2, flaky: 1, ..TestCounts::default() };
         let kept = GateResult { tests, cached: true, ..result("pytest", Verdict::Pass) };
-        Ran { base: Some("b".repeat(40)), head: None, gates: vec![lint, skipped, kept] }
+        Ran { base: Some("b".repeat(40)), head: None, offline: true, gates: vec![lint, skipped, kept] }
     }
 
     #[test]
@@ -266,10 +276,20 @@ mod tests {
     }
 
     #[test]
+    fn with_the_network_it_says_so_once_above_the_verdict() {
+        let text = Ran { offline: false, ..ran() }.text();
+        assert_eq!(text.matches("could reach the network").count(), 1, "{text}");
+        assert!(text.ends_with("says what to do\nfail\n"), "{text}");
+        assert!(Ran { offline: false, ..ran() }.json().contains("\"offline\": false"));
+        let none = Ran { offline: false, gates: Vec::new(), ..ran() };
+        assert!(!none.text().contains("network"), "nothing has run");
+    }
+
+    #[test]
     fn exit_codes_say_the_worst() {
         let of = |verdicts: &[Verdict]| {
             let gates = verdicts.iter().map(|v| result("g", *v)).collect();
-            Ran { base: None, head: None, gates }.exit_code()
+            Ran { base: None, head: None, offline: true, gates }.exit_code()
         };
         assert_eq!(of(&[]), 0);
         assert_eq!(of(&[Verdict::Pass, Verdict::Skipped]), 0);

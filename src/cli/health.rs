@@ -7,7 +7,7 @@ use super::context::Context;
 use super::disk::{LowDisk, MEND, MEND_RUNNING, free};
 use super::environment::Environment;
 use super::foreign::Foreign;
-use super::needs::mend;
+use super::needs::mend_task;
 use super::out::Out;
 use super::picture::{Picture, WorkerRow};
 use super::status::{Moment, worker_table};
@@ -289,14 +289,14 @@ fn held(picture: &Picture<'_>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = halted.collect();
     problems.extend(state.tasks.values().filter_map(|task| match &task.status {
         Status::Waiting { wait: WaitKind::Operator, text } => {
-            let id = &task.key.id;
+            let id = state.name_of(&task.key);
             Some(Problem::new(
                 format!("{id} waits for you: {text}"),
                 format!("mend it, then sprint task retry {id}"),
             ))
         }
         Status::Waiting { wait: WaitKind::Checkout, text } => Some(Problem::new(
-            format!("{} waits for you: {text}", task.key.id),
+            format!("{} waits for you: {text}", state.name_of(&task.key)),
             "switch to another branch there",
         )),
         _ => None,
@@ -315,19 +315,21 @@ fn refused_accounts(picture: &Picture<'_>) -> Vec<Problem> {
     let holds = picture.overview.state.sprint.holds.iter();
     holds
         .filter(|(agent, hold)| used.contains(agent) && hold.holds() && hold.until_ms.is_none())
-        .map(|(agent, hold)| Problem::new(picture.hold_text(agent, hold), "mend it, then: sprint resume"))
+        .map(|(agent, hold)| Problem::new(picture.hold_text(agent, hold), picture.hold_fix(feature)))
         .collect()
 }
 
 /// What could not run and is repeated by itself: mended now, it need not wait.
 fn tried_again(picture: &Picture<'_>) -> Vec<Problem> {
     let state = &picture.overview.state;
-    let bases = state.features.values().filter_map(|feature| picture.base_trouble(feature));
-    let bases = bases.map(|what| Problem::new(what, mend(None)));
+    let bases = state
+        .features
+        .values()
+        .filter_map(|feature| Some(Problem::new(picture.base_trouble(feature)?, picture.base_fix(feature))));
     let tasks = state.tasks.values().filter_map(|task| {
-        let id = &task.key.id;
+        let id = state.name_of(&task.key);
         let what = format!("{id} could not go on: {}", picture.task_trouble(task)?);
-        Some(Problem::new(what, mend(Some(id))))
+        Some(Problem::new(what, mend_task(&id)))
     });
     bases.chain(tasks).collect()
 }

@@ -10,6 +10,7 @@ mod asked;
 pub mod context;
 pub mod cost;
 pub mod environment;
+mod flaky;
 pub mod follow;
 mod foreign;
 pub mod gone;

@@ -54,7 +54,7 @@ impl Picture<'_> {
             ));
         }
         if let Some(why) = self.base_trouble(feature) {
-            needs.push(need(Some(feature), None, "retry", &why, mend(None)));
+            needs.push(need(Some(feature), None, "retry", &why, self.base_fix(feature)));
         }
         needs.extend(self.budget_of(feature));
         needs.extend(self.holds_of(feature));
@@ -77,8 +77,21 @@ impl Picture<'_> {
         if matches!(feature.status, FeatureStatus::Finished) { Vec::new() } else { holds.map(row).collect() }
     }
 
+    /// How a base is gated again: a `reload` does it at once where somebody applies it.
+    pub(super) fn base_fix(&self, feature: &Feature) -> String {
+        mend("reviewer", &self.then(feature, "sprint reload"))
+    }
+
+    /// `command` where a supervisor applies it; else the start that takes it over.
+    fn then(&self, feature: &Feature, command: &str) -> String {
+        match self.supervisor {
+            Some(_) => command.to_owned(),
+            None => format!("sprint start {}", plain(&feature.dir, 200)),
+        }
+    }
+
     /// Without a supervisor nobody applies a `resume`; the next start tries it anyway.
-    fn hold_fix(&self, feature: &Feature) -> String {
+    pub(super) fn hold_fix(&self, feature: &Feature) -> String {
         match self.supervisor {
             Some(_) => "sprint resume      tries it at once".to_owned(),
             None => format!("see to it, then: sprint start {}", plain(&feature.dir, 200)),
@@ -89,7 +102,8 @@ impl Picture<'_> {
     fn budget_of(&self, feature: &Feature) -> Option<NeedRow> {
         let over = feature.over.filter(|_| !matches!(feature.status, FeatureStatus::Finished))?;
         let kind = if over.scope == Scope::Day { "retry" } else { "operator" };
-        let fix = format!("raise `[budget] {}` in sprint.toml, then: sprint reload", over.scope);
+        let then = self.then(feature, "sprint reload");
+        let fix = format!("raise `[budget] {}` in sprint.toml, then: {then}", over.scope);
         Some(need(Some(feature), None, kind, &self.over_text(feature)?, fix))
     }
 
@@ -147,7 +161,7 @@ impl Picture<'_> {
             | Status::Landing { .. }
             | Status::Skipped
             | Status::Done { .. } => {
-                need(feature, task_id, "retry", &self.task_trouble(task)?, mend(Some(id)))
+                need(feature, task_id, "retry", &self.task_trouble(task)?, mend_task(id))
             }
         })
     }
@@ -219,10 +233,11 @@ fn lead(picture: &Picture<'_>, row: &NeedRow) -> String {
     }
 }
 
-/// Where to look at an error that is repeated by itself, and how not to wait for that.
-pub(super) fn mend(task: Option<&dyn Display>) -> String {
-    match task {
-        Some(task) => format!("sprint logs {task}      and when it is mended: sprint task retry {task}"),
-        None => "sprint logs reviewer      and when it is mended: sprint reload".to_owned(),
-    }
+/// Where to look at a task's error that is repeated by itself, and how not to wait for that.
+pub(super) fn mend_task(task: &TaskName) -> String {
+    mend(task, &format!("sprint task retry {task}"))
+}
+
+fn mend(logs: impl Display, then: &str) -> String {
+    format!("sprint logs {logs}      and when it is mended: {then}")
 }

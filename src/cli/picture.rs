@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::asked::{Asked, PendingRow};
 use super::cost::Sum;
 use super::disk::LowDisk;
+use super::flaky::FlakyRow;
 use super::foreign::Foreign;
 use super::spending::{self, CostOf};
 use super::text::{plain, rfc3339};
@@ -45,6 +46,9 @@ pub struct StatusJson {
     pub queue: Vec<QueueRow>,
     /// What waits for a person.
     pub needs_you: Vec<NeedRow>,
+    /// Tests that failed and then passed alone, worst first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flaky: Vec<FlakyRow>,
     /// What a person has asked for and the supervisor has not applied yet.
     pub pending: Vec<PendingRow>,
     /// What the feature's models have used, and the budgets.
@@ -233,6 +237,7 @@ impl Picture<'_> {
             workers: self.workers(),
             queue: self.feature().map(|feature| self.queue(feature)).unwrap_or_default(),
             needs_you: self.needs(),
+            flaky: self.flaky(),
             pending: self.asked.rows(),
             cost: self.feature().map(|feature| self.cost(feature)).unwrap_or_default(),
         }

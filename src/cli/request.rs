@@ -19,6 +19,7 @@ use crate::domain::task::{Task, TaskKey, TaskName};
 use crate::error::{CliError, ErrorKind, exit};
 use crate::process::supervisor_file::SupervisorFile;
 use crate::process::{clock, doorbell};
+use crate::redact;
 use crate::store::{Client, InboxBody, Overview, Plans, StoreError};
 
 /// An id that is less like the one that was given is not worth a hint.
@@ -37,6 +38,19 @@ pub enum Outcome {
     Answered(Reply),
     /// No supervisor: it is applied later.
     Later,
+}
+
+/// Refuses a text of a person's that holds a secret: it would be kept, and told to a model.
+///
+/// # Errors
+/// It does.
+pub fn no_secret(what: &str, text: &str) -> Result<(), CliError> {
+    if redact::text(text) == text {
+        return Ok(());
+    }
+    let kind = redact::first(text).unwrap_or("the value of one of your variables");
+    Err(CliError::refused(format!("{what} holds a secret ({kind}): it would be kept, and told to a model"))
+        .hint("set it in the environment of `sprint start`, and name the variable instead"))
 }
 
 /// Sends a request and prints what became of it; the exit code is the supervisor's.

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::cost::Sum;
 use super::disk::{self, LowDisk};
 use super::environment::Environment;
+use super::flaky;
 use super::follow::Follower;
 use super::foreign::Foreign;
 use super::needs;
@@ -131,6 +132,7 @@ pub(super) fn nothing() -> StatusJson {
         workers: Vec::new(),
         queue: Vec::new(),
         needs_you: Vec::new(),
+        flaky: Vec::new(),
         pending: Vec::new(),
         cost: CostOf::default(),
     }
@@ -182,6 +184,7 @@ pub fn render(picture: &Picture<'_>, out: &mut Out<'_>) {
     workers(picture, &status.workers, out);
     features(picture, out);
     needs::show(picture, &status.needs_you, out);
+    flaky::show(&status.flaky, out);
     pending(picture, &status.pending, out);
 }
 

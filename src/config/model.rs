@@ -2,6 +2,7 @@
 //! the database as JSON when a feature starts. Built by [`super::load()`]; holds no I/O.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -287,6 +288,13 @@ pub enum Finish {
 }
 
 impl Config {
+    /// The variables that programs and gates get besides the person's.
+    pub fn variables(&self) -> Vec<(OsString, OsString)> {
+        let of_agents = self.agent.values().flat_map(|agent| &agent.env);
+        let of_gates = self.gate.iter().flat_map(|gate| &gate.tool.env);
+        of_agents.chain(of_gates).map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
     /// The settings of a role.
     pub fn role(&self, role: Role) -> &RoleConfig {
         match role {

@@ -312,6 +312,56 @@ pub enum Request {
     },
 }
 
+impl Event {
+    /// Every text that came from outside, also in what is reported or asked for. Names are none.
+    pub fn each_text(&mut self, f: &mut dyn FnMut(&mut String)) {
+        match self {
+            Self::SpawnFailed { worker: _, reason }
+            | Self::FeatureRefused { feature: _, reason }
+            | Self::RefRefused { entry: _, reason, busy: _ }
+            | Self::RefCheckedOut { entry: _, reason } => f(reason),
+            Self::RunReported { run: _, token: _, report } => report.each_text(f),
+            Self::RunCleared { run: _, survivors } => survivors.iter_mut().for_each(f),
+            Self::Comment { run: _, token: _, text }
+            | Self::AgentSeen { run: _, token: _, stand: _, source: _, text } => f(text),
+            Self::Request { id: _, request } => request.each_text(f),
+            Self::SupervisorStarted { .. }
+            | Self::Recovered
+            | Self::WorkerSpawned { .. }
+            | Self::WorkerStarted { .. }
+            | Self::WorkerDied { .. }
+            | Self::RunSpent { .. }
+            | Self::RunUses { .. }
+            | Self::RunFailedAtOnce { .. }
+            | Self::FeatureBegun { .. }
+            | Self::RefMoved { .. }
+            | Self::BranchFree { .. }
+            | Self::BranchMoved { .. }
+            | Self::DiskLow { .. }
+            | Self::TimePassed => {}
+        }
+    }
+}
+
+impl Request {
+    /// Every text that somebody wrote for it. A feature's own are in its repository.
+    pub fn each_text(&mut self, f: &mut dyn FnMut(&mut String)) {
+        match self {
+            Self::Answer { task: _, text } => f(text),
+            Self::Reject { task: _, reason } => f(reason),
+            Self::Start { .. }
+            | Self::Approve { .. }
+            | Self::TaskRetry { .. }
+            | Self::TaskSkip { .. }
+            | Self::TaskStop { .. }
+            | Self::Pause
+            | Self::Resume { .. }
+            | Self::Stop { .. }
+            | Self::Reload { .. } => {}
+        }
+    }
+}
+
 /// What to do about an integration branch that somebody moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "branch", rename_all = "snake_case")]

@@ -7,6 +7,7 @@ use super::budget::Used;
 use super::draft::Draft;
 use super::effect::Effect;
 use super::event::{NewFeature, NewTask, moved_text};
+use super::flaky::Flakies;
 use super::gate::Verdict;
 use super::ids::{CommitSha, FeatureId};
 use super::policy::{DEATHS_MAX, error_backoff};
@@ -85,6 +86,7 @@ fn queue(draft: &mut Draft<'_>, new: &NewFeature, round: u32) {
         deaths: 0,
         halted: None,
         adopting: None,
+        flaky: Flakies::default(),
         queue_last: 0,
         used: draft.feature(&new.id).map(|known| known.used).unwrap_or_default(),
         over: None,

@@ -16,6 +16,7 @@ pub mod step;
 pub mod accounts;
 pub mod budget;
 pub mod draft;
+pub mod flaky;
 pub mod gate;
 pub mod pipeline;
 pub mod plan;

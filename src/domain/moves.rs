@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::effect::Effect;
+use super::flaky;
 use super::ids::FeatureId;
 use super::pipeline::{Goto, Stage, StageKind};
 use super::policy::{DEATHS_MAX, RETRIES_MAX, error_backoff};
@@ -146,14 +147,16 @@ fn skip_stage(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
 
 fn fail(draft: &mut Draft<'_>, key: &TaskKey, because: &Because) {
     let Some(stage) = stage_of(draft, key) else { return };
-    let Some(task) = draft.edit_task(key) else { return };
-    task.failures += 1;
-    task.errors = 0;
-    task.feedback = Some(because.feedback.clone().unwrap_or_else(|| Feedback {
+    let mut feedback = because.feedback.clone().unwrap_or_else(|| Feedback {
         stage: stage.name.to_string(),
         reason: because.reason.clone(),
         findings: Vec::new(),
-    }));
+    });
+    flaky::tell(draft, key, &mut feedback);
+    let Some(task) = draft.edit_task(key) else { return };
+    task.failures += 1;
+    task.errors = 0;
+    task.feedback = Some(feedback);
     let (failures, attempt) = (task.failures, task.attempt);
     draft.say_task(
         "stage_failed",

@@ -35,6 +35,9 @@ pub struct GateRecord {
     pub at_merge: bool,
     /// One line for people.
     pub summary: String,
+    /// Tests that failed and then passed alone, in the run of the gate that this tells of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flaky: Vec<String>,
 }
 
 impl GateRecord {
@@ -85,6 +88,34 @@ impl Filed {
         let at_once = at_once.map(|agent| Event::RunFailedAtOnce { run: run(), token: token(), agent });
         let report = Event::RunReported { run: run(), token: token(), report: self.report.clone() };
         spent.into_iter().chain(at_once).chain([report]).collect()
+    }
+}
+
+impl Feedback {
+    /// Every text that came from outside.
+    pub fn each_text(&mut self, f: &mut dyn FnMut(&mut String)) {
+        let Self { stage: _, reason, findings } = self;
+        f(reason);
+        for finding in findings {
+            each_text_of(finding, f);
+        }
+    }
+}
+
+fn gates_texts(gates: &mut [GateRecord], f: &mut dyn FnMut(&mut String)) {
+    for gate in gates {
+        f(&mut gate.summary);
+        gate.flaky.iter_mut().for_each(&mut *f);
+    }
+}
+
+/// Every text in a value; its keys stay.
+fn each_text_of(value: &mut serde_json::Value, f: &mut dyn FnMut(&mut String)) {
+    match value {
+        serde_json::Value::String(text) => f(text),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| each_text_of(item, f)),
+        serde_json::Value::Object(table) => table.values_mut().for_each(|item| each_text_of(item, f)),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
     }
 }
 
@@ -203,4 +234,45 @@ pub enum Report {
         /// Why.
         reason: String,
     },
+}
+
+impl Report {
+    /// Every text that came from outside: of programs, of models, of tools. Names and commits are none.
+    pub fn each_text(&mut self, f: &mut dyn FnMut(&mut String)) {
+        match self {
+            Self::Worked { head: _, summary } | Self::Resolved { head: _, summary } => f(summary),
+            Self::Checked { verdict: _, candidate: _, gates, feedback, remarks, summary } => {
+                gates_texts(gates, f);
+                if let Some(feedback) = feedback {
+                    feedback.each_text(f);
+                }
+                for remark in remarks {
+                    each_text_of(remark, f);
+                }
+                f(summary);
+            }
+            Self::Added { head: _, paths: _, remarks, summary } => {
+                for remark in remarks {
+                    each_text_of(remark, f);
+                }
+                f(summary);
+            }
+            Self::Landable { candidate: _, gates } => gates_texts(gates, f),
+            Self::Failed { reason, feedback } => {
+                f(reason);
+                if let Some(feedback) = feedback {
+                    feedback.each_text(f);
+                }
+            }
+            Self::Blocked { question } => f(question),
+            Self::Proposed { proposal } => f(&mut proposal.text),
+            Self::Survived { processes } => processes.iter_mut().for_each(f),
+            Self::Unjudged { reason }
+            | Self::NothingToDo { reason }
+            | Self::Unserved { agent: _, reason, lasting: _, until_ms: _ }
+            | Self::Overspent { scope: _, reason }
+            | Self::Errored { reason }
+            | Self::Interrupted { reason } => f(reason),
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::accounts;
 use super::budget::{self, Scope};
 use super::draft::Draft;
 use super::effect::Effect;
+use super::flaky;
 use super::gate::Verdict;
 use super::ids::{CommitSha, FeatureId, RunId};
 use super::moves::{Because, check_again, feed, set};
@@ -27,7 +28,15 @@ pub(super) fn reported(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: 
     } else if !fits(run, report) {
         let reason = "the worker's report does not fit the stage; see `sprint logs`";
         feed(draft, key, Input::Errored, &Because::reason(reason));
-    } else if let Report::Resolved { head, summary } = report {
+    } else {
+        flaky::count(draft, key, report);
+        counts(draft, key, run, report);
+    }
+}
+
+/// Applies a report that fits.
+fn counts(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
+    if let Report::Resolved { head, summary } = report {
         resolved(draft, key, run, head, summary);
     } else if let Report::Landable { candidate, gates } = report {
         landable(draft, key, run, candidate, gates);

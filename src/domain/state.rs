@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::Hold;
 use super::budget::{Budget, Over, Scope, Used};
+use super::flaky::Flakies;
 use super::ids::{CommitSha, FeatureId, RunId, StageName, TaskId, Token, WorkerName};
 use super::pipeline::StageKind;
 use super::plan::Plan;
@@ -119,6 +120,9 @@ pub struct Feature {
     /// No model is asked: a budget is used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Over>,
+    /// Tests that failed and then passed alone.
+    #[serde(default, skip_serializing_if = "Flakies::is_empty")]
+    pub flaky: Flakies,
 }
 
 /// What is fixed when a feature is queued.

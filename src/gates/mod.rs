@@ -23,6 +23,7 @@ mod patch;
 mod present;
 mod run;
 mod scan;
+mod secrets;
 mod select;
 mod targets;
 mod together;

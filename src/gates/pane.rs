@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::process::run::Stream;
+use crate::redact::Lines;
 
 /// Of a gate that waits for its turn to speak so many bytes are held: the last ones.
 const HELD_MAX: usize = 256 << 10;
@@ -33,7 +34,7 @@ impl<'a> Board<'a> {
 
     /// What gate number `id` shows, until it is dropped.
     pub(super) fn pane(&self, id: usize) -> Pane<'_, 'a> {
-        Pane { board: self, id }
+        Pane { board: self, id, lines: Default::default() }
     }
 
     fn put(&self, id: usize, bytes: &[u8]) {
@@ -88,10 +89,12 @@ impl<'a> Board<'a> {
     }
 }
 
-/// A writer for people, fed with output of tools: control characters do not get through.
+/// A writer for people, fed with output of tools: neither control characters nor secrets get through.
 pub(super) struct Pane<'b, 'a> {
     board: &'b Board<'a>,
     id: usize,
+    /// Of each of a tool's streams.
+    lines: [Lines; 2],
 }
 
 impl Pane<'_, '_> {
@@ -112,12 +115,22 @@ impl Pane<'_, '_> {
             .copied()
             .filter(|byte| matches!(byte, b'\n' | b'\t') || !byte.is_ascii_control())
             .collect();
-        self.put(&plain);
+        let shown = self.lines[stream as usize].push(&plain);
+        self.put(&shown);
     }
 
     /// Ends a line that a tool left open.
     pub(super) fn end_output(&mut self) {
+        self.put_rest();
         self.board.end_line(self.id);
+    }
+
+    /// What was kept back, because a secret could have gone on.
+    fn put_rest(&mut self) {
+        for stream in 0..self.lines.len() {
+            let rest = self.lines[stream].finish();
+            self.put(&rest);
+        }
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -129,6 +142,7 @@ impl Pane<'_, '_> {
 
 impl Drop for Pane<'_, '_> {
     fn drop(&mut self) {
+        self.put_rest();
         self.board.end(self.id);
     }
 }
@@ -153,6 +167,7 @@ mod tests {
         b.line("b ends");
         drop(b);
         let said = String::from_utf8(out).unwrap();
-        assert_eq!(said, "a begins\nhalf\nc begins\nc ends\na ends\nb begins\nb ends\n");
+        // Half a line is not shown: a secret could go on in the other half.
+        assert_eq!(said, "a begins\nc begins\nc ends\nhalf\na ends\nb begins\nb ends\n");
     }
 }

@@ -11,6 +11,7 @@ use super::inputs::{Allowed, Inputs};
 use super::judge::{self, Base, Change, Judged, Thresholds};
 use super::pane::Pane;
 use super::scan::{Done, Scan, Scanner};
+use super::secrets;
 use super::tools;
 use super::validate::validate;
 use super::variant;
@@ -247,7 +248,7 @@ pub(super) async fn run_gate(
         }
     };
     tell(Moment::Began);
-    let result = Run { gate, context, stop }.run(&mut pane).await?;
+    let result = secrets::without(Run { gate, context, stop }.run(&mut pane).await?);
     tell(Moment::Ended(&result));
     show(&result, &mut pane);
     Ok(result)

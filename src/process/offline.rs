@@ -9,7 +9,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -114,6 +114,32 @@ pub fn possible() -> bool {
     })
 }
 
+/// What to do where [`possible`] says no, as far as the kernel's settings tell.
+pub fn remedy() -> &'static str {
+    remedy_of(&|name| std::fs::read_to_string(Path::new("/proc/sys").join(name)).ok())
+}
+
+/// Settings that forbid a namespace, the value with which they do, and the command that allows it.
+const SETTINGS: [(&str, &str, &str); 4] = [
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    ("kernel/unprivileged_userns_clone", "0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
+    ("user/max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=10000"),
+    ("user/max_net_namespaces", "0", "sudo sysctl -w user.max_net_namespaces=10000"),
+];
+
+fn remedy_of(setting: &dyn Fn(&str) -> Option<String>) -> &'static str {
+    let forbids =
+        |(name, value, _): &&(&str, &str, &str)| setting(name).is_some_and(|found| found.trim() == *value);
+    SETTINGS.iter().find(forbids).map_or(
+        "in a container: start it so that `unshare -rn true` works there, or without any network",
+        |(_, _, command)| command,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -159,5 +185,16 @@ mod tests {
             // The kernel of this machine forbids it: then it must not look as if it had been done.
             assert_eq!(said(Session::Offline, port), "");
         }
+    }
+
+    #[test]
+    fn the_setting_that_forbids_it_is_named() {
+        let with = |name: &'static str, value: &'static str| {
+            remedy_of(&|asked| (asked == name).then(|| format!("{value}\n")))
+        };
+        assert!(with("user/max_net_namespaces", "0").contains("max_net_namespaces=10000"));
+        assert!(with("kernel/apparmor_restrict_unprivileged_userns", "1").contains("apparmor"));
+        assert!(with("user/max_net_namespaces", "96365").contains("in a container"));
+        assert!(remedy_of(&|_| None).contains("in a container"));
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::draft::Reply;
 use crate::domain::event::{Event, Request};
 use crate::domain::ids::{RunId, WorkerName};
 use crate::domain::state::Run;
+use crate::redact;
 
 /// What is put into the inbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,12 +98,17 @@ impl Client {
         self.file.is_lost()
     }
 
-    /// Appends to the inbox; durable when it returns.
+    /// Appends to the inbox, without secrets; durable when it returns.
     ///
     /// # Errors
     /// What SQLite says; the caller tries again.
     pub fn append(&self, body: &InboxBody, wall_ms: i64) -> Result<i64, StoreError> {
-        let text = serde_json::to_string(body).map_err(StoreError::row("inbox"))?;
+        let mut body = body.clone();
+        match &mut body {
+            InboxBody::Fact(event) => event.each_text(&mut redact::in_place),
+            InboxBody::Request(request) => request.each_text(&mut redact::in_place),
+        }
+        let text = serde_json::to_string(&body).map_err(StoreError::row("inbox"))?;
         self.connection
             .prepare_cached("INSERT INTO inbox (wall_ms, body) VALUES (?1, ?2)")?
             .execute(params![wall_ms, text])?;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 use super::schema::{VERSION, migrations};
 use super::watch::OpenFile;
+use crate::process::lock::{Lock, LockError};
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -31,23 +32,20 @@ impl Store {
     /// [`StoreError::Newer`] for a database of a newer sprint, [`StoreError::Corrupt`] for a
     /// damaged one, [`StoreError::ReadOnly`] where it cannot be written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection =
-            connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        if !path.exists() {
+            make(path)?;
+        }
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let found = user_version(&connection).map_err(|error| with_path(error, path))?;
         if found > VERSION {
             return Err(StoreError::Newer { found, known: VERSION });
         }
         quick_check(&connection, path)?;
         if let Err(error) = migrations().to_latest(&mut connection)
-            // Several may open a new database at once: one migrates it, the others find it done.
+            // Several may open an older database at once: one migrates it, the others find it done.
             && user_version(&connection).map_err(|error| with_path(error, path))? != VERSION
         {
-            return Err(match error {
-                rusqlite_migration::Error::RusqliteError { err, .. } => {
-                    with_path(StoreError::from(err), path)
-                }
-                other => StoreError::Corrupt { path: path.to_owned(), detail: other.to_string() },
-            });
+            return Err(migration_error(error, path));
         }
         Ok(Self { connection, epoch: 0, file: OpenFile::of(path) })
     }
@@ -99,6 +97,65 @@ impl Store {
             std::fs::remove_file(old).map_err(io(old))?;
         }
         Ok(whole)
+    }
+}
+
+/// Makes a database that is whole before it is at its place: in WAL mode, and with its tables. The
+/// switch to WAL needs the database alone and does not wait for it (SQLite's busy handler is not asked
+/// where a read lock becomes a write lock), so nobody else may have it open then.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Io { path, source }
+    };
+    let _alone =
+        Lock::exclusive_within(&beside(path, ".lock"), "making the database", BUSY).map_err(|error| {
+            match error {
+                LockError::Io { source, .. } => unusable(path, source),
+                held @ LockError::Held { .. } => unusable(path, std::io::Error::other(held)),
+            }
+        })?;
+    if path.exists() {
+        return Ok(());
+    }
+    let part = beside(path, ".new");
+    for left in [part.clone(), beside(&part, "-wal"), beside(&part, "-shm")] {
+        match std::fs::remove_file(&left) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&left)(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let mut connection = connect(&part, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    migrations().to_latest(&mut connection).map_err(|error| migration_error(error, path))?;
+    // The last connection takes the log into the file.
+    connection.close().map_err(|(_, error)| with_path(StoreError::from(error), path))?;
+    std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(io(&part))?;
+    std::fs::rename(&part, path).map_err(io(path))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(io(directory))
+}
+
+/// `sprint.db` with something after it.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
+fn unusable(path: &Path, source: std::io::Error) -> StoreError {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            StoreError::ReadOnly(path.to_owned())
+        }
+        std::io::ErrorKind::StorageFull => StoreError::Full,
+        _ => StoreError::Io { path: path.to_owned(), source },
+    }
+}
+
+fn migration_error(error: rusqlite_migration::Error, path: &Path) -> StoreError {
+    match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => with_path(StoreError::from(err), path),
+        other => StoreError::Corrupt { path: path.to_owned(), detail: other.to_string() },
     }
 }
 

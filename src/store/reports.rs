@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use crate::domain::report::Filed;
+use crate::redact;
 
 /// Larger files are not reports of ours.
 const REPORT_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -19,14 +20,16 @@ pub fn path(run_directory: &Path) -> PathBuf {
     run_directory.join("report.json")
 }
 
-/// Writes the report; durable when it returns: file and directory are synced, and a reader sees
+/// Writes the report, without secrets; durable when it returns: file and directory are synced, and a reader sees
 /// the whole of it or nothing.
 ///
 /// # Errors
 /// What the file system says.
 pub fn write(run_directory: &Path, filed: &Filed) -> Result<(), StoreError> {
     let (part, whole) = (run_directory.join("report.part"), path(run_directory));
-    let text = serde_json::to_vec(filed).map_err(StoreError::row("report.json"))?;
+    let mut filed = filed.clone();
+    filed.report.each_text(&mut redact::in_place);
+    let text = serde_json::to_vec(&filed).map_err(StoreError::row("report.json"))?;
     let mut file = File::create(&part).map_err(io(&part))?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(io(&part))?;
     fs::rename(&part, &whole).map_err(io(&whole))?;

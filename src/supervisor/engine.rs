@@ -8,6 +8,7 @@ use crate::domain::ids::FeatureId;
 use crate::domain::state::State;
 use crate::domain::step::step;
 use crate::process::clock;
+use crate::redact;
 use crate::store::{Batch, InboxBody, Store, StoreError};
 
 /// Inbox rows that one transaction takes at most.
@@ -85,7 +86,9 @@ impl Engine {
             });
         }
         let mut effects = Vec::new();
-        for event in all {
+        for mut event in all {
+            // What workers and people sent has none; what git and tmux say has been nowhere yet.
+            event.each_text(&mut redact::in_place);
             let envelope = Envelope { now: now(), entropy: entropy()?, event };
             let step = step(&self.state, &envelope);
             self.state.apply(&step);

@@ -21,6 +21,7 @@ use crate::error::chain;
 use crate::git::worktree::Worktree;
 use crate::process::child::{Session, Spec, Stdin};
 use crate::process::private::make_private;
+use crate::redact;
 
 /// Output of the program that is kept in memory: none, it goes to the pane and the transcript.
 const OUTPUT_KEPT: usize = 0;
@@ -106,7 +107,7 @@ pub(super) fn order_with(
     }
     context.session.clone_from(&chat.session);
     context.resumes = chat.resumes();
-    let text = sent::as_text(adapter, &prompt(&context)?).into_owned();
+    let text = sent::as_text(adapter, &redact::text(&prompt(&context)?)).into_owned();
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
     if adapter.home == Home::Own {

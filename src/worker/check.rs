@@ -13,7 +13,7 @@ use super::select::{Tree, gates_on};
 use super::trees::{CandidateTrees, identity};
 use crate::agents::feedback::FeedbackFinding;
 use crate::config::gate::GateConfig;
-use crate::domain::gate::{GateResult, Verdict, overall};
+use crate::domain::gate::{Finding, GateResult, Status, Verdict, overall};
 use crate::domain::ids::{CommitSha, TaskId};
 use crate::domain::report::{Candidate, Feedback, GateRecord, Report};
 use crate::error::chain;
@@ -294,10 +294,18 @@ pub(super) fn records(gates: &[GateConfig], results: &[GateResult], tree: &Commi
         tree: tree.clone(),
         at_merge: gate.at_merge,
         summary: result.reason.clone(),
+        flaky: flaky(result),
     };
     let red = overall(results.iter().map(|result| result.verdict)) == Verdict::Fail;
     let said = |(_, result): &(&GateConfig, &GateResult)| !red || result.verdict != Verdict::Skipped;
     gates.iter().zip(results).filter(said).map(record).collect()
+}
+
+/// Tests that failed and then passed alone when the gate ran; a kept result tells of an earlier run.
+fn flaky(result: &GateResult) -> Vec<String> {
+    let is_flaky = |finding: &&Finding| finding.rule == "test-flaky" && finding.status != Status::Fixed;
+    let found = result.findings.iter().filter(is_flaky).filter(|_| !result.cached);
+    found.map(|finding| finding.symbol.clone()).collect()
 }
 
 /// One line for people: what is not a pass, or how many passed.

@@ -28,6 +28,7 @@ use crate::process::lock::Lock;
 use crate::process::signals::Signals;
 use crate::process::subreaper;
 use crate::process::wait::timeout;
+use crate::redact;
 use crate::store::session::Session;
 use crate::store::{Client, LogWatch, StoreError};
 
@@ -229,6 +230,8 @@ fn perform(
     };
     let (spent, at_once) = (RefCell::new(None), Cell::new(false));
     let (config, session) = (&frozen.0, &frozen.1);
+    redact::know(&session.environment());
+    redact::know(&config.variables());
     let desk = Desk { place, interrupts, run, config, session, spent: &spent, at_once: &at_once };
     let report = match run.job.kind {
         _ if let Some(cause) = &run.job.triage => super::triage::run(&desk, screen, cause),

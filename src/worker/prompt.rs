@@ -18,6 +18,7 @@ use crate::domain::task::Task;
 use crate::error::chain;
 use crate::feature::{Companion, Feature, PlanDocument, Requirement, Story, TaskLine};
 use crate::git::{Repo, branch, contents, diff};
+use crate::redact;
 
 /// The three documents of every feature, and what they are about.
 const OWN_DOCUMENTS: [(&str, &str); 3] =
@@ -65,6 +66,7 @@ impl Scene<'_> {
         let template = self.template(stage)?;
         let input = self.input(stage, commit)?;
         let text = prompt::render(template, &input).map_err(|error| error.to_string())?;
+        let text = redact::text(&text).into_owned();
         Ok(Prompt { template: template.name.to_owned(), text })
     }
 

@@ -24,6 +24,7 @@ use crate::domain::ids::{TaskId, WorkerName};
 use crate::domain::pipeline::Proof;
 use crate::domain::report::{Feedback, Report};
 use crate::domain::spent::Spent;
+use crate::domain::task::TaskKey;
 use crate::error::chain;
 use crate::git::contents;
 use crate::git::leftovers::{self, Author};
@@ -110,9 +111,11 @@ impl Asked<'_> {
             again = Some(reason);
         }
         let (stage, reason) = (&self.stage.name, again.unwrap_or_default());
+        // What other features there are, a worker does not know: the whole name is always right.
+        let task = TaskKey { feature: self.desk.run.job.feature.clone(), id: self.task.clone() }.name();
         Ok(Report::Unjudged {
             reason: format!(
-                "the agent of {stage} gave no answer that counts, also after it was told why: {reason}; `sprint task retry` asks it again"
+                "the agent of {stage} gave no answer that counts, also after it was told why: {reason}; `sprint task retry {task}` asks it again"
             ),
         })
     }

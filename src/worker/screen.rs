@@ -1,7 +1,8 @@
 //! What a worker shows: its pane, which may never block it, and the transcript of the run.
 //!
 //! What programs print is untrusted: of escape sequences only colours come through, so a
-//! transcript cannot drive the terminal of whoever reads it.
+//! transcript cannot drive the terminal of whoever reads it. Secrets are left out of both; for that,
+//! lines come whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::stream::Filter;
 use crate::config::cli_agent::ShowAs;
+use crate::redact::Lines;
 
 /// A transcript that is longer is set aside once; then the older half goes.
 const TRANSCRIPT_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -25,6 +27,8 @@ pub(super) struct Screen {
     pane: Option<io::Stdout>,
     transcript: Option<Transcript>,
     filter: Filter,
+    /// Of what is shown, and of what goes into the transcript alone.
+    lines: [Lines; 2],
     lost: u64,
 }
 
@@ -45,7 +49,13 @@ impl Screen {
         if let Err(errno) = set {
             tracing::debug!(%errno, "the pane cannot be made non-blocking; nothing is shown there");
         }
-        Self { pane: set.is_ok().then_some(stdout), transcript: None, filter: Filter::default(), lost: 0 }
+        Self {
+            pane: set.is_ok().then_some(stdout),
+            transcript: None,
+            filter: Filter::default(),
+            lines: Default::default(),
+            lost: 0,
+        }
     }
 
     /// From now on everything goes into this file too.
@@ -61,6 +71,11 @@ impl Screen {
 
     /// The run is over.
     pub(super) fn stop_recording(&mut self) {
+        let [shown, noted] = &mut self.lines;
+        let (shown, noted) = (shown.finish(), noted.finish());
+        self.transcribe(&noted);
+        self.transcribe(&shown);
+        self.show(&shown);
         self.transcript = None;
     }
 
@@ -98,18 +113,18 @@ impl Screen {
 
     /// Into the transcript alone, while a program has the pane.
     pub(super) fn note(&mut self, text: &str) {
-        if !text.is_empty() {
-            self.transcribe(text.as_bytes());
-        }
+        let clean = self.lines[1].push(text.as_bytes());
+        self.transcribe(&clean);
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        self.transcribe(bytes);
-        self.show(bytes);
+        let clean = self.lines[0].push(bytes);
+        self.transcribe(&clean);
+        self.show(&clean);
     }
 
     fn transcribe(&mut self, bytes: &[u8]) {
-        if let Some(transcript) = &mut self.transcript
+        if let Some(transcript) = self.transcript.as_mut().filter(|_| !bytes.is_empty())
             && let Err(error) = transcript.append(bytes)
         {
             tracing::warn!(%error, "the transcript ends here");

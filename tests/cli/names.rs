@@ -57,6 +57,25 @@ fn of_two_tasks_with_one_id_each_is_named_with_its_feature() {
 }
 
 #[test]
+fn health_names_each_of_two_tasks_with_one_id_with_its_feature() {
+    let mut sprint = Sprint::new();
+    sprint.start("001-words", &only(), 1);
+    sprint.report("T002", Report::Survived { processes: vec!["4711 sleep".into()] });
+    sprint.start("002-shop", &only(), 1);
+    sprint.report("T002", Report::Errored { reason: "npm ci failed".into() });
+    sprint.supervised();
+    let shown = sprint.sprint(&["health"]).out;
+    for said in [
+        "001-words/T002 waits for you: ",
+        "mend it, then sprint task retry 001-words/T002",
+        "002-shop/T002 could not go on: ",
+        "sprint logs 002-shop/T002      and when it is mended: sprint task retry 002-shop/T002",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+}
+
+#[test]
 fn a_prompt_of_a_task_that_two_features_have_is_asked_for_by_its_whole_name() {
     let (dir, top) = Sprint::empty();
     for feature in ["001-words", "002-shop"] {

@@ -1,8 +1,10 @@
 //! `status`, `health` and the lists: their JSON is an interface, their text is read by people.
 
-use sprint::domain::report::Report;
+use sprint::domain::gate::Verdict;
+use sprint::domain::ids::GateName;
+use sprint::domain::report::{Candidate, GateRecord, Report};
 
-use crate::fixture::{Sprint, command, shop, shown, sprint};
+use crate::fixture::{Sprint, command, sha, shop, shown, sprint};
 
 #[test]
 fn status_as_json() {
@@ -136,6 +138,9 @@ fn without_a_supervisor_a_retry_comes_with_the_next_start() {
         status["reason"],
         "the base of 001-shop could not be gated: no mypy; retry 1 of 3 at the next `sprint start`"
     );
+    let shown = sprint.sprint(&["status"]).out;
+    let fix = "sprint logs reviewer      and when it is mended: sprint start specs/001-shop";
+    assert!(shown.contains(fix), "nobody applies a reload: {shown}");
 }
 
 #[test]
@@ -355,4 +360,72 @@ fn keys(path: &str, value: &serde_json::Value, found: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// A check of T00x that passes, or not, and in which `tests/test_a.py::test_a` was flaky.
+fn flaky_check(verdict: Verdict) -> Report {
+    let record = GateRecord {
+        gate: GateName::parse("pytest").unwrap(),
+        verdict,
+        tree: sha('d'),
+        at_merge: true,
+        summary: String::new(),
+        flaky: vec!["tests/test_a.py::test_a".into()],
+    };
+    Report::Checked {
+        verdict,
+        candidate: Some(Candidate { commit: sha('c'), tree: sha('d'), base: sha('e'), head: sha('b') }),
+        gates: vec![record],
+        feedback: None,
+        remarks: Vec::new(),
+        summary: "red".into(),
+    }
+}
+
+#[test]
+fn a_flaky_test_is_counted_and_the_third_time_a_finding_that_one_developer_is_told_of() {
+    let mut sprint = Sprint::begun(&two(), 2);
+    sprint.supervised();
+    let rows = |sprint: &Sprint| {
+        let status: serde_json::Value =
+            serde_json::from_str(&sprint.sprint(&["status", "--json"]).out).unwrap();
+        status["flaky"].clone()
+    };
+    let row = |times: u32, finding: bool| {
+        let test = "tests/test_a.py::test_a";
+        serde_json::json!([{"feature": "001-shop", "gate": "pytest", "test": test, "times": times, "finding": finding}])
+    };
+    assert_eq!(rows(&sprint), serde_json::Value::Null);
+    sprint.worked("T001");
+    sprint.report("T001", flaky_check(Verdict::Pass));
+    assert_eq!(rows(&sprint), row(1, false));
+    sprint.report("T001", flaky_check(Verdict::Pass));
+    sprint.worked("T002");
+    sprint.report("T002", flaky_check(Verdict::Fail));
+    assert_eq!(rows(&sprint), row(3, true));
+    let told = |sprint: &Sprint| {
+        let feedback = sprint.run_of("T002").job.feedback.unwrap();
+        feedback
+            .findings
+            .iter()
+            .filter(|finding| finding["rule"] == "test-flaky")
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let findings = told(&sprint);
+    assert_eq!(
+        (findings.len(), &findings[0]["severity"], &findings[0]["path"]),
+        (1, &"medium".into(), &"tests/test_a.py".into())
+    );
+    let shown = sprint.sprint(&["status"]).out;
+    let line =
+        "  medium: `tests/test_a.py::test_a` of pytest failed and then passed alone, 3 times in this feature";
+    assert!(shown.contains(&format!("Flaky tests\n{line}")), "{shown}");
+    assert!(!shown.contains("Needs you"), "it blocks nothing: {shown}");
+    let events = sprint.sprint(&["events", "-n", "50"]).out;
+    assert_eq!(events.matches("failed and then passed alone").count(), 3, "{events}");
+    assert_eq!(events.matches("3 times now: it is a finding").count(), 1, "{events}");
+    sprint.worked("T002");
+    sprint.report("T002", flaky_check(Verdict::Fail));
+    assert_eq!((rows(&sprint), told(&sprint).len()), (row(4, true), 0), "told once");
 }

@@ -522,5 +522,12 @@ pub fn checked(verdict: Verdict, candidate: Option<Candidate>) -> Report {
 
 pub fn record(gate: &str, verdict: Verdict, tree: &CommitSha) -> GateRecord {
     let gate = GateName::parse(gate).unwrap();
-    GateRecord { gate, verdict, tree: tree.clone(), at_merge: true, summary: String::new() }
+    GateRecord {
+        gate,
+        verdict,
+        tree: tree.clone(),
+        at_merge: true,
+        summary: String::new(),
+        flaky: Vec::new(),
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::context::store_error;
 use crate::cli::cost::Sum;
+use crate::cli::flaky;
 use crate::cli::foreign::Foreign;
 use crate::cli::out::Out;
 use crate::cli::spending::{self, CostOf};
@@ -59,6 +60,9 @@ pub(super) fn print(
         let budget = spending::shared(&state, feature, clock::now());
         if let Some(cost) = spending::line(&CostOf { sum: Sum::of(&spent), budget }) {
             out.line(format!("  {cost}"));
+        }
+        for (test, found) in feature.flaky.findings().take(NAMED_MAX) {
+            out.line(format!("  {}", flaky::line(test, found)));
         }
         let used: Vec<&String> = feature.frozen.policy.agents_in_use().collect();
         let refused = |(agent, hold): &(&String, &Hold)| {
