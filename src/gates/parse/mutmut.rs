@@ -42,7 +42,9 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     if let Some(why) = whole.nothing {
         return Ok(Parsed { nothing: Some(message(&why)), ..Parsed::default() });
     }
-    let count = |names: &[&str]| names.iter().filter_map(|name| whole.counts.get(*name)).sum::<u32>();
+    let count = |names: &[&str]| {
+        names.iter().filter_map(|name| whole.counts.get(*name)).fold(0, |sum: u32, n| sum.saturating_add(*n))
+    };
     let mutants = Mutants {
         killed: count(&["killed", "caught by type check", "segfault"]),
         timeout: count(&["timeout"]),
