@@ -92,7 +92,7 @@ fn without_the_tools_nothing_is_written() {
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     let said = text(&output.stderr);
-    assert!(said.starts_with("error: the gates of the sample need ruff, radon, mypy, pytest"), "{said}");
+    assert!(said.starts_with("error: the gates of the sample need ruff, mypy, radon, pytest"), "{said}");
     assert!(said.contains("hint: install them into sprint's own place: sprint install"), "{said}");
     assert!(!sample.exists());
 }

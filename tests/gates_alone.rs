@@ -436,7 +436,7 @@ fn the_list_says_why_and_what_is_missing() {
     );
     assert_eq!(
         (gate("mypy")["takes_part"].as_bool(), gate("mypy")["why"].as_str()),
-        (Some(false), Some("turned off: `enabled = false`"))
+        (Some(false), Some("`[gate.mypy] enabled = false`"))
     );
     assert_eq!(
         (gate("mine")["why"].as_str(), gate("mine")["missing"].as_str()),

@@ -1,14 +1,14 @@
 //! The trees of `sprint gates run`: the person's own checkout, or plain directories of commits.
 
-use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates::{Side, Trees};
+use crate::gates::{Room, Side, Trees};
 use crate::git::{Repo, contents, diff, export};
 
 /// Where dependencies lie that a repository does not track.
@@ -50,12 +50,22 @@ pub(super) struct HandTrees {
     /// What the checkout has and no commit, for directories of commits.
     brought: Vec<(String, Bring)>,
     changed: OnceCell<BTreeSet<String>>,
+    /// The directories that were written.
+    written: RefCell<HashSet<PathBuf>>,
 }
 
 impl HandTrees {
     pub(super) fn new(repo: &Repo, head: Head, base: Option<CommitSha>, scratch: &Path) -> Self {
         let (repo, scratch) = (repo.clone(), scratch.to_owned());
-        Self { repo, head, base, scratch, brought: Vec::new(), changed: OnceCell::new() }
+        Self {
+            repo,
+            head,
+            base,
+            scratch,
+            brought: Vec::new(),
+            changed: OnceCell::new(),
+            written: RefCell::default(),
+        }
     }
 
     /// As `[worktree]` says, and the installed dependencies of the directory that gates work in:
@@ -107,8 +117,13 @@ impl HandTrees {
         }
     }
 
-    fn directory(&self, side: Side) -> PathBuf {
-        self.scratch.join(side.to_string())
+    /// Of a commit; none for the person's own checkout, in which only the tree's own code is run.
+    fn directory(&self, side: Side, room: Room) -> Option<PathBuf> {
+        match (side, &self.head, room) {
+            (Side::Head, Head::Checkout(_), Room::Working) => None,
+            (_, _, Room::Working) => Some(self.scratch.join(side.to_string())),
+            (_, _, Room::Reading) => Some(self.scratch.join(format!("{side}-read"))),
+        }
     }
 
     /// Paths that two commits differ in.
@@ -130,20 +145,40 @@ impl Trees for HandTrees {
         contents::files(&self.repo, self.commit(side)?).map_err(|error| chain(&error))
     }
 
-    fn checkout(&self, side: Side) -> Result<PathBuf, String> {
-        if let (Side::Head, Head::Checkout(_)) = (side, &self.head) {
-            return Ok(self.repo.top.clone());
+    fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String> {
+        let Some(directory) = self.directory(side, room) else { return Ok(self.repo.top.clone()) };
+        let first = self.written.borrow_mut().insert(directory.clone());
+        // Others may be reading what is only read, and nobody writes there.
+        if first || room == Room::Working {
+            export::export(&self.repo, self.commit(side)?, &directory).map_err(|error| chain(&error))?;
+            self.bring(&directory)?;
         }
-        let directory = self.directory(side);
-        export::export(&self.repo, self.commit(side)?, &directory).map_err(|error| chain(&error))?;
-        self.bring(&directory)?;
         Ok(directory)
     }
 
-    fn modified(&self, side: Side) -> Result<Vec<String>, String> {
-        // Directories of commits are written anew before every tool, so what a tool changes there
-        // is seen by nobody; only the person's own checkout matters.
-        let (Side::Head, Head::Checkout(before)) = (side, &self.head) else { return Ok(Vec::new()) };
+    fn root(&self, side: Side, room: Room) -> Result<PathBuf, String> {
+        match (side, &self.head, self.directory(side, room)) {
+            // What was prepared there is linked from here.
+            (Side::Head, Head::Checkout(_), _) => Ok(self.repo.top.clone()),
+            (_, _, Some(directory)) if self.written.borrow().contains(&directory) => Ok(directory),
+            _ => self.checkout(side, room),
+        }
+    }
+
+    fn apart(&self) -> bool {
+        true
+    }
+
+    fn slot(&self, side: Side) -> Option<String> {
+        Some(format!("{side} {}", self.repo.common_dir.display()))
+    }
+
+    fn modified(&self, side: Side, room: Room) -> Result<Vec<String>, String> {
+        // Directories of commits are written anew before every tool that could change them, so what
+        // one changes there is seen by nobody; only the person's own checkout matters.
+        let (Side::Head, Room::Working, Head::Checkout(before)) = (side, room, &self.head) else {
+            return Ok(Vec::new());
+        };
         let now = export::snapshot(&self.repo).map_err(|error| chain(&error))?;
         let tracked: BTreeSet<String> = self.files(Side::Head)?.into_iter().collect();
         Ok(self.between(before, &now).into_iter().filter(|path| tracked.contains(path)).collect())
@@ -151,7 +186,7 @@ impl Trees for HandTrees {
 
     fn restore(&self, side: Side) -> Result<(), String> {
         let (Side::Head, Head::Checkout(before)) = (side, &self.head) else { return Ok(()) };
-        let paths = self.modified(side)?;
+        let paths = self.modified(side, Room::Working)?;
         export::restore(&self.repo, before, &self.repo.top, &paths).map_err(|error| chain(&error))
     }
 

@@ -86,6 +86,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         fresh: args.no_cache,
         cancel: &|| interrupted.came(),
         watch: lines.as_ref().map(|lines| lines as &dyn Watch),
+        all: !args.fail_fast,
     };
     let ran = match &lines {
         Some(_) => call.perform(&gates, &mut std::io::sink()),
@@ -148,6 +149,8 @@ pub(super) struct Call<'a> {
     pub(super) cancel: &'a dyn Fn() -> bool,
     /// Who looks on.
     pub(super) watch: Option<&'a dyn Watch>,
+    /// Whether a red gate leaves the others running.
+    pub(super) all: bool,
 }
 
 impl Call<'_> {
@@ -177,7 +180,8 @@ impl Call<'_> {
         let scratch = Scratch::new()?;
         let trees = HandTrees::new(self.repo, self.head, self.base, &scratch.0)
             .prepared(&self.config.worktree, &self.config.general.root);
-        let cache = (!self.fresh).then(|| Cache::new(&cache_directory(env)));
+        let times = Cache::new(&cache_directory(env));
+        let cache = (!self.fresh).then_some(&times);
         let slots = Slots::new(&crate::worker::slots_directory(), system::cores()).map_err(|error| {
             CliError::environment("the machine's gate slots cannot be used").because(error)
         })?;
@@ -189,7 +193,7 @@ impl Call<'_> {
             env: &env.variables,
             tools: tools.as_deref(),
             tmp: &scratch.0,
-            cache: cache.as_ref(),
+            cache,
             slots: Some(&slots),
             thresholds: Thresholds::from(self.config),
             base: BaseScan::Always,
@@ -197,6 +201,8 @@ impl Call<'_> {
             cancel: self.cancel,
             end_left: &crate::gates::end_left,
             watch: self.watch,
+            all: self.all,
+            usual: &|name| recall(&times, &self.repo.common_dir, name),
         }))
     }
 }

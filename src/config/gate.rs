@@ -139,6 +139,10 @@ pub struct Tool {
     /// sprint itself looks; nothing is started.
     #[serde(default)]
     pub builtin: bool,
+    /// It only reads the tree: it runs nothing of it and writes nothing there, so others of its kind
+    /// may run beside it in the same worktree.
+    #[serde(default)]
+    pub reads: bool,
     /// The languages that select the preset under `presets = "auto"`.
     #[serde(default)]
     pub languages: Vec<String>,

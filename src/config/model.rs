@@ -224,6 +224,9 @@ pub struct Security {
 pub struct Gates {
     /// Which presets take part.
     pub presets: Presets,
+    /// Whether, in a stage, a red gate leaves the others running, so that the next attempt is told of
+    /// everything at once.
+    pub all: bool,
 }
 
 /// `gates.presets`

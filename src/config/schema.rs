@@ -81,7 +81,10 @@ pub(super) const ROOT: &[Field] = &[
     field("timeouts", Kind::Table(TIMEOUTS)),
     field("quality", Kind::Table(QUALITY)),
     field("security", Kind::Table(SECURITY)),
-    field("gates", Kind::Table(&[field("presets", Kind::WordOrTexts("auto", values::name))])),
+    field(
+        "gates",
+        Kind::Table(&[field("presets", Kind::WordOrTexts("auto", values::name)), field("all", Kind::Bool)]),
+    ),
     field("gate", Kind::Named(NameRule { what: "gate", check: values::name }, GATE)),
     field("worktree", Kind::Table(WORKTREE)),
     field("merge", Kind::Table(&[field("finish", Kind::OneOf(&["none", "ff", "pr"]))])),

@@ -147,7 +147,7 @@ pub(super) fn template(text: &str) -> Result<(), String> {
 /// An argument of a gate's command, which has placeholders of its own.
 pub(super) fn gate_template(text: &str) -> Result<(), String> {
     no_nul(text)?;
-    placeholder::check_names(text, &["out", "root", "tmp", "kit", "files", "changed"])
+    placeholder::check_names(text, &["out", "root", "tmp", "keep", "kit", "files", "changed", "diff"])
         .map_err(|error| error.to_string())
 }
 

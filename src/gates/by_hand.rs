@@ -61,7 +61,7 @@ fn places(gate: &GateConfig, around: &Surroundings<'_>) -> Places {
     let out = tmp.join("report");
     // Who types it has no file with the candidate's lines: everything is looked at.
     let venv = around.has_venv.then(|| worktree.join(".venv"));
-    Places { root, tmp, out, venv, diff: None, ..around.like.clone() }
+    Places { keep: tmp.join("keep"), root, tmp, out, venv, diff: None, ..around.like.clone() }
 }
 
 /// `env …` with what is not as in the person's own shell; nothing where all is.

@@ -63,10 +63,10 @@ impl Cache {
         Self { dir: dir.to_owned() }
     }
 
-    /// Where files lie that gates bring along: beside the results, which are counted and bounded.
-    pub(super) fn kit(&self) -> PathBuf {
+    /// A directory for what is no result: beside them, for they are counted and bounded.
+    pub(super) fn beside(&self, what: &str) -> PathBuf {
         let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        self.dir.with_file_name(format!("{name}-kit"))
+        self.dir.with_file_name(format!("{name}-{what}"))
     }
 
     /// The key of a result: a hash over its parts and over this program's version.

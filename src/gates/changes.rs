@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::integrity::{self, Around, Changed};
 use super::parse::Parsed;
-use super::run::{Context, Side};
+use super::run::{Context, Room, Side};
 use super::tools::languages;
 use crate::config::presets::{preset, preset_names};
 
@@ -26,7 +26,7 @@ pub(super) fn collect(context: &Context<'_>) -> Result<Vec<Changed>, String> {
     let old: BTreeMap<String, String> = trees.renames().into_iter().map(|(old, new)| (new, old)).collect();
     let moved: BTreeSet<&String> = old.values().collect();
     let gone = base.iter().filter(|path| !head.contains(*path) && !moved.contains(path));
-    let root = context.checkout(Side::Head)?;
+    let root = context.root(Side::Head, Room::Reading)?;
     let mut changed = Vec::new();
     for path in head.iter().chain(gone) {
         if !trees.changed(path) {

@@ -24,6 +24,8 @@ pub(super) struct Places {
     pub(super) diff: Option<PathBuf>,
     /// `{kit}`
     pub(super) kit: PathBuf,
+    /// `{keep}`
+    pub(super) keep: PathBuf,
     /// `{files}`
     pub(super) files: Vec<String>,
     /// `{changed}`, in mode `new`.
@@ -42,6 +44,7 @@ impl Places {
             venv,
             diff: None,
             kit: tmp.join("kit"),
+            keep: tmp.join("keep"),
             files: vec![".".to_owned()],
             changed: None,
             has: Vec::new(),
@@ -73,8 +76,13 @@ impl Places {
 
     /// What can be filled in, by its name in braces.
     fn places(&self) -> Vec<(&'static str, &Path)> {
-        let mut places: Vec<(&'static str, &Path)> =
-            vec![("{root}", &self.root), ("{tmp}", &self.tmp), ("{out}", &self.out), ("{kit}", &self.kit)];
+        let mut places: Vec<(&'static str, &Path)> = vec![
+            ("{root}", &self.root),
+            ("{tmp}", &self.tmp),
+            ("{out}", &self.out),
+            ("{kit}", &self.kit),
+            ("{keep}", &self.keep),
+        ];
         places.extend(self.venv.as_deref().map(|venv| ("{venv}", venv)));
         places.extend(self.diff.as_deref().map(|diff| ("{diff}", diff)));
         places
@@ -99,6 +107,11 @@ impl Places {
                 && asked_for(word).is_none_or(|name| self.has.iter().any(|there| there == name))
         })
     }
+}
+
+/// Whether the gate keeps something between its runs.
+pub(super) fn wants_keep(gate: &GateConfig) -> bool {
+    gate.command.iter().chain(gate.tool.ensure.iter().flatten()).any(|word| word.contains("{keep}"))
 }
 
 /// `NAME` of `{has:NAME}`.
@@ -374,7 +387,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mypy = preset("mypy").unwrap();
         let last = |gate: &GateConfig| argv(gate, &Places::new(dir.path(), Path::new("/t"))).pop().unwrap();
-        assert_eq!(last(&mypy), "/t/mypy");
+        assert_eq!(last(&mypy), "/t/keep");
         fs::create_dir_all(dir.path().join(".venv/bin")).unwrap();
         assert!(last(&mypy).ends_with("/.venv/bin/python"), "{}", last(&mypy));
     }

@@ -6,6 +6,7 @@ use super::run::Context;
 use super::tools::{self, Missing};
 use super::version::Version;
 use crate::config::gate::GateConfig;
+use crate::process::beside::{Stop, wait};
 
 /// What is here of a gate's tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub fn look(gate: &GateConfig, context: &Context<'_>, root: &Path) -> Present {
     let missing = tools::find_tools(std::slice::from_ref(gate), &path, root).pop();
     let start = root.join(context.subdir);
     let program = gate.command.first().and_then(|program| tools::find_program(program, &path, &start));
-    let version = if missing.is_none() { Version::ask(gate, context, root).text } else { None };
+    let version = missing.is_none().then(|| wait(Version::ask(gate, context, root, &Stop::default())));
+    let version = version.and_then(Result::ok).and_then(|version| version.text);
     Present { path: program, version, missing }
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,6 +18,8 @@ use super::version::Version;
 use super::watch::{Moment, Watch};
 use crate::config::gate::{Evidence, GateConfig};
 use crate::domain::gate::{ChangedLines, GateResult, Mode, Status, Verdict};
+use crate::domain::ids::GateName;
+use crate::process::beside::Stop;
 use crate::process::slots::Slots;
 
 /// Which of the two trees.
@@ -36,6 +37,22 @@ impl fmt::Display for Side {
             Self::Head => "candidate",
             Self::Base => "base",
         })
+    }
+}
+
+/// Which worktree of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Room {
+    /// For gates that only read it; many may at once.
+    Reading,
+    /// For one that may run the tree's own code, which can write there.
+    Working,
+}
+
+impl Room {
+    /// The one for this gate.
+    pub(super) fn of(gate: &GateConfig) -> Self {
+        if gate.tool.reads { Self::Reading } else { Self::Working }
     }
 }
 
@@ -59,13 +76,31 @@ pub trait Trees {
     ///
     /// # Errors
     /// Why there is none.
-    fn checkout(&self, side: Side) -> Result<PathBuf, String>;
+    fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String>;
+
+    /// The root of that worktree as it is, to look for what was prepared there.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn root(&self, side: Side, room: Room) -> Result<PathBuf, String> {
+        self.checkout(side, room)
+    }
+
+    /// Whether the two rooms are worktrees of their own, so that gates may run in both at once.
+    fn apart(&self) -> bool {
+        false
+    }
+
+    /// What the worktree is called, among all of this person; `None`: nothing is kept for it.
+    fn slot(&self, _side: Side) -> Option<String> {
+        None
+    }
 
     /// Tracked files of that worktree which differ from the tree now.
     ///
     /// # Errors
     /// Why they cannot be compared.
-    fn modified(&self, side: Side) -> Result<Vec<String>, String>;
+    fn modified(&self, side: Side, room: Room) -> Result<Vec<String>, String>;
 
     /// Makes that worktree the tree again, after a gate has changed it.
     ///
@@ -134,6 +169,10 @@ pub struct Context<'a> {
     pub end_left: &'a dyn Fn() -> Result<(), String>,
     /// Who looks on.
     pub watch: Option<&'a dyn Watch>,
+    /// Whether a red gate leaves the others running; else they are cancelled.
+    pub all: bool,
+    /// Seconds that a gate took last, where that is known: long ones begin first.
+    pub usual: &'a dyn Fn(&GateName) -> Option<f64>,
 }
 
 impl Context<'_> {
@@ -162,21 +201,29 @@ impl Context<'_> {
 
     /// Where files lie that gates bring along.
     pub(super) fn kit(&self) -> PathBuf {
-        self.cache.map_or_else(|| self.tmp.join("kit"), Cache::kit)
+        self.cache.map_or_else(|| self.tmp.join("kit"), |cache| cache.beside("kit"))
     }
 
     /// The root of that side's worktree as tools see it: they print real paths, and one that does
     /// not begin with the root could not be compared with the base's.
-    pub(super) fn checkout(&self, side: Side) -> Result<PathBuf, String> {
-        let told = |why: &dyn fmt::Display| format!("cannot check out the {side}: {why}");
-        let root = self.trees.checkout(side).map_err(|why| told(&why))?;
-        root.canonicalize().map_err(|error| told(&error))
+    pub(super) fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String> {
+        real(side, self.trees.checkout(side, room))
+    }
+
+    /// The root of that side's worktree, to look for programs and the like.
+    pub(super) fn root(&self, side: Side, room: Room) -> Result<PathBuf, String> {
+        real(side, self.trees.root(side, room))
     }
 
     /// A variable of the person's environment.
     pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
         self.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_os_str())
     }
+}
+
+fn real(side: Side, root: Result<PathBuf, String>) -> Result<PathBuf, String> {
+    let told = |why: &dyn fmt::Display| format!("cannot check out the {side}: {why}");
+    root.map_err(|why| told(&why))?.canonicalize().map_err(|error| told(&error))
 }
 
 /// The caller cancelled; there is no verdict.
@@ -187,52 +234,42 @@ pub struct Cancelled;
 /// Runs one gate and judges it. What goes wrong on the way is a verdict, with its reason.
 ///
 /// # Errors
-/// [`Cancelled`] alone.
-pub fn run_gate(
+/// [`Cancelled`] alone, when `stop` says so.
+pub(super) async fn run_gate(
     gate: &GateConfig,
     context: &Context<'_>,
-    pane: &mut dyn Write,
+    stop: &Stop,
+    mut pane: Pane<'_, '_>,
 ) -> Result<GateResult, Cancelled> {
-    let mut pane = Pane::new(pane);
     let tell = |moment: Moment<'_>| {
         if let Some(watch) = context.watch {
             watch.saw(&gate.name, moment);
         }
     };
     tell(Moment::Began);
-    let result = Gate { gate, context }.run(&mut pane)?;
+    let result = Run { gate, context, stop }.run(&mut pane).await?;
     tell(Moment::Ended(&result));
     show(&result, &mut pane);
     Ok(result)
 }
 
-/// Runs gates in their order, each to its end: a red one does not hide the next one's findings.
-///
-/// # Errors
-/// [`Cancelled`] alone.
-pub fn run_gates(
-    gates: &[GateConfig],
-    context: &Context<'_>,
-    pane: &mut dyn Write,
-) -> Result<Vec<GateResult>, Cancelled> {
-    gates.iter().filter(|gate| gate.enabled).map(|gate| run_gate(gate, context, pane)).collect()
-}
-
-struct Gate<'a> {
+#[derive(Clone, Copy)]
+struct Run<'a> {
     gate: &'a GateConfig,
     context: &'a Context<'a>,
+    stop: &'a Stop,
 }
 
-impl Gate<'_> {
-    fn run(&self, pane: &mut Pane<'_>) -> Result<GateResult, Cancelled> {
+impl Run<'_> {
+    async fn run(&self, pane: &mut Pane<'_, '_>) -> Result<GateResult, Cancelled> {
         match variant::of(self.gate, self.context) {
-            Ok(Some(gate)) => Gate { gate: &gate, context: self.context }.run_as_it_is(pane),
-            Ok(None) => self.run_as_it_is(pane),
+            Ok(Some(gate)) => Run { gate: &gate, ..*self }.run_as_it_is(pane).await,
+            Ok(None) => self.run_as_it_is(pane).await,
             Err(why) => Ok(self.without_run(Verdict::Error, &why)),
         }
     }
 
-    fn run_as_it_is(&self, pane: &mut Pane<'_>) -> Result<GateResult, Cancelled> {
+    async fn run_as_it_is(&self, pane: &mut Pane<'_, '_>) -> Result<GateResult, Cancelled> {
         if let Err(error) = validate(self.gate) {
             return Ok(self.without_run(Verdict::Error, &error.to_string()));
         }
@@ -250,12 +287,12 @@ impl Gate<'_> {
         if let Some(result) = self.nothing_to_check(&inputs) {
             return Ok(result);
         }
-        let root = match self.context.checkout(Side::Head) {
+        let root = match self.context.root(Side::Head, Room::of(self.gate)) {
             Ok(root) => root,
             Err(why) => return Ok(self.without_run(Verdict::Error, &why)),
         };
-        let version = Version::ask(self.gate, self.context, &root);
-        let scanner = |side| Scanner::new(self.gate, self.context, &inputs, side);
+        let version = Version::ask(self.gate, self.context, &root, self.stop).await;
+        let scanner = |side| Scanner::new(self.gate, self.context, &inputs, side, self.stop);
         let command = scanner(Side::Head).shown_command(&root);
         pane.line(&format!("▶ {}: {}", self.gate.name, command.join(" ")));
         let blank = GateResult {
@@ -264,7 +301,7 @@ impl Gate<'_> {
             tool_version: version.text.clone(),
             ..self.without_run(Verdict::Error, "")
         };
-        let (mut done, cached) = match scanner(Side::Head).scan(&version, pane)? {
+        let (mut done, cached) = match scanner(Side::Head).scan(&version, pane).await? {
             Scan::Done { done, cached } => (done, cached),
             Scan::Nothing => {
                 return Ok(GateResult {
@@ -278,7 +315,7 @@ impl Gate<'_> {
             Scan::Error(why, seconds) => return Ok(GateResult { reason: why, seconds, ..blank }),
         };
         if let Some(reason) = done.parsed.nothing.clone() {
-            let (verdict, reason) = self.nothing_left(&scanner(Side::Base), reason, &version, pane)?;
+            let (verdict, reason) = self.nothing_left(&scanner(Side::Base), reason, &version, pane).await?;
             return Ok(GateResult { verdict, reason, seconds: done.seconds, ..blank });
         }
         let lines = match self.changed_lines(&done) {
@@ -288,7 +325,7 @@ impl Gate<'_> {
                 return Ok(GateResult { reason, ..blank });
             }
         };
-        let mut base = self.base(&scanner(Side::Base), &done, &version, pane)?;
+        let mut base = self.base(&scanner(Side::Base), &done, &version, pane).await?;
         allowed.mark(&mut done.parsed.findings);
         if let Base::Scanned(parsed) = &mut base {
             allowed.mark(&mut parsed.findings);
@@ -311,19 +348,19 @@ impl Gate<'_> {
 
     /// A tool that finds nothing to do is passed by, unless it had something at the base: then the
     /// candidate has removed what was judged. What a change leaves to mutate says nothing of the base.
-    fn nothing_left(
+    async fn nothing_left(
         &self,
         base: &Scanner<'_>,
         reason: String,
         version: &Version,
-        pane: &mut Pane<'_>,
+        pane: &mut Pane<'_, '_>,
     ) -> Result<(Verdict, String), Cancelled> {
         let asks = self.gate.mode != Mode::Report && self.gate.tool.evidence != Evidence::Mutants;
         if !asks || !self.context.trees.has_base() {
             return Ok((Verdict::Skipped, reason));
         }
         pane.line(&format!("  {reason}; and at the base"));
-        Ok(match base.scan(version, pane)? {
+        Ok(match base.scan(version, pane).await? {
             Scan::Done { done, .. } if done.parsed.nothing.is_none() => {
                 (Verdict::Fail, format!("{reason}, but the base has something to check"))
             }
@@ -366,22 +403,8 @@ impl Gate<'_> {
         }
     }
 
-    /// A result where no tool ran.
     fn without_run(&self, verdict: Verdict, reason: &str) -> GateResult {
-        GateResult {
-            name: self.gate.name.clone(),
-            verdict,
-            mode: self.gate.mode,
-            tool_version: None,
-            seconds: 0.0,
-            cached: false,
-            command: self.gate.command.clone(),
-            by_hand: String::new(),
-            findings: Vec::new(),
-            metrics: Vec::new(),
-            tests: crate::domain::gate::TestCounts::default(),
-            reason: reason.to_owned(),
-        }
+        without_run(self.gate, verdict, reason)
     }
 
     /// A tree without anything that the gate looks at passes it by, unless the base had some: then
@@ -426,12 +449,12 @@ impl Gate<'_> {
         }
     }
 
-    fn base(
+    async fn base(
         &self,
         scanner: &Scanner<'_>,
         head: &Done,
         version: &Version,
-        pane: &mut Pane<'_>,
+        pane: &mut Pane<'_, '_>,
     ) -> Result<Base, Cancelled> {
         if !self.context.trees.has_base() {
             return Ok(Base::None);
@@ -448,7 +471,7 @@ impl Gate<'_> {
                 .map_or(Base::NotNeeded, |done| Base::Scanned(done.parsed.into())));
         }
         pane.line("  and at the base, to compare");
-        Ok(match scanner.scan(version, pane)? {
+        Ok(match scanner.scan(version, pane).await? {
             Scan::Done { done, .. } => Base::Scanned(done.parsed.into()),
             Scan::Nothing => Base::Scanned(Box::default()),
             Scan::Missing(why) | Scan::Error(why, _) => Base::Error(why),
@@ -456,10 +479,28 @@ impl Gate<'_> {
     }
 }
 
+/// A result where no tool ran.
+pub(super) fn without_run(gate: &GateConfig, verdict: Verdict, reason: &str) -> GateResult {
+    GateResult {
+        name: gate.name.clone(),
+        verdict,
+        mode: gate.mode,
+        tool_version: None,
+        seconds: 0.0,
+        cached: false,
+        command: gate.command.clone(),
+        by_hand: String::new(),
+        findings: Vec::new(),
+        metrics: Vec::new(),
+        tests: crate::domain::gate::TestCounts::default(),
+        reason: reason.to_owned(),
+    }
+}
+
 /// A pane shows at most this many findings; the result has them all.
 const SHOWN_MAX: usize = 50;
 
-fn show(result: &GateResult, pane: &mut Pane<'_>) {
+fn show(result: &GateResult, pane: &mut Pane<'_, '_>) {
     let open = result.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing));
     let (mut shown, mut more) = (0, 0);
     for finding in open {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::presets::preset;
 use crate::domain::gate::{ChangedLines, Status};
+use crate::gates::{run_gate, run_gates};
 
 /// Two directories that play a candidate and its base, both prepared from lists of files.
 struct World {
@@ -18,6 +19,7 @@ struct World {
     has_base: bool,
     named: Vec<String>,
     keep: bool,
+    apart: bool,
     tmp: PathBuf,
     cache: Cache,
     env: Vec<(OsString, OsString)>,
@@ -47,6 +49,7 @@ impl World {
             has_base: true,
             named: Vec::new(),
             keep: false,
+            apart: false,
             env: vec![("PATH".into(), path.into()), ("MINE".into(), "yes".into())],
         }
     }
@@ -77,6 +80,8 @@ impl World {
             cancel: &|| false,
             end_left: &|| Ok(()),
             watch: None,
+            all: true,
+            usual: &|_| None,
         }
     }
 
@@ -112,7 +117,7 @@ impl Trees for World {
         Ok(self.files[index(side)].keys().cloned().collect())
     }
 
-    fn checkout(&self, side: Side) -> Result<PathBuf, String> {
+    fn checkout(&self, side: Side, _room: Room) -> Result<PathBuf, String> {
         let root = self.root(side);
         if root.exists() {
             return Ok(root);
@@ -121,7 +126,7 @@ impl Trees for World {
         Ok(root)
     }
 
-    fn modified(&self, side: Side) -> Result<Vec<String>, String> {
+    fn modified(&self, side: Side, _room: Room) -> Result<Vec<String>, String> {
         let differs = |path: &str, text: &str| {
             fs::read_to_string(self.root(side).join(path)).ok().as_deref() != Some(text)
         };
@@ -136,6 +141,10 @@ impl Trees for World {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
         }
         fs::create_dir_all(self.root(side)).map_err(|e| e.to_string())
+    }
+
+    fn apart(&self) -> bool {
+        self.apart
     }
 
     fn is_file(&self, path: &str) -> bool {
@@ -441,4 +450,93 @@ fn a_report_file_of_a_persons_gate_is_read() {
     assert_eq!(world.run(&file).verdict, Verdict::Fail);
     let link = GateConfig { command: vec!["ln".into(), "-sf".into(), "r".into(), "out.xml".into()], ..file };
     assert!(world.run(&link).reason.ends_with("is not a file"));
+}
+
+/// A gate called `name` that runs `script`.
+fn called(name: &str, reads: bool, script: &str) -> GateConfig {
+    let mut gate = GateConfig { name: GateName::parse(name).unwrap(), ..sh(script) };
+    gate.tool.reads = reads;
+    gate
+}
+
+/// Waits until another gate has begun too; nobody waits for ever.
+fn meets(own: &str, other: &str) -> String {
+    format!(
+        "touch ../{own}; n=0; until [ -e ../{other} ]; do n=$((n+1)); [ $n -lt 500 ] || exit 1; sleep 0.02; done"
+    )
+}
+
+/// The verdicts of all of them, on two cores.
+fn verdicts(world: &World, gates: &[GateConfig], all: bool) -> Vec<(Verdict, String)> {
+    let slots = Slots::new(&world.dir.path().join("slots"), 2).unwrap();
+    let context = Context { slots: Some(&slots), all, ..world.context() };
+    let results = run_gates(gates, &context, &mut Vec::new()).unwrap();
+    assert_eq!(fs::read_dir(&world.tmp).unwrap().count(), 0, "temporary directories are removed");
+    results.into_iter().map(|result| (result.verdict, result.reason)).collect()
+}
+
+fn passes(world: &World, gates: &[GateConfig]) {
+    for (verdict, reason) in verdicts(world, gates, true) {
+        assert_eq!(verdict, Verdict::Pass, "{reason}");
+    }
+}
+
+#[test]
+fn gates_that_only_read_run_beside_each_other() {
+    let world = World::new(&[], &[("f", "")]);
+    passes(&world, &[called("a", true, &meets("a", "b")), called("b", true, &meets("b", "a"))]);
+}
+
+#[test]
+fn one_that_runs_the_trees_code_has_the_tree_to_itself() {
+    let alone = "mkdir ../alone || exit 1; sleep 0.1; rmdir ../alone";
+    let gates = [called("a", false, alone), called("b", true, alone), called("c", false, alone)];
+    passes(&World::new(&[], &[("f", "")]), &gates);
+    let heavy = |name| GateConfig { weight: 99, ..called(name, true, alone) };
+    passes(&World::new(&[], &[("f", "")]), &[heavy("a"), heavy("b")]);
+}
+
+#[test]
+fn where_the_trees_are_apart_it_runs_beside_those_that_read() {
+    let world = World { apart: true, ..World::new(&[], &[("f", "")]) };
+    passes(&world, &[called("a", false, &meets("a", "b")), called("b", true, &meets("b", "a"))]);
+    let alone = "mkdir ../alone || exit 1; sleep 0.1; rmdir ../alone";
+    passes(&world, &[called("a", false, alone), called("b", false, alone)]);
+}
+
+#[test]
+fn a_red_gate_cancels_the_rest_unless_all_are_wanted() {
+    let world = World { has_base: false, ..World::new(&[], &[("f", "")]) };
+    let gates = [
+        called("red", true, &format!("{}; exit 1", meets("a", "b"))),
+        called("long", true, "touch ../b; sleep 60"),
+        called("later", false, "exit 0"),
+    ];
+    let skipped = (Verdict::Skipped, "not run to its end, as red has failed".to_owned());
+    let said = verdicts(&world, &gates, false);
+    assert_eq!((said[0].0, &said[1..]), (Verdict::Fail, [skipped.clone(), skipped].as_slice()));
+    let gates = [called("red", true, "exit 1"), called("later", false, "exit 0")];
+    let said = verdicts(&world, &gates, true);
+    assert_eq!((said[0].0, said[1].0), (Verdict::Fail, Verdict::Pass));
+}
+
+#[test]
+fn short_gates_begin_in_their_order_and_then_the_longest() {
+    let world = World::new(&[], &[("f", "")]);
+    let note = |name: &str| called(name, false, &format!("echo {name} >> ../order"));
+    let gates = [note("long"), note("short"), note("longest"), note("unknown")];
+    let usual = |name: &GateName| match name.as_str() {
+        "long" => Some(5.0),
+        "short" => Some(0.1),
+        "longest" => Some(50.0),
+        _ => None,
+    };
+    let context = Context { usual: &usual, ..world.context() };
+    let results = run_gates(&gates, &context, &mut Vec::new()).unwrap();
+    assert_eq!(
+        results.iter().map(|result| result.name.as_str()).collect::<Vec<_>>(),
+        ["long", "short", "longest", "unknown"]
+    );
+    let order = fs::read_to_string(world.dir.path().join("order")).unwrap();
+    assert_eq!(order, "short\nunknown\nlongest\nlong\n");
 }

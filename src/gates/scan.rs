@@ -2,6 +2,8 @@
 //!
 //! Refuses to judge: what a result means against the base is `judge`'s.
 
+mod read;
+
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fs;
@@ -12,23 +14,25 @@ use serde::{Deserialize, Serialize};
 
 use super::by_hand::{self, Surroundings};
 use super::command::{self, BaseScript, Places};
-use super::files::{REPORT_MAX, Temporary, read_report};
+use super::files::{REPORT_MAX, Temporary};
 use super::fingerprint;
 use super::flaky::{is_failed_test, mark_flaky};
 use super::inputs::Inputs;
+use super::keep::Keep;
 use super::kit::Kit;
 use super::pane::Pane;
-use super::parse::{self, Parsed, Report};
+use super::parse::{self, Parsed};
 use super::patch;
-use super::run::{Cancelled, Context, Side};
+use super::run::{Cancelled, Context, Room, Side};
 use super::targets;
 use super::tools;
 use super::version::Version;
-use crate::config::gate::{Evidence, GateConfig, StartIn};
+use crate::config::gate::{GateConfig, StartIn};
 use crate::domain::gate::{Kind, Mode};
+use crate::process::beside::{Stop, pause};
 use crate::process::offline;
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
-use crate::process::slots::{Guard, SlotsError};
+use crate::process::slots::{Guard, LOOK};
 
 /// Output of a tool whose report is elsewhere is kept up to this, its end rather than its beginning.
 const WORDS_MAX: usize = 256 << 10;
@@ -72,6 +76,7 @@ pub(super) struct Scanner<'a> {
     context: &'a Context<'a>,
     inputs: &'a Inputs,
     side: Side,
+    stop: &'a Stop,
 }
 
 /// A tool that is ready to run.
@@ -100,8 +105,9 @@ impl<'a> Scanner<'a> {
         context: &'a Context<'a>,
         inputs: &'a Inputs,
         side: Side,
+        stop: &'a Stop,
     ) -> Self {
-        Self { gate, context, inputs, side }
+        Self { gate, context, inputs, side, stop }
     }
 
     /// The result that is kept for this tree, without running anything but the version.
@@ -113,7 +119,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Runs the tool, unless its result is kept.
-    pub(super) fn scan(&self, version: &Version, pane: &mut Pane<'_>) -> Result<Scan, Cancelled> {
+    pub(super) async fn scan(&self, version: &Version, pane: &mut Pane<'_, '_>) -> Result<Scan, Cancelled> {
         let files = match self.context.trees.files(self.side) {
             Ok(files) => files,
             Err(why) => return Ok(Scan::Error(format!("cannot list the tree: {why}"), 0.0)),
@@ -125,7 +131,12 @@ impl<'a> Scanner<'a> {
             return Ok(Scan::Done { done, cached: true });
         }
         let mut seconds = 0.0;
-        match self.run(&files, &mut seconds, pane) {
+        let keep = self.keep();
+        let ran = self.run(&files, keep.as_ref(), &mut seconds, pane).await;
+        if let (Some(keep), Err(Broken::Because(_))) = (&keep, &ran) {
+            keep.forget();
+        }
+        match ran {
             Ok(parsed) => {
                 let done = Box::new(Done { parsed, seconds });
                 if let Some((cache, key)) = self.context.cache.zip(self.key(version)) {
@@ -184,11 +195,20 @@ impl<'a> Scanner<'a> {
         ]))
     }
 
-    fn run(&self, files: &[String], seconds: &mut f64, pane: &mut Pane<'_>) -> Result<Parsed, Broken> {
+    async fn run(
+        &self,
+        files: &[String],
+        keep: Option<&Keep>,
+        seconds: &mut f64,
+        pane: &mut Pane<'_, '_>,
+    ) -> Result<Parsed, Broken> {
         let parser = parse::find(&self.gate.parser)
             .ok_or_else(|| format!("there is no parser `{}`", self.gate.parser))?;
-        let root = self.context.checkout(self.side)?;
-        let ready = self.ready(&root, files)?;
+        let root = self.context.checkout(self.side, self.room())?;
+        let mut ready = self.ready(&root, files)?;
+        if let Some(keep) = keep {
+            ready.places.keep.clone_from(&keep.dir);
+        }
         let tmp = Temporary::make(&ready.places.tmp)?;
         if let Some(file) = &ready.places.diff {
             self.write_diff(file, &root)?;
@@ -209,18 +229,28 @@ impl<'a> Scanner<'a> {
             pane.line(&format!("  `{path}` is changed by the candidate: the base's version runs"));
             argv[*index] = placed.word();
         }
-        let slots = self.slots(pane)?;
-        let outcome = self.execute(&ready, &argv, pane)?;
+        let slots = self.slots(pane).await?;
+        let outcome = self.execute(&ready, &argv, pane).await?;
         *seconds = outcome.seconds;
         let mut parsed = self.read(parser, &ready, &outcome)?;
         if self.gate.parser == "pytest" {
-            self.rerun(&ready, &argv, &mut parsed, seconds, pane)?;
+            self.rerun(&ready, &argv, &mut parsed, seconds, pane).await?;
         }
         drop((slots, placed, tmp));
         self.undisturbed()?;
         self.untouched()?;
         self.stamp(&root, files, &mut parsed);
         Ok(parsed)
+    }
+
+    fn room(&self) -> Room {
+        Room::of(self.gate)
+    }
+
+    /// What it keeps between its runs, if it does.
+    fn keep(&self) -> Option<Keep> {
+        let cache = self.context.cache.filter(|_| command::wants_keep(self.gate))?;
+        Keep::take(cache, &self.context.trees.slot(self.side)?, self.gate.name.as_str())
     }
 
     fn kit(&self) -> Kit {
@@ -301,21 +331,30 @@ impl<'a> Scanner<'a> {
         Some((index, path.clone(), trees.base_file(&path)?))
     }
 
-    fn slots(&self, pane: &mut Pane<'_>) -> Result<Option<Guard>, Broken> {
+    async fn slots(&self, pane: &mut Pane<'_, '_>) -> Result<Option<Guard>, Broken> {
         let Some(slots) = self.context.slots else { return Ok(None) };
         let weight = self.gate.weight as usize;
-        let told = |error: SlotsError| match error {
-            SlotsError::Cancelled { .. } => Broken::Cancelled,
-            SlotsError::Io { .. } => Broken::Because(chain(&error)),
-        };
-        if let Some(guard) = slots.queue(weight).try_take().map_err(told)? {
-            return Ok(Some(guard));
+        let mut waiter = slots.queue(weight);
+        let mut told = false;
+        while !self.stop.came() {
+            if let Some(guard) = waiter.try_take().map_err(|error| Broken::Because(chain(&error)))? {
+                return Ok(Some(guard));
+            }
+            if !told {
+                pane.line(&format!("  waits for {weight} of this machine's gate slots"));
+                told = true;
+            }
+            pause(LOOK).await;
         }
-        pane.line(&format!("  waits for {weight} of this machine's gate slots"));
-        slots.acquire(weight, self.context.cancel).map(Some).map_err(told)
+        Err(Broken::Cancelled)
     }
 
-    fn execute(&self, ready: &Ready, argv: &[String], pane: &mut Pane<'_>) -> Result<Outcome, Broken> {
+    async fn execute(
+        &self,
+        ready: &Ready,
+        argv: &[String],
+        pane: &mut Pane<'_, '_>,
+    ) -> Result<Outcome, Broken> {
         let program = argv.first().map_or("", String::as_str);
         let missing = |program| Broken::Missing(not_found(program, &self.gate.tool.install));
         let absent = |needed: &&String| tools::find_program(needed, &ready.path, &ready.cwd).is_none();
@@ -325,31 +364,19 @@ impl<'a> Scanner<'a> {
         let Some(file) = tools::find_program(program, &ready.path, &ready.cwd) else {
             return Err(missing(program));
         };
-        let spec = Spec {
-            program: file.into_os_string(),
-            args: argv.iter().skip(1).map(OsString::from).collect(),
-            cwd: ready.cwd.clone(),
-            env: command::environment(Some(self.gate), self.context.env, &ready.path, &ready.places),
-            stdin: Stdin::Null,
-            timeout: self.gate.timeout,
-            output_max: if self.report_is_printed() { REPORT_MAX } else { WORDS_MAX },
-            grace: GRACE,
-            session: if self.gate.network || !offline::possible() {
-                Session::NewSession
-            } else {
-                Session::Offline
-            },
-        };
         let shown = !self.report_is_printed();
         let mut tails = [Vec::new(), Vec::new()];
         let mut on_output = |stream, bytes: &[u8]| {
             pane.output(stream, bytes, shown);
             keep_last(&mut tails[stream as usize], bytes);
         };
-        let outcome = crate::process::run::run(&spec, &mut on_output, self.context.cancel);
+        let outcome = self.stop.run(self.spec(ready, file, argv), &mut on_output).await;
         pane.end_output();
-        // Before anything is read or judged: what still runs could write.
-        (self.context.end_left)().map_err(Broken::Because)?;
+        // Before anything is read or judged: what still runs could write. What only reads leaves
+        // nothing that would; helpers of those beside it are not for us to end.
+        if self.room() == Room::Working {
+            (self.context.end_left)().map_err(Broken::Because)?;
+        }
         let mut outcome = outcome.map_err(|error| match error {
             SpawnError::Missing { .. } => missing(program),
             error => Broken::Because(chain(&error)),
@@ -361,120 +388,29 @@ impl<'a> Scanner<'a> {
         Ok(outcome)
     }
 
-    /// Whether what it prints is for a parser and not for people.
-    fn report_is_printed(&self) -> bool {
-        self.gate.parser != "exit-code"
-            && self.gate.output.is_empty()
-            && self.gate.tool.report.is_empty()
-            && !command::names_out(self.gate)
-    }
-
-    fn read(&self, parser: parse::Parser, ready: &Ready, outcome: &Outcome) -> Result<Parsed, Broken> {
-        let exit = self.exit_code(outcome)?;
-        if self.report_is_printed() && outcome.dropped > 0 {
-            return Err(format!("it printed more than {} MiB", REPORT_MAX >> 20).into());
+    fn spec(&self, ready: &Ready, program: PathBuf, argv: &[String]) -> Spec {
+        let online = self.gate.network || !offline::possible();
+        Spec {
+            program: program.into_os_string(),
+            args: argv.iter().skip(1).map(OsString::from).collect(),
+            cwd: ready.cwd.clone(),
+            env: command::environment(Some(self.gate), self.context.env, &ready.path, &ready.places),
+            stdin: Stdin::Null,
+            timeout: self.gate.timeout,
+            output_max: if self.report_is_printed() { REPORT_MAX } else { WORDS_MAX },
+            grace: GRACE,
+            session: if online { Session::NewSession } else { Session::Offline },
         }
-        let file = self.report_file(ready)?;
-        let also = self.gate.tool.also.as_str();
-        let also = if also.is_empty() { None } else { read_report(&ready.places.path(also))? };
-        let report = Report { also: also.as_deref(), ..self.report(ready, exit, outcome, file.as_deref()) };
-        let parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
-        self.has_evidence(parsed)
-    }
-
-    /// A clean report of a tool that has looked at nothing is no verdict.
-    fn has_evidence(&self, mut parsed: Parsed) -> Result<Parsed, Broken> {
-        match (&parsed.unreachable, self.gate.required) {
-            (Some(why), true) => return Err(Broken::Because(why.clone())),
-            (Some(why), false) => return Err(Broken::Missing(why.clone())),
-            (None, _) => {}
-        }
-        let none = parsed.nothing.is_none() && parsed.findings.is_empty() && parsed.refused.is_none();
-        match self.gate.tool.evidence {
-            Evidence::Reported if none && parsed.scanned.unwrap_or(0) == 0 => {
-                Err(Broken::Because("it says nothing of what it has looked at".into()))
-            }
-            Evidence::Mutants if none && parsed.mutants.is_none_or(|mutants| mutants.tried() == 0) => {
-                parsed.nothing = Some("there was nothing to mutate".into());
-                Ok(parsed)
-            }
-            _ => Ok(parsed),
-        }
-    }
-
-    fn report<'r>(
-        &'r self,
-        ready: &'r Ready,
-        exit: i32,
-        outcome: &'r Outcome,
-        file: Option<&'r [u8]>,
-    ) -> Report<'r> {
-        Report {
-            exit,
-            stdout: &outcome.stdout,
-            stderr: &outcome.stderr,
-            file,
-            also: None,
-            root: self.root_of(ready),
-            subdir: self.context.subdir,
-            pattern: &self.gate.pattern,
-            clean: &self.gate.clean,
-        }
-    }
-
-    /// The repository's root: `{root}` without the subdirectory.
-    fn root_of<'r>(&self, ready: &'r Ready) -> &'r Path {
-        let depth = Path::new(self.context.subdir).components().count();
-        ready.places.root.ancestors().nth(depth).unwrap_or(&ready.places.root)
-    }
-
-    /// The exit code of a tool that did its work; anything else is nobody's verdict.
-    fn exit_code(&self, outcome: &Outcome) -> Result<i32, Broken> {
-        let words = parse::last_words(&outcome.stderr).or_else(|| parse::last_words(&outcome.stdout));
-        let tail = words.map_or(String::new(), |words| format!(": {words}"));
-        match outcome.ending {
-            Ending::Cancelled => Err(Broken::Cancelled),
-            Ending::TimedOut => Err(format!(
-                "it still ran after {} and was ended",
-                crate::config::duration::format(self.gate.timeout)
-            )
-            .into()),
-            Ending::Signal(signal) => Err(format!("signal {signal} killed it{tail}").into()),
-            Ending::Exit(code @ (126 | 127)) => {
-                Err(format!("its command cannot be run (exit code {code}){tail}").into())
-            }
-            Ending::Exit(code)
-                if self.gate.tool.expected.is_empty() || self.gate.tool.expected.contains(&code) =>
-            {
-                Ok(code)
-            }
-            Ending::Exit(code) => {
-                Err(format!("it exited with {code}, which is none of its verdicts{tail}").into())
-            }
-        }
-    }
-
-    fn report_file(&self, ready: &Ready) -> Result<Option<Vec<u8>>, Broken> {
-        let path = if !self.gate.output.is_empty() {
-            ready.cwd.join(&self.gate.output)
-        } else if !self.gate.tool.report.is_empty() {
-            ready.places.path(&self.gate.tool.report)
-        } else if command::names_out(self.gate) {
-            ready.places.out.clone()
-        } else {
-            return Ok(None);
-        };
-        Ok(read_report(&path)?)
     }
 
     /// Failed tests run once more alone; one that passes then is flaky: shown, counted, not blocking.
-    fn rerun(
+    async fn rerun(
         &self,
         ready: &Ready,
         argv: &[String],
         parsed: &mut Parsed,
         seconds: &mut f64,
-        pane: &mut Pane<'_>,
+        pane: &mut Pane<'_, '_>,
     ) -> Result<(), Broken> {
         let failed: BTreeSet<String> =
             parsed.findings.iter().filter(|f| is_failed_test(f)).map(|f| f.symbol.clone()).collect();
@@ -487,7 +423,7 @@ impl<'a> Scanner<'a> {
         if let Err(error) = fs::remove_file(&ready.places.out) {
             return Err(format!("cannot remove the first report: {error}").into());
         }
-        let outcome = self.execute(ready, &words, pane)?;
+        let outcome = self.execute(ready, &words, pane).await?;
         *seconds += outcome.seconds;
         if outcome.ending == Ending::Cancelled {
             return Err(Broken::Cancelled);
@@ -512,7 +448,7 @@ impl<'a> Scanner<'a> {
     fn untouched(&self) -> Result<(), Broken> {
         let trees = self.context.trees;
         let changed = trees
-            .modified(self.side)
+            .modified(self.side, self.room())
             .map_err(|why| format!("cannot compare the worktree with its tree: {why}"))?;
         let Some(first) = changed.first() else { return Ok(()) };
         if let Err(why) = trees.restore(self.side) {

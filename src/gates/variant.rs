@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::inputs;
-use super::run::{Context, Side};
+use super::run::{Context, Room, Side};
 use super::tools;
 use crate::config::gate::{DetectText, GateConfig, Instead};
 use crate::config::presets::preset;
@@ -22,7 +22,7 @@ pub(super) fn of(gate: &GateConfig, context: &Context<'_>) -> Result<Option<Gate
     if gate.tool.instead.is_empty() || own.is_none_or(|own| own.command != gate.command) {
         return Ok(None);
     }
-    let root = context.checkout(Side::Head)?;
+    let root = context.root(Side::Head, Room::of(gate))?;
     let files = files(context)?;
     let fits = |instead: &&Instead| {
         let program = &instead.program;

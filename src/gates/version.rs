@@ -17,6 +17,7 @@ use super::run::Context;
 use super::scan::GRACE;
 use super::tools;
 use crate::config::gate::GateConfig;
+use crate::process::beside::Stop;
 use crate::process::run::{Outcome, Session, Spec, Stdin};
 
 /// A tool says its version within this, or its results are not kept.
@@ -34,31 +35,46 @@ pub(super) struct Version {
 
 impl Version {
     /// Asks the tool of `gate`, or remembers what it said.
-    pub(super) fn ask(gate: &GateConfig, context: &Context<'_>, root: &Path) -> Self {
+    pub(super) async fn ask(gate: &GateConfig, context: &Context<'_>, root: &Path, stop: &Stop) -> Self {
         let path = context.search_path(gate, root);
         let start = root.join(context.subdir);
         let find = |words: &[String]| tools::find_program(words.first()?, &path, &start);
         let program = find(&gate.command).map_or(String::new(), |file| identity(&file, root).0);
-        let text = find(&gate.tool.version).and_then(|file| text(gate, context, root, &file));
+        let text = match find(&gate.tool.version) {
+            Some(file) => text(gate, context, root, &file, stop).await,
+            None => None,
+        };
         Self { text, program }
     }
 }
 
-fn text(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> Option<String> {
+async fn text(
+    gate: &GateConfig,
+    context: &Context<'_>,
+    root: &Path,
+    file: &Path,
+    stop: &Stop,
+) -> Option<String> {
     let (identity, stable) = identity(file, root);
     let kept = context.cache.filter(|_| stable && !identity.is_empty());
     let key = Cache::key(&["version", &file.to_string_lossy(), &identity, &gate.tool.version.join("\0")]);
     if let Some(text) = kept.and_then(|cache| cache.get(&key)) {
         return Some(text);
     }
-    let text = run(gate, context, root, file)?;
+    let text = run(gate, context, root, file, stop).await?;
     if let Some(cache) = kept {
         cache.put(&key, &text);
     }
     Some(text)
 }
 
-fn run(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> Option<String> {
+async fn run(
+    gate: &GateConfig,
+    context: &Context<'_>,
+    root: &Path,
+    file: &Path,
+    stop: &Stop,
+) -> Option<String> {
     let path = context.search_path(gate, root);
     let spec = Spec {
         program: file.into(),
@@ -72,8 +88,7 @@ fn run(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> Op
         grace: GRACE,
         session: Session::NewSession,
     };
-    let outcome =
-        crate::process::run::run(&spec, &mut |_, _| {}, context.cancel).ok().filter(Outcome::success)?;
+    let outcome = stop.run(spec, &mut |_, _| {}).await.ok().filter(Outcome::success)?;
     let text = if outcome.stdout.is_empty() { outcome.stderr } else { outcome.stdout };
     let text = String::from_utf8_lossy(&text);
     let first = text.lines().find(|line| !line.trim().is_empty())?;

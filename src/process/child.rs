@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "pre_exec: own session, default signals, empty mask")]
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,6 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -176,13 +178,30 @@ pub fn spawn(spec: &Spec) -> Result<Running, SpawnError> {
     command.args(&spec.args).current_dir(&spec.cwd).env_clear().envs(spec.env.iter().cloned());
     command.stdin(open_stdin(&spec.stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
     isolate(&mut command, spec.session);
-    let child = command.spawn().map_err(|source| spawn_error(spec, source))?;
-    adopt(spec, child)
+    start(spec, &mut command)
 }
 
-/// A child of std's, as one of ours.
-pub(super) fn adopt(spec: &Spec, child: Child) -> Result<Running, SpawnError> {
-    Running::adopt(child).map_err(|source| SpawnError::Os { program: spec.program.clone(), source })
+/// Starts a command of std's, as a child of ours.
+pub(super) fn start(spec: &Spec, command: &mut Command) -> Result<Running, SpawnError> {
+    let child = {
+        // Held over the fork: nobody may see a child that is not known to be waited for.
+        let mut waited = waited_for();
+        let child = command.spawn().map_err(|source| spawn_error(spec, source))?;
+        waited.insert(child.id().cast_signed());
+        child
+    };
+    let pid = child.id().cast_signed();
+    Running::adopt(child).map_err(|source| {
+        waited_for().remove(&pid);
+        SpawnError::Os { program: spec.program.clone(), source }
+    })
+}
+
+/// Children that somebody in this process waits for: they are not for whoever ends or reaps what
+/// others left behind. Held while it looks.
+pub(super) fn waited_for() -> MutexGuard<'static, BTreeSet<i32>> {
+    static WAITED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+    WAITED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Own group or session, nothing but stdio open, default signals, empty signal mask. A signal mask is inherited through
@@ -364,6 +383,7 @@ impl Running {
         self.signal_group(Signal::SIGKILL)?;
         if !self.reaped && self.pidfd.wait(DROP_WAIT) {
             self.reaped = true;
+            waited_for().remove(&self.pid());
             // ECHILD: somebody reaped it; either way it is gone.
             match waitpid(Pid::from_raw(self.pid()), Some(WaitPidFlag::WNOHANG)) {
                 Ok(_) | Err(Errno::ECHILD) => {}
@@ -379,6 +399,8 @@ impl Drop for Running {
         if let Err(error) = self.finish() {
             tracing::warn!(pid = self.pid(), %error, "cannot end a child's group");
         }
+        // One that would not die is left to whoever looks for what was left behind.
+        waited_for().remove(&self.pid());
     }
 }
 

@@ -5,6 +5,7 @@
 //! (`signals::Signals`) and its doorbell with `wait::wait_readable`; whoever only wants a result uses
 //! `run::run`. It refuses to signal a process whose identity (boot, pid, start time) it has not checked.
 
+pub mod beside;
 pub mod child;
 pub mod clock;
 pub mod detach;

@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::pty::{Winsize, openpty};
 
-use super::child::{Read, Running, Session, SpawnError, Spec, adopt, isolate, spawn_error};
+use super::child::{Read, Running, Session, SpawnError, Spec, isolate, start};
 
 nix::ioctl_write_ptr_bad!(set_size, libc::TIOCSWINSZ, Winsize);
 nix::ioctl_read_bad!(get_size, libc::TIOCGWINSZ, Winsize);
@@ -59,8 +59,7 @@ pub fn spawn(spec: &Spec, size: Size) -> Result<(Running, Master), SpawnError> {
     command.args(&spec.args).current_dir(&spec.cwd).env_clear().envs(env.cloned());
     command.stdin(again()?).stdout(again()?).stderr(again()?);
     isolate(&mut command, Session::Terminal);
-    let child = command.spawn().map_err(|source| spawn_error(spec, source))?;
-    Ok((adopt(spec, child)?, master))
+    Ok((start(spec, &mut command)?, master))
 }
 
 fn open(size: Size) -> io::Result<(Master, OwnedFd)> {

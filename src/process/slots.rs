@@ -70,6 +70,11 @@ impl Slots {
         Ok(Self { dir: dir.to_owned(), cores: cores.max(1) })
     }
 
+    /// How many there are.
+    pub fn cores(&self) -> usize {
+        self.cores
+    }
+
     /// Takes `weight` slots (at least one, at most all) as soon as so many are free, or nothing.
     /// Whoever waits holds the door: those behind it wait too, so a heavy one is never starved.
     ///

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::child::waited_for;
 use super::identity::read_stat;
 
 /// Makes this process the reaper of all its descendants.
@@ -17,14 +18,14 @@ pub fn become_subreaper() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)
 }
 
-/// Reaps every dead child that is not in `own` (children that somebody else waits for); how many.
+/// Reaps every dead child that nobody in this process waits for and that is not in `own`; how many.
 /// For SIGCHLD.
 ///
 /// # Errors
 /// `/proc` cannot be read.
 pub fn reap_orphans(own: &[i32]) -> io::Result<usize> {
     let mut reaped = 0;
-    for pid in children()? {
+    for pid in left_children()? {
         if own.contains(&pid) || !read_stat(pid).is_ok_and(|stat| stat.is_dead()) {
             continue;
         }
@@ -35,6 +36,17 @@ pub fn reap_orphans(own: &[i32]) -> io::Result<usize> {
         }
     }
     Ok(reaped)
+}
+
+/// The direct children of this process that nobody here waits for, dead ones too: what others left.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub(super) fn left_children() -> io::Result<Vec<i32>> {
+    let waited = waited_for();
+    let mut left = children()?;
+    left.retain(|pid| !waited.contains(pid));
+    Ok(left)
 }
 
 /// The direct children of this process, dead ones too.

@@ -289,8 +289,8 @@ pub fn end_tree(scope: &Scope, grace: Duration, deadline: Duration) -> Result<()
     }
 }
 
-/// Ends every child of this process with all below it. Of a subreaper that waits for no program:
-/// whatever the last one left, however it tried to get away. Returns whether there was anything.
+/// Ends every child of this process that nobody here waits for, with all below it. Of a subreaper:
+/// whatever a program left, however it tried to get away. Returns whether there was anything.
 ///
 /// # Errors
 /// As [`end_tree`].
@@ -300,7 +300,7 @@ pub fn end_children(grace: Duration, deadline: Duration) -> Result<bool, EndErro
     let mut any = false;
     // Ending one may bring its own children up to us.
     loop {
-        let leaders: Vec<ProcId> = subreaper::children()?.iter().filter_map(alive).collect();
+        let leaders: Vec<ProcId> = subreaper::left_children()?.iter().filter_map(alive).collect();
         if leaders.is_empty() {
             break;
         }

@@ -219,6 +219,7 @@ pub(super) fn run_gates(
     let layout = &desk.place.layout;
     let tmp = scratch(desk)?;
     let cache = Cache::new(&layout.cache().join("gates"));
+    let common = desk.place.repo.common_dir.as_path();
     let slots = Slots::new(&slots_directory(), system::cores()).map_err(|error| chain(&error))?;
     let mut env = desk.session.environment();
     env.push((crate::process::tree::RUN_MARK.into(), desk.run.id.as_str().into()));
@@ -243,10 +244,16 @@ pub(super) fn run_gates(
         cancel: &cancel,
         end_left: &gates::end_left,
         watch: None,
+        // Before the first task everything is told at once.
+        all: base.is_none() || desk.config.gates.all,
+        usual: &|name| gates::recall(&cache, common, name),
     };
     tracing::debug!(head = %head, gates = gates.len(), tree = trees.tree(Side::Head), "gates");
     let results =
         gates::run_gates(gates, &context, screen as &mut dyn Write).map_err(|error| error.to_string());
+    if let Ok(results) = &results {
+        gates::remember(&cache, common, results);
+    }
     let gone = !tmp.is_dir();
     if let Err(error) = fs::remove_dir_all(&tmp) {
         tracing::debug!(%error, "a scratch directory stays until the sprint ends");
@@ -278,7 +285,8 @@ pub fn slots_directory() -> PathBuf {
     PathBuf::from(format!("/tmp/sprint-slots-{}", nix::unistd::getuid()))
 }
 
-/// What is kept of the results, bound to the tree.
+/// What is kept of the results, bound to the tree. A gate that was not run to its end because of a
+/// red one has said nothing of it.
 pub(super) fn records(gates: &[GateConfig], results: &[GateResult], tree: &CommitSha) -> Vec<GateRecord> {
     let record = |(gate, result): (&GateConfig, &GateResult)| GateRecord {
         gate: gate.name.clone(),
@@ -287,7 +295,9 @@ pub(super) fn records(gates: &[GateConfig], results: &[GateResult], tree: &Commi
         at_merge: gate.at_merge,
         summary: result.reason.clone(),
     };
-    gates.iter().zip(results).map(record).collect()
+    let red = overall(results.iter().map(|result| result.verdict)) == Verdict::Fail;
+    let said = |(_, result): &(&GateConfig, &GateResult)| !red || result.verdict != Verdict::Skipped;
+    gates.iter().zip(results).filter(said).map(record).collect()
 }
 
 /// One line for people: what is not a pass, or how many passed.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::life::Desk;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::{CommitSha, WorkerName};
-use crate::gates::{Side, Trees};
+use crate::gates::{Room, Side, Trees};
 use crate::git::leftovers::Author;
 use crate::git::pool::{Owner, Pool};
 use crate::git::prepare::{Recipe, prepare};
@@ -187,15 +187,24 @@ impl Trees for CandidateTrees<'_> {
         contents::files(&self.repo, self.commit(side)?).map_err(|error| crate::error::chain(&error))
     }
 
-    fn checkout(&self, side: Side) -> Result<PathBuf, String> {
+    fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String> {
         let tree = self.side(side)?;
-        if !tree.pristine.replace(false) {
+        // Who only reads leaves it as it is.
+        if !tree.pristine.replace(room == Room::Reading) {
             tree.worktree.clean().map_err(|error| crate::error::chain(&error))?;
         }
         Ok(tree.worktree.path.clone())
     }
 
-    fn modified(&self, side: Side) -> Result<Vec<String>, String> {
+    fn root(&self, side: Side, _room: Room) -> Result<PathBuf, String> {
+        Ok(self.side(side)?.worktree.path.clone())
+    }
+
+    fn slot(&self, side: Side) -> Option<String> {
+        Some(self.side(side).ok()?.worktree.path.to_string_lossy().into_owned())
+    }
+
+    fn modified(&self, side: Side, _room: Room) -> Result<Vec<String>, String> {
         self.side(side)?.worktree.tracked_changes().map_err(|error| crate::error::chain(&error))
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sprint::config::gate::GateConfig;
 use sprint::config::presets::preset;
 use sprint::domain::gate::{ChangedLines, GateResult, Verdict};
-use sprint::gates::{BaseScan, Context, Side, Thresholds, Trees, run_gate};
+use sprint::gates::{BaseScan, Context, Room, Side, Thresholds, Trees, run_gate};
 
 /// Paths and texts.
 pub(crate) type Files<'a> = &'a [(&'a str, &'a str)];
@@ -40,7 +40,9 @@ impl TwoTrees {
         let tmp = dir.path().join("t mp");
         fs::create_dir(&tmp).unwrap();
         let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        env.retain(|(name, _)| name != "PATH" && !name.to_string_lossy().starts_with("CARGO_"));
+        // Nor are cargo's and nextest's own, who run this test, the tool's.
+        let outer = |name: &str| ["CARGO_", "NEXTEST"].iter().any(|prefix| name.starts_with(prefix));
+        env.retain(|(name, _)| name != "PATH" && !outer(&name.to_string_lossy()));
         env.push(("PATH".into(), path));
         let trees = Self { head: owned(head), base: owned(base), tmp, env, dir };
         for side in [Side::Head, Side::Base] {
@@ -87,6 +89,8 @@ impl TwoTrees {
             cancel: &|| false,
             end_left: &|| Ok(()),
             watch: None,
+            all: true,
+            usual: &|_| None,
         };
         let mut pane = Vec::new();
         let result = run_gate(gate, &context, &mut pane).unwrap();
@@ -115,10 +119,10 @@ impl Trees for TwoTrees {
     fn files(&self, side: Side) -> Result<Vec<String>, String> {
         Ok(self.files_of(side).keys().cloned().collect())
     }
-    fn checkout(&self, side: Side) -> Result<PathBuf, String> {
+    fn checkout(&self, side: Side, _room: Room) -> Result<PathBuf, String> {
         Ok(self.root(side))
     }
-    fn modified(&self, side: Side) -> Result<Vec<String>, String> {
+    fn modified(&self, side: Side, _room: Room) -> Result<Vec<String>, String> {
         let now = |path: &str| fs::read_to_string(self.root(side).join(path)).ok();
         let changed = |(path, text): &(&String, &String)| now(path).as_ref() != Some(*text);
         Ok(self.files_of(side).iter().filter(changed).map(|(path, _)| path.clone()).collect())

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use sprint::config::gate::{GateConfig, Mode};
 use sprint::config::presets::preset;
 use sprint::domain::gate::{Severity, Status, Verdict};
-use sprint::gates::Side;
 use sprint::gates::Trees;
+use sprint::gates::{Room, Side};
 
 use crate::world::*;
 
@@ -51,7 +51,10 @@ fn what_is_typed_by_hand_says_what_the_gate_said() {
         assert_eq!(code, Some(exit), "{}\n{said}", result.by_hand);
         assert!(said.contains(says), "{}\n{said}", result.by_hand);
     }
-    assert!(world.modified(Side::Head).unwrap().is_empty(), "nothing of it is in the worktree");
+    assert!(
+        world.modified(Side::Head, Room::Working).unwrap().is_empty(),
+        "nothing of it is in the worktree"
+    );
 }
 
 #[test]

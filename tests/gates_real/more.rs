@@ -10,7 +10,7 @@ use std::path::Path;
 use sprint::config::gate::{GateConfig, Mode};
 use sprint::config::presets::preset;
 use sprint::domain::gate::{GateResult, Kind, Severity, Status, Verdict};
-use sprint::gates::{Side, Trees};
+use sprint::gates::{Room, Side, Trees};
 
 use crate::world::*;
 
@@ -44,7 +44,7 @@ fn a_clean_change_passes_all_of_them_and_leaves_nothing() {
         assert!(result.tool_version.is_some_and(|version| version.contains('.')), "{name}");
         assert!(!result.cached && world.run(name).cached, "{name}");
     }
-    assert!(world.modified(Side::Head).unwrap().is_empty());
+    assert!(world.modified(Side::Head, Room::Working).unwrap().is_empty());
     let left: Vec<_> = fs::read_dir(world.dir.path().join("home")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(!world.root(Side::Head).join("mutants").exists());

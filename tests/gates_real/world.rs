@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sprint::config::gate::GateConfig;
 use sprint::config::presets::preset;
 use sprint::domain::gate::{ChangedLines, GateResult, Verdict};
-use sprint::gates::{BaseScan, Cache, Context, Side, Thresholds, Trees, find_tools, run_gate};
+use sprint::gates::{BaseScan, Cache, Context, Room, Side, Thresholds, Trees, find_tools, run_gate};
 
 /// A candidate and its base as two directories.
 pub struct World {
@@ -111,6 +111,8 @@ impl World {
             cancel: &|| false,
             end_left: &|| Ok(()),
             watch: None,
+            all: true,
+            usual: &|_| None,
         };
         let mut pane = Vec::new();
         let result = run_gate(gate, &context, &mut pane).unwrap();
@@ -142,10 +144,10 @@ impl Trees for World {
     fn files(&self, side: Side) -> Result<Vec<String>, String> {
         Ok(self.files_of(side).keys().cloned().collect())
     }
-    fn checkout(&self, side: Side) -> Result<PathBuf, String> {
+    fn checkout(&self, side: Side, _room: Room) -> Result<PathBuf, String> {
         Ok(self.root(side))
     }
-    fn modified(&self, side: Side) -> Result<Vec<String>, String> {
+    fn modified(&self, side: Side, _room: Room) -> Result<Vec<String>, String> {
         let now = |path: &str| fs::read_to_string(self.root(side).join(path)).ok();
         Ok(self
             .files_of(side)

@@ -75,6 +75,9 @@ pub struct GatesRunArgs {
     /// Run everything, whatever the cache knows
     #[arg(long)]
     pub no_cache: bool,
+    /// Cancel the other gates once one has failed
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Print JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,

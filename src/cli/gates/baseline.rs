@@ -77,6 +77,7 @@ pub(super) fn run(args: &GatesBaselineArgs, env: &Environment, out: &mut Out<'_>
         fresh: args.no_cache,
         cancel: &|| interrupted.came(),
         watch: lines.as_ref().map(|lines| lines as &dyn Watch),
+        all: true,
     };
     let ran = if lines.is_some() || args.json {
         call.perform(&gates, &mut std::io::sink())

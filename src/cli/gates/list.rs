@@ -58,6 +58,7 @@ pub(super) fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Resul
         fresh: false,
         cancel: &|| false,
         watch: None,
+        all: true,
     };
     let row = |gate: &GateConfig, found: Option<Present>| {
         let Choice { takes_part, reason } = choice(gate, &config.gates.presets, &contents);

@@ -170,6 +170,7 @@ impl Bound {
             fresh,
             cancel: &watched,
             watch: None,
+            all: true,
         };
         call.perform(&gates, &mut std::io::sink()).map(|ran| ran.text()).map_err(|error| told(&error))
     }

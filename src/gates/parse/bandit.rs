@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{ParseError, Parsed, Report, json, line, message};
-use crate::domain::gate::{Finding, Severity};
+use crate::domain::gate::{Finding, Kind, Severity};
 
 #[derive(Deserialize)]
 struct Whole {
@@ -61,11 +61,15 @@ fn finding(report: &Report<'_>, item: &Item) -> Finding {
         // `HIGH`, and any word of a later version.
         _ => Severity::High,
     };
-    let said = match item.test_name.as_str() {
-        // A password in the code is in the message.
-        name if name.starts_with("hardcoded_password") => name.replace('_', " "),
-        _ => item.issue_text.clone(),
+    // A password in the code is in its message, and in the line.
+    let password = item.test_name.starts_with("hardcoded_password");
+    let (kind, said) = if password {
+        (Kind::Secret, item.test_name.replace('_', " "))
+    } else {
+        (Kind::Code, item.issue_text.clone())
     };
     let path = report.path(&item.filename);
-    Finding::code(&message(&item.test_id), &path, line(item.line_number), severity, &message(&said))
+    let code =
+        Finding::code(&message(&item.test_id), &path, line(item.line_number), severity, &message(&said));
+    Finding { kind, ..code }
 }

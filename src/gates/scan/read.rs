@@ -1,0 +1,123 @@
+//! What a run of a tool left, read; and whether it can be believed.
+
+use std::path::Path;
+
+use super::{Broken, REPORT_MAX, Ready, Scanner};
+use crate::config::gate::Evidence;
+use crate::gates::command;
+use crate::gates::files::read_report;
+use crate::gates::parse::{self, Parsed, Report};
+use crate::process::run::{Ending, Outcome};
+
+impl Scanner<'_> {
+    /// Whether what it prints is for a parser and not for people.
+    pub(super) fn report_is_printed(&self) -> bool {
+        self.gate.parser != "exit-code"
+            && self.gate.output.is_empty()
+            && self.gate.tool.report.is_empty()
+            && !command::names_out(self.gate)
+    }
+
+    pub(super) fn read(
+        &self,
+        parser: parse::Parser,
+        ready: &Ready,
+        outcome: &Outcome,
+    ) -> Result<Parsed, Broken> {
+        let exit = self.exit_code(outcome)?;
+        if self.report_is_printed() && outcome.dropped > 0 {
+            return Err(format!("it printed more than {} MiB", REPORT_MAX >> 20).into());
+        }
+        let file = self.report_file(ready)?;
+        let also = self.gate.tool.also.as_str();
+        let also = if also.is_empty() { None } else { read_report(&ready.places.path(also))? };
+        let report = Report { also: also.as_deref(), ..self.report(ready, exit, outcome, file.as_deref()) };
+        let parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
+        self.has_evidence(parsed)
+    }
+
+    /// A clean report of a tool that has looked at nothing is no verdict.
+    fn has_evidence(&self, mut parsed: Parsed) -> Result<Parsed, Broken> {
+        match (&parsed.unreachable, self.gate.required) {
+            (Some(why), true) => return Err(Broken::Because(why.clone())),
+            (Some(why), false) => return Err(Broken::Missing(why.clone())),
+            (None, _) => {}
+        }
+        let none = parsed.nothing.is_none() && parsed.findings.is_empty() && parsed.refused.is_none();
+        match self.gate.tool.evidence {
+            Evidence::Reported if none && parsed.scanned.unwrap_or(0) == 0 => {
+                Err(Broken::Because("it says nothing of what it has looked at".into()))
+            }
+            Evidence::Mutants if none && parsed.mutants.is_none_or(|mutants| mutants.tried() == 0) => {
+                parsed.nothing = Some("there was nothing to mutate".into());
+                Ok(parsed)
+            }
+            _ => Ok(parsed),
+        }
+    }
+
+    pub(super) fn report<'r>(
+        &'r self,
+        ready: &'r Ready,
+        exit: i32,
+        outcome: &'r Outcome,
+        file: Option<&'r [u8]>,
+    ) -> Report<'r> {
+        Report {
+            exit,
+            stdout: &outcome.stdout,
+            stderr: &outcome.stderr,
+            file,
+            also: None,
+            root: self.root_of(ready),
+            subdir: self.context.subdir,
+            pattern: &self.gate.pattern,
+            clean: &self.gate.clean,
+        }
+    }
+
+    /// The repository's root: `{root}` without the subdirectory.
+    fn root_of<'r>(&self, ready: &'r Ready) -> &'r Path {
+        let depth = Path::new(self.context.subdir).components().count();
+        ready.places.root.ancestors().nth(depth).unwrap_or(&ready.places.root)
+    }
+
+    /// The exit code of a tool that did its work; anything else is nobody's verdict.
+    fn exit_code(&self, outcome: &Outcome) -> Result<i32, Broken> {
+        let words = parse::last_words(&outcome.stderr).or_else(|| parse::last_words(&outcome.stdout));
+        let tail = words.map_or(String::new(), |words| format!(": {words}"));
+        match outcome.ending {
+            Ending::Cancelled => Err(Broken::Cancelled),
+            Ending::TimedOut => Err(format!(
+                "it still ran after {} and was ended",
+                crate::config::duration::format(self.gate.timeout)
+            )
+            .into()),
+            Ending::Signal(signal) => Err(format!("signal {signal} killed it{tail}").into()),
+            Ending::Exit(code @ (126 | 127)) => {
+                Err(format!("its command cannot be run (exit code {code}){tail}").into())
+            }
+            Ending::Exit(code)
+                if self.gate.tool.expected.is_empty() || self.gate.tool.expected.contains(&code) =>
+            {
+                Ok(code)
+            }
+            Ending::Exit(code) => {
+                Err(format!("it exited with {code}, which is none of its verdicts{tail}").into())
+            }
+        }
+    }
+
+    pub(super) fn report_file(&self, ready: &Ready) -> Result<Option<Vec<u8>>, Broken> {
+        let path = if !self.gate.output.is_empty() {
+            ready.cwd.join(&self.gate.output)
+        } else if !self.gate.tool.report.is_empty() {
+            ready.places.path(&self.gate.tool.report)
+        } else if command::names_out(self.gate) {
+            ready.places.out.clone()
+        } else {
+            return Ok(None);
+        };
+        Ok(read_report(&path)?)
+    }
+}
