@@ -63,7 +63,8 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
             what: format!("{left} mutants were not tried, and it does not say why"),
         });
     }
-    let note = (left > 0).then(|| format!("{tried} of {} mutants were tried in its time", tried + left));
+    let note = (left > 0)
+        .then(|| format!("{tried} of {} mutants were tried in its time", tried.saturating_add(left)));
     let findings = whole.mutants.iter().map(|mutant| finding(report, mutant)).collect();
     Ok(Parsed { findings, note, mutants: Some(mutants), ..Parsed::default() })
 }
