@@ -74,6 +74,29 @@ need_tools() {
     </dev/null
 }
 
+# Two successive releases of real packages, whose gates are held against the tools run by hand, and what
+# their tests need besides. The first ones are enough for a run that should not take hours.
+PYPI_PACKAGES=(itsdangerous==2.1.2 itsdangerous==2.2.0 click==8.1.7 click==8.1.8 pluggy==1.4.0 pluggy==1.5.0
+  wcwidth==0.2.12 wcwidth==0.2.13 MarkupSafe==2.1.4 MarkupSafe==2.1.5)
+PYPI_PACKAGES_MORE=(tenacity==8.2.3 tenacity==8.3.0 attrs==23.1.0 attrs==23.2.0 packaging==24.0 packaging==24.1)
+PYPI_NEEDS=(pytest==9.2.0 pytest-cov==7.1.0 freezegun==1.5.5 hypothesis==6.170.15 cloudpickle==3.1.2 pretend==1.0.9
+  tornado==6.6.1 typeguard==4.6.0)
+
+# need_pypi_packages DIR PACKAGE==VERSION...: their archives in DIR/sdists, and DIR/venv for their tests, with
+# pip. Returns 1 if one cannot be had: nothing but the comparison needs them.
+need_pypi_packages() {
+  local dir=$1 package
+  shift
+  need_tools "$dir/venv" "${PYPI_NEEDS[@]}" || return 1
+  mkdir -p "$dir/sdists"
+  for package in "$@"; do
+    [ ! -s "$dir/sdists/${package/==/-}.tar.gz" ] || continue
+    say "fetching $package into $dir/sdists (pip)"
+    timeout 300 "$dir/venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-input --no-deps \
+      --no-binary :all: --dest "$dir/sdists" "$package" </dev/null || return 1
+  done
+}
+
 # package_of NAME: the npm package of an agent program, in the version that the tests know.
 package_of() {
   case $1 in

@@ -8,6 +8,7 @@
 
 mod commands;
 mod flow;
+mod gates;
 mod growth;
 mod idle;
 mod lab;
@@ -66,10 +67,11 @@ impl Plan {
 
 type Measure = fn(&Plan, &mut Report) -> Outcome<()>;
 
-const ALL: [(&str, Measure); 9] = [
+const ALL: [(&str, Measure); 10] = [
     ("ready", ready::measure),
     ("flow", flow::measure),
     ("merge", merge::measure),
+    ("gates", gates::measure),
     ("idle", idle::measure),
     ("growth", growth::measure),
     ("workers", workers::measure),

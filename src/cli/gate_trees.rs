@@ -50,6 +50,9 @@ pub(super) struct HandTrees {
     /// What the checkout has and no commit, for directories of commits.
     brought: Vec<(String, Bring)>,
     changed: OnceCell<BTreeSet<String>>,
+    /// Commits do not change, and every gate asks several times.
+    listed: [OnceCell<Vec<String>>; 2],
+    renamed: OnceCell<Vec<(String, String)>>,
     /// The directories that were written.
     written: RefCell<HashSet<PathBuf>>,
 }
@@ -64,6 +67,8 @@ impl HandTrees {
             scratch,
             brought: Vec::new(),
             changed: OnceCell::new(),
+            listed: Default::default(),
+            renamed: OnceCell::new(),
             written: RefCell::default(),
         }
     }
@@ -142,7 +147,12 @@ impl Trees for HandTrees {
     }
 
     fn files(&self, side: Side) -> Result<Vec<String>, String> {
-        contents::files(&self.repo, self.commit(side)?).map_err(|error| chain(&error))
+        let listed = &self.listed[side as usize];
+        if let Some(files) = listed.get() {
+            return Ok(files.clone());
+        }
+        let files = contents::files(&self.repo, self.commit(side)?).map_err(|error| chain(&error))?;
+        Ok(listed.get_or_init(|| files).clone())
     }
 
     fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String> {
@@ -215,10 +225,11 @@ impl Trees for HandTrees {
     }
 
     fn renames(&self) -> Vec<(String, String)> {
-        match (&self.base, self.commit(Side::Head)) {
+        let renamed = self.renamed.get_or_init(|| match (&self.base, self.commit(Side::Head)) {
             (Some(base), Ok(head)) => contents::renames(&self.repo, base, head).unwrap_or_default(),
             _ => Vec::new(),
-        }
+        });
+        renamed.clone()
     }
 
     fn changed_lines(&self) -> Result<ChangedLines, String> {

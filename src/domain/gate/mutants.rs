@@ -22,7 +22,8 @@ pub struct Mutants {
 impl Mutants {
     /// How many were tried.
     pub fn tried(&self) -> u32 {
-        self.killed + self.timeout + self.survived + self.untested
+        // A report may say anything; a sum that began again at zero would be a score of 100.
+        [self.timeout, self.survived, self.untested].into_iter().fold(self.killed, u32::saturating_add)
     }
 
     /// Per cent that the tests noticed, of those that were tried.
@@ -30,7 +31,7 @@ impl Mutants {
         if self.tried() == 0 {
             return 100.0;
         }
-        f64::from(self.killed + self.timeout) * 100.0 / f64::from(self.tried())
+        f64::from(self.killed.saturating_add(self.timeout)) * 100.0 / f64::from(self.tried())
     }
 }
 
@@ -70,5 +71,7 @@ mod tests {
             "tests notice 80.0 % of 10 mutants (1 survived, 1 that no test runs); at least 80.1 % is asked for"
         );
         assert_eq!(Mutants::default().score().to_string(), "100");
+        let absurd = Mutants { killed: 1, survived: u32::MAX, untested: u32::MAX, ..Mutants::default() };
+        assert!(absurd.tried() == u32::MAX && absurd.score() < 0.1);
     }
 }

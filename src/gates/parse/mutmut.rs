@@ -42,7 +42,9 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     if let Some(why) = whole.nothing {
         return Ok(Parsed { nothing: Some(message(&why)), ..Parsed::default() });
     }
-    let count = |names: &[&str]| names.iter().filter_map(|name| whole.counts.get(*name)).sum::<u32>();
+    let count = |names: &[&str]| {
+        names.iter().filter_map(|name| whole.counts.get(*name)).fold(0, |sum: u32, n| sum.saturating_add(*n))
+    };
     let mutants = Mutants {
         killed: count(&["killed", "caught by type check", "segfault"]),
         timeout: count(&["timeout"]),
@@ -61,7 +63,8 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
             what: format!("{left} mutants were not tried, and it does not say why"),
         });
     }
-    let note = (left > 0).then(|| format!("{tried} of {} mutants were tried in its time", tried + left));
+    let note = (left > 0)
+        .then(|| format!("{tried} of {} mutants were tried in its time", tried.saturating_add(left)));
     let findings = whole.mutants.iter().map(|mutant| finding(report, mutant)).collect();
     Ok(Parsed { findings, note, mutants: Some(mutants), ..Parsed::default() })
 }

@@ -1,6 +1,7 @@
 //! `mypy --output json`: one object a line; nothing at all for a clean tree.
 //!
-//! Exit code 2 is both a syntax error (with JSON) and a broken call (with plain text).
+//! Exit code 2 is both a syntax error (with JSON) and a broken call (with plain text). What it remarks
+//! about its own configuration is plain text among the JSON: `setup.cfg: note: unused section(s): …`.
 
 use serde::Deserialize;
 
@@ -18,7 +19,8 @@ struct Item {
 
 pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     let mut findings = Vec::new();
-    for text in String::from_utf8_lossy(report.body()).lines().filter(|text| !text.trim().is_empty()) {
+    let body = String::from_utf8_lossy(report.body());
+    for text in body.lines().filter(|text| !text.trim().is_empty() && !is_remark(text)) {
         let item: Item = serde_json::from_str(text)
             .map_err(|_| Report::garbled(format!("not a line of mypy's JSON: {}", clean(text, 200))))?;
         if item.severity == "error" {
@@ -32,6 +34,11 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     // At a syntax error or a module with two names it looks at nothing else.
     let incomplete = (report.exit == 2).then(|| "mypy stopped there and checked nothing else".to_owned());
     Ok(Parsed { findings, incomplete, ..Parsed::default() })
+}
+
+/// Whether it is a plain note, which is about the configuration and finds nothing.
+fn is_remark(text: &str) -> bool {
+    !text.starts_with('{') && text.split_once(": note: ").is_some_and(|(file, _)| !file.contains(": "))
 }
 
 fn finding(report: &Report<'_>, item: &Item) -> Finding {

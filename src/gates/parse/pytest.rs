@@ -26,7 +26,7 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     }
     for case in &mut cases {
         // pytest counts lines from 0 there.
-        case.line = case.line.map(|line| line + 1);
+        case.line = case.line.map(|line| line.saturating_add(1));
     }
     let mut parsed = junit::parsed(report, &cases, node_id);
     match (report.exit, parsed.findings.is_empty()) {

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use proptest::prelude::*;
-
 use super::*;
-use crate::domain::gate::{Kind, Severity, Status};
+use crate::domain::gate::{Kind, Status};
 
 #[path = "tests_python.rs"]
 mod python;
@@ -80,6 +78,14 @@ fn mypy_clean_findings_notes_and_syntax_errors() {
 }
 
 #[test]
+fn what_mypy_remarks_about_its_configuration_is_no_finding() {
+    let mut printed = fixture("mypy-findings.jsonl");
+    printed.extend(b"setup.cfg: note: unused section(s): [mypy-colorama.*]\n");
+    assert_eq!(parse("mypy", 1, &printed), parse("mypy", 1, &fixture("mypy-findings.jsonl")));
+    assert_eq!(parse("mypy", 0, b"mypy.ini: note: unused section(s): [mypy-x]\n"), Ok(Parsed::default()));
+}
+
+#[test]
 fn mypy_that_is_broken_is_an_error() {
     let cannot_read = b"nope.py: error: Cannot read file: No such file or directory";
     assert!(parse("mypy", 2, cannot_read).is_err());
@@ -87,6 +93,8 @@ fn mypy_that_is_broken_is_an_error() {
     let error = read(find("mypy").unwrap(), &usage).unwrap_err();
     assert!(error.to_string().ends_with(": mypy: error: unrecognized arguments: --nonsense"), "{error}");
     assert!(parse("mypy", 1, b"").is_err());
+    assert!(parse("mypy", 1, b"setup.cfg: note: unused section(s): [mypy-x]\n").is_err());
+    assert!(parse("mypy", 0, b"a.py: error: x: note: y\n").is_err());
     assert!(parse("mypy", 0, b"Success: no issues found").is_err());
 }
 
@@ -291,50 +299,4 @@ fn paths_become_relative_to_the_repository() {
 fn long_and_hostile_messages_are_cut_and_cleaned() {
     let text = clean(&format!("\x1b]0;title\x07{}", "é".repeat(5000)), 2000);
     assert!(text.len() <= 2003 && text.starts_with("]0;titleé") && text.ends_with('…'));
-}
-
-fn any_severity(parsed: &Parsed) -> bool {
-    parsed.findings.iter().all(|f| f.severity <= Severity::Info)
-}
-
-/// Real reports to cut and to change.
-const SOURCES: [&str; 13] = [
-    "ruff-findings.json",
-    "mypy-notes.jsonl",
-    "radon-findings.json",
-    "pytest-findings.xml",
-    "bandit/syntax.json",
-    "semgrep/syntax.json",
-    "detect-secrets/findings.json",
-    "gitleaks/findings.json",
-    "trufflehog/findings.jsonl",
-    "pip-audit/findings.json",
-    "trivy/findings.json",
-    "mutmut/findings.json",
-    "coverage-py/branches.json",
-];
-
-proptest! {
-    /// Garbage, and real reports that were cut or changed, never panic.
-    #[test]
-    fn no_input_makes_a_parser_panic(
-        name in proptest::sample::select(crate::config::presets::parser_names()),
-        exit in 0..6i32,
-        garbage in proptest::collection::vec(any::<u8>(), 0..200),
-        source in proptest::sample::select(SOURCES.to_vec()),
-        cut in any::<prop::sample::Index>(),
-        at in any::<prop::sample::Index>(),
-        byte in any::<u8>(),
-    ) {
-        let mut real = fixture(source);
-        real.truncate(cut.index(real.len()) + 1);
-        let position = at.index(real.len());
-        real[position] = byte;
-        for bytes in [&garbage, &real] {
-            let report = Report { pattern: "(?P<path>.*?):(?P<line>\\d+)", file: Some(bytes), also: Some(bytes), stderr: bytes, ..report(exit, bytes) };
-            if let Ok(parsed) = read(find(name).unwrap(), &report) {
-                prop_assert!(any_severity(&parsed));
-            }
-        }
-    }
 }
