@@ -57,7 +57,9 @@ async fn text(
 ) -> Option<String> {
     let (identity, stable) = identity(file, root);
     let kept = context.cache.filter(|_| stable && !identity.is_empty());
-    let key = Cache::key(&["version", &file.to_string_lossy(), &identity, &gate.tool.version.join("\0")]);
+    // A link in a directory of this call alone leads to the same tool as in the next call.
+    let place = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let key = Cache::key(&["version", &place.to_string_lossy(), &identity, &gate.tool.version.join("\0")]);
     if let Some(text) = kept.and_then(|cache| cache.get(&key)) {
         return Some(text);
     }
