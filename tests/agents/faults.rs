@@ -205,7 +205,7 @@ fn a_write_that_qwen_refuses_is_told() {
     // It takes absolute paths only.
     let refused = call("write_file", json!({"file_path": "one.txt", "content": "1\n"}));
     let told = parked("qwen", &programs, [refused, say("I did it.")]);
-    assert!(told.contains("there is no commit") && told.contains("absolute"), "{told}");
+    assert!(told.contains("nothing was changed") && told.contains("absolute"), "{told}");
 }
 
 /// Why the task is parked, of which the model does this, and for which the program then claims success.
