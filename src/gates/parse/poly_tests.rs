@@ -2,7 +2,6 @@
 //! printed: `tests/fixtures/gates/TOOL/STATE.EXIT.{stdout,stderr,report,also}`.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -266,44 +265,6 @@ fn a_source_of_cobertura_is_where_its_files_lie() {
     let coverage = read(find("cobertura").unwrap(), &report).unwrap().coverage.unwrap();
     assert_eq!(coverage.files.keys().collect::<Vec<_>>(), ["pkg/__init__.py"]);
     assert_eq!(coverage.percent.to_string(), "50");
-}
-
-/// A report of a tool, repeated `times`.
-fn long(tool: &str, times: usize) -> Vec<u8> {
-    let body = |state: &str, kind: &str| {
-        let found = recorded(tool, state);
-        String::from_utf8(if kind == "file" { found.file.unwrap() } else { found.stdout }).unwrap()
-    };
-    match tool {
-        "clippy" | "cargo-test" | "cargo-fmt" | "tsc" => {
-            body("findings", "stdout").repeat(times).into_bytes()
-        }
-        "go-vet" => body("findings", "stdout").repeat(times).into_bytes(),
-        "go-test" => body("failing", "stdout").repeat(times).into_bytes(),
-        "lcov" => body("vitest", "file").repeat(times).into_bytes(),
-        _ => unreachable!("no long report of {tool}"),
-    }
-}
-
-/// Ten times the report takes about ten times as long; a square of it would take a hundred times.
-#[test]
-fn the_time_of_a_parser_grows_with_its_report_and_no_faster() {
-    for tool in ["clippy", "cargo-test", "cargo-fmt", "tsc", "go-vet", "go-test", "lcov"] {
-        let took = |times| {
-            let text = long(tool, times);
-            let (stdout, file) = if tool == "lcov" { (&[][..], Some(&text[..])) } else { (&text[..], None) };
-            let nothing = recorded("tsc", "clean");
-            let report = Report { exit: 1, stdout, file, ..nothing.report() };
-            let best = (0..3).map(|_| {
-                let begin = Instant::now();
-                let _ = read(find(tool).unwrap(), &report);
-                begin.elapsed()
-            });
-            best.min().unwrap()
-        };
-        let (small, large) = (took(100), took(1000));
-        assert!(large < small * 40 + std::time::Duration::from_millis(20), "{tool}: {small:?}, {large:?}");
-    }
 }
 
 proptest! {
