@@ -554,3 +554,52 @@ fn install_fetches_a_real_tool_into_its_own_place_and_gates_find_it() {
         (Some("pass"), Some("6.0.1"))
     );
 }
+
+/// Every file below `dir` whose bytes have `word`.
+fn with_word(dir: &Path, word: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.symlink_metadata().unwrap().file_type();
+        if kind.is_dir() {
+            with_word(&path, word, found);
+        } else if kind.is_file() && text(&fs::read(&path).unwrap()).contains(word) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn what_a_gate_keeps_has_no_secrets_and_a_name_of_a_file_acts_on_no_terminal() {
+    let person = Person::new();
+    let token = ["ghp", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"].join("_");
+    let script = format!(
+        "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"sh\", \"-c\", \"cat said; exit 1\"]\n{}",
+        "mode = \"absolute\"\n"
+    );
+    let top = repository(&person, &script);
+    fs::write(top.join("said"), format!("gate {token}\n")).unwrap();
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    assert!(!said(&output).contains(&token) && said(&output).contains("redacted"), "{}", said(&output));
+    let mut found = Vec::new();
+    for name in ["state", "data", "cache", "run"] {
+        with_word(&person.path(name), "ghp_", &mut found);
+    }
+    assert_eq!(found, Vec::<PathBuf>::new());
+
+    fs::write(top.join("sprint.toml"), WORDS).unwrap();
+    fs::write(top.join("e\u{1b}[31mred\u{1b}]0;pwn\u{7}.txt"), "bad\n").unwrap();
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    assert!(said(&output).contains("red"), "{}", said(&output));
+    assert!(!said(&output).contains(['\u{1b}', '\u{7}']), "{:?}", said(&output));
+}
+
+#[test]
+fn a_complaint_on_standard_error_is_no_finding() {
+    let person = Person::new();
+    let config = WORDS
+        .replace("\".\"]", "\"nodir\"]")
+        .replace(r"^\./(?P<path>[^:]+):(?P<line>\d+):(?P<message>.*)$", "^(?P<message>.*)$");
+    let top = repository(&person, &config);
+    let output = run(&person, &top, 3, &["gates", "run"]);
+    assert!(said(&output).contains("No such file"), "{}", said(&output));
+}

@@ -383,6 +383,7 @@ fn configurations_of_gates_that_cannot_be() {
         ("[quality]\ncomplexity_max = 0\n".to_owned(), "complexity_max"),
         ("[quality]\ncomplexity_max = 100000\n".to_owned(), "complexity_max"),
         ("[security]\ncritical = -1\n".to_owned(), "critical"),
+        ("[general]\nroot = \"nope\"\n".to_owned(), "general.root"),
     ] {
         let bench = Bench::new(&[("a.txt", "x\n"), ("sprint.toml", &text)]);
         let output = bench.run(&[]);

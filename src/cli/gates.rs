@@ -63,6 +63,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     let repo = &place.repo;
     let base = base(args.base.as_deref(), repo)?;
     let head = head(args, env, repo)?;
+    has_root(&config, repo, head.commit())?;
     let wanted: BTreeSet<&str> = args.gates.iter().chain(&args.gate).map(String::as_str).collect();
     let gates = chosen(&wanted, args.stage.as_deref(), &config, repo, (head.commit(), &base))?;
     // Before an hour of gates, and after the snapshot.
@@ -205,6 +206,20 @@ impl Call<'_> {
             usual: &|name| recall(&times, &self.repo.common_dir, name),
         }))
     }
+}
+
+/// A directory that is not there has nothing to check, which is no pass.
+fn has_root(config: &Config, repo: &Repo, head: &CommitSha) -> Result<(), CliError> {
+    let root = &config.general.root;
+    let files =
+        git::contents::files(repo, head).map_err(|error| git_error("the files cannot be listed", error))?;
+    let below = |file: &String| file.strip_prefix(root.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    if root.is_empty() || files.iter().any(below) {
+        return Ok(());
+    }
+    let shown = plain(root, 100);
+    Err(CliError::usage(format!("`general.root` is `{shown}`, and no file of what is judged lies there"))
+        .hint("write in sprint.toml where the project lies, from the repository's root, or remove the key"))
 }
 
 fn head(args: &GatesRunArgs, env: &Environment, repo: &Repo) -> Result<Head, CliError> {

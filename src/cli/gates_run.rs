@@ -9,6 +9,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::text::harmless;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Status, Verdict, overall};
 use crate::gates::{Cancelled, Context, run_gates};
@@ -90,8 +91,8 @@ impl Ran {
 }
 
 fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    writeln!(text, "{words}").expect("a String takes everything");
+    // Names of files are in it, and what tools say. Writing to a String cannot fail.
+    writeln!(text, "{}", harmless(&words.to_string())).expect("a String takes everything");
 }
 
 fn gate_text(gate: &GateResult, text: &mut String) {
@@ -103,14 +104,17 @@ fn gate_text(gate: &GateResult, text: &mut String) {
     if matches!(gate.verdict, Verdict::Fail | Verdict::Error) && !gate.by_hand.is_empty() {
         line(text, format_args!("        by hand: {}", gate.by_hand));
     }
-    let open: Vec<_> =
+    let mut open: Vec<_> =
         gate.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing)).collect();
+    // What somebody has to do something about first.
+    open.sort_by_key(|finding| (finding.status != Status::New, finding.severity));
     for finding in open.iter().take(TEXT_MAX) {
         let place = match (finding.path.as_str(), finding.line) {
             ("", _) => String::new(),
             (path, 0) => format!("{path}: "),
             (path, row) => format!("{path}:{row}: "),
         };
+        let place = place.replace(char::is_control, " ");
         let said = finding.message.lines().next().unwrap_or_default();
         line(
             text,

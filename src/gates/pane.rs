@@ -101,7 +101,9 @@ impl Pane<'_, '_> {
     /// One line of our own.
     pub(super) fn line(&mut self, text: &str) {
         self.end_output();
-        self.put(text.as_bytes());
+        // Names of files are in it, and commands.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.put(crate::redact::text(&text).as_bytes());
         self.put(b"\n");
     }
 

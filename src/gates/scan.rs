@@ -242,7 +242,7 @@ impl<'a> Scanner<'a> {
         self.untouched()?;
         self.stamp(&root, files, &mut parsed);
         // After the fingerprints: they are the same on every machine, whatever secrets it knows.
-        secrets::leave_out(&mut parsed.findings);
+        secrets::leave_out_of(&mut parsed);
         Ok(parsed)
     }
 

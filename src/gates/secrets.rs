@@ -1,10 +1,11 @@
 //! Secrets in what tools say: left out before it is kept, shown or told to anybody.
 
+use super::parse::Parsed;
 use crate::domain::gate::{Finding, GateResult};
 use crate::redact;
 
 /// Paths stay: they are the tree's own names.
-pub(super) fn leave_out(findings: &mut [Finding]) {
+fn leave_out(findings: &mut [Finding]) {
     for finding in findings {
         let Finding {
             rule,
@@ -22,6 +23,13 @@ pub(super) fn leave_out(findings: &mut [Finding]) {
             redact::in_place(text);
         }
     }
+}
+
+/// What was read of a report, without secrets: before it is kept.
+pub(super) fn leave_out_of(parsed: &mut Parsed) {
+    leave_out(&mut parsed.findings);
+    let said = [&mut parsed.refused, &mut parsed.incomplete, &mut parsed.nothing, &mut parsed.unreachable];
+    said.into_iter().flatten().for_each(redact::in_place);
 }
 
 /// A result without secrets: a reason holds a tool's last words, and a line to type its variables.

@@ -308,9 +308,12 @@ fn flaky(result: &GateResult) -> Vec<String> {
     found.map(|finding| finding.symbol.clone()).collect()
 }
 
-/// One line for people: what is not a pass, or how many passed.
+/// One line for people: what is red, else what is not a pass, or how many passed.
 pub(super) fn summary(results: &[GateResult]) -> String {
-    let notable = results.iter().filter(|result| result.verdict != Verdict::Pass);
+    let bad = |verdict: Verdict| matches!(verdict, Verdict::Fail | Verdict::Error);
+    let any = results.iter().any(|result| bad(result.verdict));
+    let tells = |verdict: Verdict| if any { bad(verdict) } else { verdict != Verdict::Pass };
+    let notable = results.iter().filter(|result| tells(result.verdict));
     let notable: Vec<String> = notable
         .map(|result| format!("{} {}{}", result.name, result.verdict, after_colon(&result.reason)))
         .collect();

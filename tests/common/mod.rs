@@ -152,6 +152,7 @@ impl World {
                 ("agent.mine.kind", "\"command\""),
                 ("agent.mine.command", "[\"./agent.sh\", \"{task.id}\"]"),
                 ("gates.presets", "[]"),
+                ("general.disk_free_min", "\"1MB\""),
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
         );

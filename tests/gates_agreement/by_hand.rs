@@ -56,7 +56,15 @@ fn typed(world: &World, tool: &str, tree: &Path) -> String {
     let mut command = world.command(if tool == "detect-secrets" { tool } else { "env" }, tree);
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/semgrep/python.yml");
     match tool {
-        "ruff" => command.args(["ruff", "check", "--no-fix", "--no-cache", "--output-format=json", "."]),
+        "ruff" => command.args([
+            "ruff",
+            "check",
+            "--no-fix",
+            "--no-cache",
+            "--no-respect-gitignore",
+            "--output-format=json",
+            ".",
+        ]),
         "mypy" => {
             command.env("MYPYPATH", tree.join("src")).args(["mypy", "--output=json", "--no-pretty"]);
             command.args(["--no-error-summary", "--namespace-packages", "--explicit-package-bases"]);

@@ -122,6 +122,13 @@ def definitions(module):
     return [n for n in module.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
 
 
+def renamed(found, line, old, new):
+    """What stands there after the renaming; a name that is imported is still called as it was."""
+    named = found[2] or found[4]
+    called = f" as {old}" if named and not line[found.end() :].startswith(" as ") else ""
+    return next(group for group in found.groups() if group) + new + called
+
+
 def rename():
     """A module gets another name, and everybody imports it by that."""
     path = next(modules())
@@ -136,7 +143,7 @@ def rename():
         text = (root / name).read_text("utf-8")
         lines = text.split("\n")
         for number, line in enumerate(lines, 1):
-            replaced = said.sub(lambda m: next(g for g in m.groups() if g) + new, line)
+            replaced = said.sub(lambda m: renamed(m, line, old, new), line)
             if replaced != line:
                 lines[number - 1] = replaced
                 written.setdefault(name, set()).add(number)

@@ -14,14 +14,17 @@ const SIZE_MAX: usize = 4 << 20;
 pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     let pattern = compile(report.pattern)?;
     let mut findings = Vec::new();
+    // On standard error compilers have their findings and everybody has complaints: there a finding
+    // names its file, whatever else the pattern takes.
     let outputs = match report.file {
-        Some(file) => [file, b""],
-        None => [report.stdout, report.stderr],
+        Some(file) => [(file, false), (&b""[..], false)],
+        None => [(report.stdout, false), (report.stderr, true)],
     };
-    for output in outputs {
+    for (output, with_path) in outputs {
         let text = String::from_utf8_lossy(output);
-        findings
-            .extend(text.lines().filter_map(|l| pattern.captures(l)).map(|found| finding(report, &found)));
+        let captured = text.lines().filter_map(|line| pattern.captures(line));
+        let told = captured.filter(|found| !with_path || found.name("path").is_some());
+        findings.extend(told.map(|found| finding(report, &found)));
     }
     if findings.is_empty() && !report.clean.contains(&report.exit) {
         return Err(report.contradiction());
