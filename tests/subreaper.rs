@@ -34,7 +34,8 @@ fn an_orphan_comes_to_us_and_is_reaped_but_a_child_of_somebody_elses_is_not() {
 }
 
 fn what_others_left_is_ended_and_what_is_waited_for_is_not() {
-    let script = "setsid sleep 300 >/dev/null 2>&1 & read never";
+    // `$()` ends when the session of its own is there: what is left has got away from our group.
+    let script = "got=$(setsid sh -c 'sleep 300 >/dev/null 2>&1 & echo away'); read never";
     let spec = Spec {
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
