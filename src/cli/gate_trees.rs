@@ -160,7 +160,11 @@ impl Trees for HandTrees {
         let first = self.written.borrow_mut().insert(directory.clone());
         // Others may be reading what is only read, and nobody writes there.
         if first || room == Room::Working {
-            export::export(&self.repo, self.commit(side)?, &directory).map_err(|error| chain(&error))?;
+            let commit = self.commit(side)?;
+            export::export(&self.repo, commit, &directory).map_err(|error| chain(&error))?;
+            if room == Room::Reading {
+                export::track(&self.repo, commit, &directory).map_err(|error| chain(&error))?;
+            }
             self.bring(&directory)?;
         }
         Ok(directory)

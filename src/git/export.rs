@@ -115,6 +115,23 @@ pub fn export(repo: &Repo, commit: &CommitSha, target: &Path) -> Result<()> {
     checkout(repo, commit, target, &[])
 }
 
+/// Makes a directory that [`export`] wrote a repository of its own, in which the commit's files are
+/// tracked and nothing is committed: tools that ask git what is tracked (or, without a repository,
+/// look for one in everything around) are told the same as in the checkout.
+///
+/// # Errors
+/// The commit is missing, or the directory cannot be written.
+pub fn track(repo: &Repo, commit: &CommitSha, target: &Path) -> Result<()> {
+    let lib = repo.open()?;
+    let what = || format!("cannot list the files of {}", commit.short());
+    let tree = lib.find_commit(oid(commit)?).and_then(|commit| commit.tree()).during(what())?;
+    let mut options = git2::RepositoryInitOptions::new();
+    options.external_template(false).no_reinit(true);
+    let made = Repository::init_opts(target, &options).during(what())?;
+    let mut index = made.index().during(what())?;
+    index.read_tree(&tree).and_then(|()| index.write()).during(what())
+}
+
 /// Writes the given files of a commit into a directory, over what is there.
 ///
 /// # Errors

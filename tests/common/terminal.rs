@@ -1,6 +1,9 @@
 //! A terminal with a person before it: a tmux server of the test's own, whose screen can be read.
 
+use std::fs;
 use std::time::Instant;
+
+use sprint::process::identity::read_stat;
 
 use super::processes::alive;
 use super::{DEADLINE, World};
@@ -82,10 +85,11 @@ impl<'w> Terminal<'w> {
         }
     }
 
-    /// The terminal is closed under whatever runs in it; returns when it has gone.
+    /// The terminal is closed under whatever runs in it; returns when all of that has gone.
     pub(crate) fn close(&self) {
         let pids = self.tmux(&["display-message", "-p", "-t", "t", "#{pid} #{pane_pid}"]);
-        let pids: Vec<u32> = pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        let mut pids: Vec<u32> = pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        pids.extend(pids.last().map(|shell| of_session(*shell)).unwrap_or_default());
         self.tmux(&["kill-server"]);
         let end = Instant::now() + DEADLINE / 3;
         while pids.iter().any(|pid| alive(*pid)) {
@@ -99,4 +103,12 @@ impl Drop for Terminal<'_> {
     fn drop(&mut self) {
         self.tmux(&["kill-server"]);
     }
+}
+
+/// What runs in the session of this number, its leader too.
+fn of_session(leader: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let stats = pids.filter_map(|pid| read_stat(pid).ok());
+    stats.filter(|stat| stat.session == leader.cast_signed()).map(|stat| stat.pid.cast_unsigned()).collect()
 }

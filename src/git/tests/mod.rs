@@ -5,6 +5,7 @@ mod candidate;
 mod conflict;
 mod diff;
 mod durable;
+mod export;
 mod hostile;
 mod id;
 mod landing;
