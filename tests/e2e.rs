@@ -37,6 +37,8 @@ mod prompts;
 mod questions;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/stalled.rs"]
+mod stalled;
 #[path = "e2e/triage.rs"]
 mod triage;
 #[path = "e2e/verify.rs"]

@@ -11,7 +11,7 @@ use super::needs::mend_task;
 use super::out::Out;
 use super::picture::{Picture, WorkerRow};
 use super::status::{Moment, worker_table};
-use super::text::{Tone, bytes, count, plain, rfc3339, span};
+use super::text::{LINE_MAX, Tone, bytes, count, plain, rfc3339, span};
 use super::why::halted_reason;
 use crate::domain::state::FeatureStatus;
 use crate::domain::task::{Status, WaitKind};
@@ -177,6 +177,10 @@ fn examine(context: &Context, limits: Limits) -> HealthJson {
         }
     }
     health.problems.extend(disk(&health, &limits));
+    let stalled = context.supervisor().and_then(|supervisor| supervisor.stalled);
+    health
+        .problems
+        .extend(stalled.map(|why| Problem::new(plain(&why, LINE_MAX), "make room, or look at the disk")));
     health.status = match (health.supervisor.alive, &read) {
         (true, Ok(Some(_))) if health.problems.is_empty() => "healthy",
         (true, Ok(Some(_))) => "degraded",

@@ -225,6 +225,9 @@ fn heading(picture: &Picture<'_>, status: &StatusJson, out: &mut Out<'_>) {
 
 /// Why the feature does not run yet; what needs the person is said below.
 fn under_heading(picture: &Picture<'_>) -> Option<String> {
+    if let Some(why) = picture.supervisor.and_then(|supervisor| supervisor.stalled.clone()) {
+        return Some(why);
+    }
     let feature = picture.feature()?;
     if let Some(disk) = picture.held_by_disk(feature) {
         return Some(disk.consequence());

@@ -32,6 +32,9 @@ pub struct SupervisorFile {
     /// process that is gone, means that something may be left.
     #[serde(default)]
     pub ended: bool,
+    /// Why nothing is decided for now, if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<String>,
 }
 
 /// What the lock says: a copy of a repository has a copy of its lock, but is another sprint.
@@ -145,6 +148,7 @@ mod tests {
             version: "0.1.0".into(),
             started_wall_ms: 7,
             ended: false,
+            stalled: None,
         };
         own.write(&path).unwrap();
         assert_eq!(SupervisorFile::read(&path).unwrap(), Some(own.clone()));
@@ -174,6 +178,7 @@ mod tests {
             version: "0.1.0".into(),
             started_wall_ms: 7,
             ended: false,
+            stalled: None,
         };
         own.note(&lock, "a").unwrap();
         assert_eq!(find("a"), Some(own.clone()));

@@ -76,6 +76,9 @@ impl From<rusqlite::Error> for StoreError {
         use rusqlite::ErrorCode;
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure) => {
+                Self::Io { path: PathBuf::from("sprint.db"), source: std::io::Error::other(error) }
+            }
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(PathBuf::from("sprint.db")),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt { path: PathBuf::from("sprint.db"), detail: error.to_string() }

@@ -5,7 +5,8 @@
 //! - [`effects`] does what a step asks for; every result comes back as an event.
 //! - [`recovery`] is the boot order of the design: what happened without a supervisor.
 //! - [`panes`] is the tmux side, [`freeze`] turns a configuration into the rules of a feature.
-//! - [`presence`] is what others see of it, [`lost`] the end of one whose state was removed.
+//! - [`presence`] is what others see of it, [`lost`] the end of one whose state was removed,
+//!   [`stalled`] the pause of one whose disk is full or fails.
 
 mod effects;
 mod engine;
@@ -21,6 +22,7 @@ mod run;
 mod settings;
 mod shutdown;
 mod snapshots;
+mod stalled;
 mod watchdog;
 
 pub use error::SupervisorError;

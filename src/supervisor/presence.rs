@@ -50,6 +50,7 @@ impl Presence {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_wall_ms: clock::wall_ms(),
             ended: false,
+            stalled: None,
         };
         let doorbell = Doorbell::bind_or_wait(&place.layout.supervisor_bell())
             .map_err(SupervisorError::system("make a doorbell"))?;

@@ -15,6 +15,7 @@ use super::place::proc_id;
 use super::presence::Presence;
 use super::settings::Settings;
 use super::snapshots::Snapshots;
+use super::stalled::{CALM, Stall};
 use super::watchdog::Watchdog;
 use super::{Place, SupervisorError, lost, recovery, shutdown};
 use crate::domain::effect::{Effect, EffectId};
@@ -66,16 +67,39 @@ pub fn supervise(place: &Place, ready: impl FnOnce()) -> Result<(), SupervisorEr
     })?;
     // Held until the runtime has gone, and with it the last thread that does something.
     let lock = Arc::new(lock);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let mut ready = Some(ready);
+    let mut tries = 0;
+    loop {
+        let began = Instant::now();
+        let Err(error) = live(place, &lock, &mut ready) else { return Ok(()) };
+        // Whoever starts a sprint is told at once.
+        let stall = if ready.is_some() { None } else { Stall::of(&error) };
+        let Some(stall) = stall else { return Err(error) };
+        tries = if began.elapsed() > CALM { 0 } else { tries + 1 };
+        if !event_loop()?.block_on(stall.wait(place, tries))? {
+            return Err(error);
+        }
+    }
+}
+
+/// From the boot to the end, with an event loop of its own: nothing of it goes on afterwards.
+fn live(place: &Place, lock: &Arc<Lock>, ready: &mut Option<impl FnOnce()>) -> Result<(), SupervisorError> {
+    let runtime = event_loop()?;
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let mut supervisor = Supervisor::boot(place, Arc::clone(lock)).await?;
+        if let Some(ready) = ready.take() {
+            ready();
+        }
+        supervisor.run().await
+    })
+}
+
+fn event_loop() -> Result<tokio::runtime::Runtime, SupervisorError> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .build()
-        .map_err(SupervisorError::system("start the event loop"))?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let mut supervisor = Supervisor::boot(place, Arc::clone(&lock)).await?;
-        ready();
-        supervisor.run().await
-    })
+        .map_err(SupervisorError::system("start the event loop"))
 }
 
 /// The loop's own state; the sprint's is in the engine.

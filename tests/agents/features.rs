@@ -67,7 +67,7 @@ fn a_feature_on_the_screen_of(agent: &str) {
     world.commit("on the screen");
     homes.trust(&world);
     // Eight starts of a program that may take ten seconds each on a busy machine.
-    world.be_patient(Duration::from_mins(4));
+    world.be_patient(Duration::from_mins(8));
     world.detach();
     let needs = |task: &'static str, kind: &'static str| {
         let is = move |needs: &Value| needs["task"] == task && needs["kind"] == kind;

@@ -207,6 +207,7 @@ impl Sprint {
             version: env!("CARGO_PKG_VERSION").into(),
             started_wall_ms: clock::wall_ms() - AGO_MS,
             ended: false,
+            stalled: None,
         };
         file.write(&self.layout.supervisor_file()).unwrap();
     }

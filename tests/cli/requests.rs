@@ -166,6 +166,7 @@ fn a_supervisor_that_ends_before_it_answers_leaves_the_request_for_the_next() {
         version: "0".into(),
         started_wall_ms: 0,
         ended: false,
+        stalled: None,
     };
     file.write(&fixture.layout.supervisor_file()).unwrap();
     let bell = Doorbell::bind(&fixture.layout.supervisor_bell()).unwrap();
@@ -194,6 +195,7 @@ fn stop_waits_until_the_supervisor_is_gone() {
         version: "0".into(),
         started_wall_ms: 0,
         ended: false,
+        stalled: None,
     };
     let bell = Doorbell::bind(&fixture.layout.supervisor_bell()).unwrap();
     file.write(&fixture.layout.supervisor_file()).unwrap();
