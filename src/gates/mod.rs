@@ -17,6 +17,7 @@ mod judge;
 mod keep;
 mod kit;
 mod left;
+mod lost;
 mod pane;
 pub mod parse;
 mod patch;
