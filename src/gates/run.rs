@@ -15,6 +15,7 @@ use super::pane::Pane;
 use super::parse::Parsed;
 use super::scan::{Done, Scan, Scanner};
 use super::secrets;
+use super::shown;
 use super::tools;
 use super::validate::validate;
 use super::variant;
@@ -253,7 +254,8 @@ pub(super) async fn run_gate(
     tell(Moment::Began);
     let result = secrets::without(Run { gate, context, stop }.run(&mut pane).await?);
     tell(Moment::Ended(&result));
-    show(&result, &mut pane);
+    let told = context.watch.is_some_and(Watch::tells_findings);
+    shown::result(&result, !told, &mut pane);
     Ok(result)
 }
 
@@ -300,7 +302,7 @@ impl Run<'_> {
         let command = scanner(Side::Head).shown_command(&root);
         let usual = (self.context.usual)(&self.gate.name);
         let usual = usual.map_or(String::new(), |seconds| format!(" (usually {seconds:.1} s)"));
-        pane.line(&format!("▶ {}{usual}: {}", self.gate.name, command.join(" ")));
+        pane.line(&format!("▶ {}{usual}: {}", self.gate.name, shown::command(&command)));
         let blank = GateResult {
             by_hand: scanner(Side::Head).by_hand(&root),
             command,
@@ -544,35 +546,6 @@ pub(super) fn without_run(gate: &GateConfig, verdict: Verdict, reason: &str) -> 
         tests: crate::domain::gate::TestCounts::default(),
         reason: reason.to_owned(),
     }
-}
-
-/// A pane shows at most this many findings; the result has them all.
-const SHOWN_MAX: usize = 50;
-
-fn show(result: &GateResult, pane: &mut Pane<'_, '_>) {
-    let open = result.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing));
-    let (mut shown, mut more) = (0, 0);
-    for finding in open {
-        if shown == SHOWN_MAX {
-            more += 1;
-            continue;
-        }
-        shown += 1;
-        let first = finding.message.lines().next().unwrap_or_default();
-        let place = if finding.path.is_empty() {
-            String::new()
-        } else {
-            format!("{}:{}: ", finding.path, finding.line)
-        };
-        pane.line(&format!("  {:8} {place}{} {first}", finding.status.as_str(), finding.rule));
-    }
-    if more > 0 {
-        pane.line(&format!("  … and {more} more"));
-    }
-    let time = if result.cached { "kept result".to_owned() } else { format!("{:.1} s", result.seconds) };
-    let reason = result.reason.lines().next().unwrap_or_default();
-    let colon = if reason.is_empty() { "" } else { ": " };
-    pane.line(&format!("{} {} ({time}){colon}{reason}", result.name, result.verdict));
 }
 
 #[cfg(test)]
