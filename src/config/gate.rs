@@ -162,6 +162,9 @@ pub struct Tool {
     /// Prints its version.
     #[serde(default)]
     pub version: Vec<String>,
+    /// Files above so many bytes are not among `{files}`, and the verdict says so; 0: there is no bound.
+    #[serde(default)]
+    pub file_max: u64,
     /// Exit codes that mean "I did my work"; empty: the parser decides.
     #[serde(default)]
     pub expected: Vec<i32>,

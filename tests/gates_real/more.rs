@@ -349,3 +349,16 @@ fn an_optional_tool_that_is_not_there_is_skipped_and_says_where_it_is_had() {
         assert!(result.reason.starts_with(&format!("`{name}` is not installed (")), "{}", result.reason);
     }
 }
+
+#[test]
+fn a_file_that_is_too_large_is_not_shown_to_a_tool_and_that_is_said() {
+    if !have(&["detect-secrets"]) {
+        return;
+    }
+    let large = "x = 1\n".repeat(1 << 20);
+    let head = with(CLEAN, "pkg/large.py", &large);
+    let result = World::new(CLEAN, &head).run("detect-secrets");
+    assert_eq!(result.verdict, Verdict::Pass, "{result:#?}");
+    assert_eq!(result.reason, "not looked at, for they have more than 4 MiB: pkg/large.py");
+    assert!(result.seconds < 20.0, "{}", result.seconds);
+}

@@ -151,6 +151,12 @@ pub(super) fn is_test_file(path: &str) -> bool {
         .is_some_and(|language| language != Language::Rust && suites::is_collected(path, language))
 }
 
+/// Whether a text has a function of Python that begins a line.
+pub(super) fn has_python_function(text: &[u8]) -> bool {
+    let lines = lexer::lines(&String::from_utf8_lossy(text), Language::Python);
+    lines.iter().any(|line| line.code.starts_with("def "))
+}
+
 /// What has become of a test in the text of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Written {
