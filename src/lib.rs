@@ -30,6 +30,7 @@ pub mod tmux;
 
 pub mod supervisor;
 pub mod telemetry;
+pub mod verify;
 pub mod worker;
 
 pub mod cli;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 600;
 
 /// For each module of `src/`, the modules that it may import besides itself. They point down only.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("redact", &[]),
     ("feature", &["domain"]),
@@ -22,6 +22,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("git", &["process", "config", "domain", "feature"]),
     ("gates", &["redact", "process", "config", "domain", "feature"]),
     ("agents", &["redact", "process", "config", "domain", "feature"]),
+    // It shares nothing with what it checks.
+    ("verify", &[]),
     ("telemetry", &["redact", "config"]),
     ("error", &["store", "tmux", "git", "gates", "agents", "process", "config", "domain", "feature"]),
     (
@@ -82,6 +84,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "tui",
+            "verify",
             "supervisor",
             "worker",
             "error",
@@ -263,6 +266,8 @@ fn only_the_store_speaks_sql_and_only_git_opens_repositories() {
         for (word, owner) in [("rusqlite::", "store"), ("tmux_interface::", "tmux")] {
             let lines =
                 code(path).into_iter().filter(|(_, line)| line.contains(word) && module_of(path) != owner);
+            // The checker reads by statements of its own: see `src/verify/mod.rs`.
+            let lines = lines.filter(|_| module_of(path) != "verify");
             wrong.extend(lines.map(|(at, _)| format!("{}:{at}: {word} belongs to `{owner}`", shown(path))));
         }
     }

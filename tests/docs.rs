@@ -204,6 +204,45 @@ fn every_path_in_the_architecture_exists() {
     }
 }
 
+/// Each promise with what it says, its code and its tests.
+#[test]
+fn every_promise_has_its_code_and_its_tests() {
+    let page = read("docs/RELIABILITY.md");
+    let mut sources = String::new();
+    for file in sources_below("src").into_iter().chain(sources_below("tests")) {
+        sources.push_str(&fs::read_to_string(file).unwrap());
+    }
+    for invariant in sprint::verify::Invariant::ALL {
+        let begin = format!("| `{}` | {} |", invariant.name(), invariant.promise());
+        let row = page.lines().find(|line| line.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("no row `{begin}`"));
+        let spans: Vec<&str> = row.split('`').skip(1).step_by(2).skip(1).collect();
+        let (paths, tests): (Vec<&str>, Vec<&str>) = spans.iter().partition(|span| span.starts_with("src/"));
+        assert!(!paths.is_empty(), "{row}");
+        assert!(paths.iter().all(|path| root().join(path).exists()), "{paths:?}");
+        let tests: Vec<&str> = tests.into_iter().filter(|name| name.contains('_')).collect();
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests {
+            assert!(sources.contains(&format!("fn {test}(")), "no test `{test}`");
+        }
+    }
+}
+
+fn sources_below(directory: &str) -> Vec<PathBuf> {
+    let mut open = vec![root().join(directory)];
+    let mut found = Vec::new();
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            if entry.path().is_dir() {
+                open.push(entry.path());
+            } else if entry.path().extension().is_some_and(|end| end == "rs") {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     for page in pages() {

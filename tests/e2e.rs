@@ -39,6 +39,8 @@ mod questions;
 mod secrets;
 #[path = "e2e/triage.rs"]
 mod triage;
+#[path = "e2e/verify.rs"]
+mod verify;
 
 #[path = "e2e/roles.rs"]
 mod roles;

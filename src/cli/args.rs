@@ -81,6 +81,8 @@ pub enum Command {
     Cost(JsonArgs),
     /// Show the merge queue
     Queue(JsonArgs),
+    /// Check what sprint promises against the database, git and the report files
+    Verify(JsonArgs),
     /// Read the configuration again for the running sprint
     Reload,
     /// Print completions for a shell

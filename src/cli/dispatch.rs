@@ -12,7 +12,7 @@ use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
 use super::{
     agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, hook, init,
-    install, lint, logs, mcp, prompt, start, status, stop, supervise, task,
+    install, lint, logs, mcp, prompt, start, status, stop, supervise, task, verify,
 };
 use crate::error::{CliError, exit};
 use crate::redact;
@@ -145,6 +145,7 @@ fn query(command: &Command, env: &Environment, out: &mut Out<'_>) -> Result<u8, 
         Command::Agents(command) => agents::run(command, env, out),
         Command::Cost(args) => cost::run(*args, env, out),
         Command::Queue(args) => task::queue(*args, env, out),
+        Command::Verify(args) => verify::run(*args, env, out),
         Command::Completions(args) => generate::completions(args.shell, out),
         Command::Man(args) => generate::man(args.out.as_deref(), out),
         Command::Start(_)

@@ -53,6 +53,7 @@ pub mod stop;
 pub mod supervise;
 pub mod task;
 pub mod tasks_lint;
+pub mod verify;
 pub mod work;
 
 mod dispatch;

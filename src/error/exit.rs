@@ -24,7 +24,10 @@ pub const DOWN: u8 = 3;
 /// Every code and its line in the table of `docs/exit-codes.md`.
 pub const TABLE: [(u8, &str); 6] = [
     (DONE, "done; failures that were repaired on the way do not count"),
-    (UNFINISHED, "at rest with parked, held or waiting tasks; or `gates run` failed"),
+    (
+        UNFINISHED,
+        "at rest with parked, held or waiting tasks; or `gates run` failed, or `verify` found a broken promise",
+    ),
     (USAGE, "the command line or the configuration is wrong"),
     (
         ENVIRONMENT,

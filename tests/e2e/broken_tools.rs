@@ -180,3 +180,69 @@ fn a_tool_that_stays_away_is_the_operators() {
     world.start().expect(0);
     goes_on(&world, "the operator");
 }
+
+/// It passed in the review, and is away when the task's turn to land comes and the branch has moved:
+/// what nobody has judged together does not land.
+#[test]
+fn a_tool_that_breaks_between_review_and_landing() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 [P] write a.py\n- [ ] T002 [P] write b.py\n");
+    world.file("old.py", "w = 0\n");
+    world.agent("case $1 in T001) echo 'x = 1' > a.py;; T002) echo 'y = 2' > b.py;; esac\ngit add -A; git commit -qm $1");
+    world.program("healthy", RUFF);
+    world.program("bin/ruff", RUFF);
+    world.set("gates.presets", "[\"ruff\"]");
+    // The second task's own candidate is held until the first has landed; then the tool is removed.
+    world.gate(
+        "held",
+        "if [ -e b.py ] && [ ! -e a.py ]; then\n\
+         for n in $(seq 600); do git -C $W/r cat-file -e sprint/001-demo:a.py 2>/dev/null && break; sleep 0.1; done\n\
+         rm -f $W/bin/ruff\nfi",
+    );
+    world.set("gate.held.stage", "\"InTests\"");
+    let path = path(&world);
+    world.env("PATH", path);
+    world.configure();
+    world.commit("base");
+    world.detach();
+    waits(&world, "ruff", "`ruff` is not installed");
+    assert_eq!(task_row(&world.status(), "T002")["stage"], "Merging");
+    mended(&world, "ruff");
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    assert_eq!(world.landed(), "T001:1 T002:1");
+    world.assert_nothing_left();
+}
+
+/// With the others it fails, alone it passes: neither hidden nor in the way, and in the end a finding.
+#[test]
+fn a_flaky_test_of_the_real_pytest_is_counted_over_the_feature() {
+    let tools = std::env::var_os("SPRINT_TEST_TOOLS").map(|tools| Path::new(&tools).join("bin"));
+    let Some(tools) = tools.filter(|tools| tools.join("pytest").is_file()) else {
+        eprintln!("skipped: SPRINT_TEST_TOOLS names no directory with pytest");
+        return;
+    };
+    let mut world = World::new();
+    world.feature("001-demo", &format!("## Phase 1: Work\n\n{TASKS}"));
+    world.file("old.py", "w = 0\n");
+    world.file("test_a.py", "def test_a():\n    assert True\n");
+    world.file("test_b.py", "def test_b(request):\n    assert len(request.session.items) == 1\n");
+    world.agent("case $1 in T001) f=a;; T002) f=b;; T003) f=c;; esac\necho 'x = 1' > $f.py; git add -A; git commit -qm $1");
+    world.set("gates.presets", "[\"pytest\"]");
+    let person = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&person))).unwrap();
+    world.env("PATH", path);
+    world.configure();
+    world.commit("base");
+    let shown = world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1 T002:1 T003:1");
+    let status = world.status();
+    let flaky = &status["flaky"][0];
+    assert_eq!(
+        (&flaky["test"], &flaky["finding"]),
+        (&"test_b.py::test_b".into(), &true.into()),
+        "{status:#}"
+    );
+    assert!(flaky["times"].as_u64() >= Some(3), "{flaky}");
+    assert!(shown.stdout.contains("test_b.py::test_b"), "{}", shown.stdout);
+    world.assert_nothing_left();
+}

@@ -57,6 +57,7 @@ pub fn all(world: &World, case: &Case, before: &Checkout) {
     tidy(world);
     let status = world.status();
     assert_eq!(status["state"], "finished", "{status:#}");
+    world.sprint(&["verify"]).expect(0);
     world.assert_nothing_left();
 }
 
