@@ -310,3 +310,19 @@ fn a_radon_that_says_nothing_is_not_believed() {
     let none: Files<'_> = &[("pkg/core.py", "TEXT = \"\"\"\ndef f(): pass\n\"\"\"\n")];
     World::new(none, none).check("radon", Verdict::Pass, "");
 }
+
+#[test]
+fn mypy_checks_what_the_repository_says_unless_that_is_new() {
+    if !tools() {
+        return;
+    }
+    let config = "[tool.mypy]\nfiles = [\"pkg\"]\n\n[tool.ruff]\nline-length = 99\n";
+    let wrong = with(CLEAN, "scripts/wrong.py", TYPES);
+    let narrowed = with(&wrong, "pyproject.toml", config);
+    let settled = with(CLEAN, "pyproject.toml", config);
+    let said = World::new(&settled, &narrowed).check("mypy", Verdict::Pass, "");
+    assert_eq!(said.command.last().map(String::as_str).filter(|word| *word == "."), None);
+    World::new(CLEAN, &narrowed).check("mypy", Verdict::Fail, "1 new finding");
+    let inside = with(&settled, "pkg/core.py", TYPES);
+    World::new(&settled, &inside).check("mypy", Verdict::Fail, "1 new finding");
+}
