@@ -21,7 +21,7 @@ use crate::process::beside::Stop;
 use crate::process::run::{Outcome, Session, Spec, Stdin};
 
 /// A tool says its version within this, or its results are not kept.
-const TIMEOUT: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The tool of a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
