@@ -130,11 +130,79 @@ def changed_globs(copy: Path, changed: dict[str, list[list[int]]]) -> list[str]:
     return globs
 
 
-def mutate(mutmut: str, copy: Path, arguments: list[str], budget: float) -> tuple[int, str, bool]:
+def interpreter_of(program: str) -> str | None:
+    """The Python that a script is started with, by its first lines."""
+    try:
+        with open(program, "rb") as file:
+            first, second = file.readline(4096), file.readline(4096)
+    except OSError:
+        return None
+    # A path that is too long for a first line, or has a blank, stands in the second one.
+    words = re.match(rb"'+exec' \"?([^\"]+?)\"? \"\$0\"", second) if first.startswith(b"#!/bin/sh") else None
+    python = words[1] if words else first.removeprefix(b"#!").strip()
+    if not words and not first.startswith(b"#!"):
+        return None
+    if python.startswith(b"/usr/bin/env "):
+        return shutil.which(python.split()[-1].decode("utf-8", "replace"))
+    path = python.decode("utf-8", "replace")
+    return path if "python" in os.path.basename(path) and os.access(path, os.X_OK) else None
+
+
+ASK = """import importlib.util as u, json, sys
+print(json.dumps({"is": sys.implementation.cache_tag, "abi": getattr(sys, "abiflags", ""),
+"paths": [p for p in sys.path if p.endswith("-packages")],
+"pytest": u.find_spec("pytest") is not None, "mutmut": u.find_spec("mutmut") is not None}))"""
+
+
+def about(python: str | None) -> dict | None:
+    """What an interpreter has; nothing of one that does not answer."""
+    if not python:
+        return None
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    try:
+        said = subprocess.run([python, "-c", ASK], cwd="/", env=alone, capture_output=True, timeout=20, check=True)
+        return json.loads(said.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+START = "import sys; sys.path[:1] = []; sys.path += {paths}; sys.argv[0] = 'mutmut'; from mutmut.__main__ import cli; cli()"
+
+
+def starts(mutmut: str) -> tuple[list[str], str | None]:
+    """How mutmut is started where the tests find what they import, or why it cannot be.
+
+    The tests run in mutmut's own process. Where it is installed by itself, it is brought to the
+    interpreter that runs the tests otherwise, behind everything that is there already.
+    """
+    own = interpreter_of(mutmut)
+    venv = os.environ.get("VIRTUAL_ENV")
+    pytest = shutil.which("pytest")
+    known = [f"{venv}/bin/python" if venv else None, interpreter_of(pytest) if pytest else None]
+    known += [shutil.which("python3"), shutil.which("python")]
+    asked = ((python, about(python)) for python in known if python)
+    python, project = next(((python, said) for python, said in asked if said and said["pytest"]), (None, None))
+    mine = about(own)
+    if not project or not mine or project["paths"] == mine["paths"]:
+        return [mutmut], None
+    if project["mutmut"]:
+        return [python, "-c", START.format(paths=[])], None
+    if (project["is"], project["abi"]) != (mine["is"], mine["abi"]):
+        where = f"the tests run with {project['is']} (`{python}`), and mutmut is installed for {mine['is']}"
+        return [], f"{where}: `{python} -m pip install mutmut`"
+    return [python, "-c", START.format(paths=mine["paths"])], None
+
+
+# As mutmut says that the tests fail before it has changed anything.
+RED = ("failed to collect stats. runner returned", "Failed to run clean test", "Failed to collect list of tests")
+
+
+def mutate(start: list[str], copy: Path, arguments: list[str], budget: float) -> tuple[int, str, bool]:
     """Exit code, last words, and whether the time was up."""
     log = copy.parent / "mutmut.log"
     with log.open("wb") as out:
-        child = subprocess.Popen([mutmut, "run", *arguments], cwd=copy, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        words = [*start, "run", *arguments]
+        child = subprocess.Popen(words, cwd=copy, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         late = False
         try:
             child.wait(budget)
@@ -229,7 +297,10 @@ def run(options: argparse.Namespace) -> dict:
         globs = changed_globs(copy, changed)
         if not globs:
             return {"nothing": "no function is changed"}
-    code, words, late = mutate(mutmut, copy, ["--max-children", str(options.children), *globs], options.budget)
+    start, reason = starts(mutmut)
+    if reason:
+        return {"unreachable": reason}
+    code, words, late = mutate(start, copy, ["--max-children", str(options.children), *globs], options.budget)
     report = gather(copy, globs)
     unreached = "could not find any test case for any mutant" in words
     if unreached:
@@ -240,6 +311,9 @@ def run(options: argparse.Namespace) -> dict:
         # A glob that names nothing ends in an assertion: constants and signatures have no mutants.
         if globs and not report["counts"]:
             return {"nothing": "the changed functions have no mutants"}
+        if any(said in words for said in RED):
+            first = next((line.strip() for line in words.splitlines() if line.startswith(("FAILED ", "ERROR ", "E  "))), "")
+            return {"unreachable": f"the tests are red without a mutant{': ' if first else ''}{first}"}
         report["failed"] = words
     if not report["counts"] and "failed" not in report:
         return {"nothing": "mutmut made no mutant of this code"}

@@ -8,7 +8,7 @@ use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates::{Room, Side, Trees};
+use crate::gates::{Room, Side, Trees, languages};
 use crate::git::{Repo, contents, diff, export};
 
 /// Where dependencies lie that a repository does not track.
@@ -194,8 +194,15 @@ impl Trees for HandTrees {
             return Ok(Vec::new());
         };
         let now = export::snapshot(&self.repo).map_err(|error| chain(&error))?;
-        let tracked: BTreeSet<String> = self.files(Side::Head)?.into_iter().collect();
-        Ok(self.between(before, &now).into_iter().filter(|path| tracked.contains(path)).collect())
+        let judged: BTreeSet<String> = self.files(Side::Head)?.into_iter().collect();
+        let tracked: BTreeSet<String> =
+            export::tracked(&self.repo).map_err(|error| chain(&error))?.into_iter().collect();
+        // Of what is not tracked only sources count: who runs tests leaves `.coverage` and the like, and
+        // it need not have been this gate.
+        let counts = |path: &String| {
+            judged.contains(path) && (tracked.contains(path) || !languages([path.as_str()], None).is_empty())
+        };
+        Ok(self.between(before, &now).into_iter().filter(counts).collect())
     }
 
     fn restore(&self, side: Side) -> Result<(), String> {

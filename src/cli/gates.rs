@@ -13,6 +13,7 @@ mod samples;
 mod sarif;
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::args::{GatesCommand, GatesRunArgs};
@@ -25,9 +26,9 @@ use super::out::Out;
 use super::text::{Colour, plain};
 use crate::config::layout::tools_directory;
 use crate::config::{Config, GateConfig};
-use crate::domain::ids::CommitSha;
+use crate::domain::ids::{CommitSha, GateName};
 use crate::error::{CliError, chain};
-use crate::gates::{BaseScan, Cache, Context, Thresholds, Watch, recall, remember};
+use crate::gates::{BaseScan, Cache, Context, Moment, Thresholds, Watch, recall, remember};
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, export};
 use crate::process::slots::Slots;
@@ -68,6 +69,9 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     let gates = chosen(&wanted, args.stage.as_deref(), &config, repo, (head.commit(), &base))?;
     // Before an hour of gates, and after the snapshot.
     let sinks = Sinks::open(args, &env.cwd)?;
+    if let Head::Checkout(_) = head {
+        tell_environments(repo)?;
+    }
     let interrupted = Interrupts::take_over()?;
     let cache = Cache::new(&cache_directory(env));
     let last = |name: &_| recall(&cache, &repo.common_dir, name);
@@ -86,7 +90,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         base: Some(base),
         fresh: args.no_cache,
         cancel: &|| interrupted.came(),
-        watch: lines.as_ref().map(|lines| lines as &dyn Watch),
+        watch: Some(lines.as_ref().map_or(&AtTheEnd, |lines| lines as &dyn Watch)),
         all: !args.fail_fast,
     };
     let ran = match &lines {
@@ -117,8 +121,35 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     Ok(ran.exit_code())
 }
 
+/// That environments are left out which git does not ignore, and what to do about it.
+fn tell_environments(repo: &Repo) -> Result<(), CliError> {
+    let found = export::environments(repo).map_err(|error| git_error("the files cannot be listed", error))?;
+    for directory in found {
+        let name = plain(&directory, 200);
+        let told = writeln!(
+            std::io::stderr().lock(),
+            "`{name}` is a virtual environment and is left out: add `{name}/` to .gitignore"
+        );
+        if let Err(error) = told {
+            tracing::debug!(%error, "nobody reads standard error");
+        }
+    }
+    Ok(())
+}
+
 fn interrupt() -> CliError {
     CliError::environment("the gates were interrupted; nothing of them runs any more")
+}
+
+/// Without a terminal to draw on: findings come with the whole text, once.
+struct AtTheEnd;
+
+impl Watch for AtTheEnd {
+    fn saw(&self, _gate: &GateName, _moment: Moment<'_>) {}
+
+    fn tells_findings(&self) -> bool {
+        true
+    }
 }
 
 /// Progress on standard output, where that is a log and not data.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::text::harmless;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Status, Verdict, overall};
-use crate::gates::{Cancelled, Context, run_gates};
+use crate::gates::{Cancelled, Context, old_ones, run_gates};
 use crate::process::offline;
 
 /// At most so many findings of one gate are printed as text.
@@ -104,8 +104,12 @@ fn gate_text(gate: &GateResult, text: &mut String) {
     if matches!(gate.verdict, Verdict::Fail | Verdict::Error) && !gate.by_hand.is_empty() {
         line(text, format_args!("        by hand: {}", gate.by_hand));
     }
-    let mut open: Vec<_> =
-        gate.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing)).collect();
+    // What is old and blocks nothing would hide what is new.
+    let (mut open, old): (Vec<_>, Vec<_>) = gate
+        .findings
+        .iter()
+        .filter(|f| matches!(f.status, Status::New | Status::Existing))
+        .partition(|f| f.status == Status::New || f.blocks(gate.mode));
     // What somebody has to do something about first.
     open.sort_by_key(|finding| (finding.status != Status::New, finding.severity));
     for finding in open.iter().take(TEXT_MAX) {
@@ -128,6 +132,9 @@ fn gate_text(gate: &GateResult, text: &mut String) {
     }
     if open.len() > TEXT_MAX {
         line(text, format_args!("        … and {} more", open.len() - TEXT_MAX));
+    }
+    if !old.is_empty() {
+        line(text, format_args!("        {}", old_ones(old.len())));
     }
 }
 

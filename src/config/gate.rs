@@ -112,6 +112,18 @@ pub struct DetectText {
     pub text: String,
 }
 
+/// A key of one of a repository's files of settings, in either of the forms that TOML and INI share.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Its path below `general.root`.
+    pub file: String,
+    /// `[section]` without its brackets.
+    pub section: String,
+    /// What stands before the `=`.
+    pub key: String,
+}
+
 /// Another command, and what has to be there for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +137,10 @@ pub struct Instead {
     /// A file that has to contain something.
     #[serde(default)]
     pub text: Option<DetectText>,
+    /// Settings, one of which candidate and base have to have: what narrows a gate is believed only
+    /// where it is not new. Empty: none has to be.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
     /// The command.
     pub command: Vec<String>,
     /// Where it writes its second report; empty: nowhere.
@@ -162,6 +178,9 @@ pub struct Tool {
     /// Prints its version.
     #[serde(default)]
     pub version: Vec<String>,
+    /// Files above so many bytes are not among `{files}`, and the verdict says so; 0: there is no bound.
+    #[serde(default)]
+    pub file_max: u64,
     /// Exit codes that mean "I did my work"; empty: the parser decides.
     #[serde(default)]
     pub expected: Vec<i32>,

@@ -43,7 +43,7 @@ pub use model::{
 };
 pub use money::{Budget, Limit, Price, Prices};
 pub use pipeline::{Proof, StageConfig, StageKind, Target};
-pub use problem::{ConfigErrors, PROBLEMS_SHOWN_MAX, Problem, nearest};
+pub use problem::{ConfigErrors, PROBLEMS_SHOWN_MAX, Problem, alike, nearest};
 pub use prompts::{MERGE_PROMPT, OwnPrompt, PROMPTS_DIR, TRIAGE_PROMPT};
 pub use sources::{FILE_BYTES_MAX, SourceError, Sources};
 

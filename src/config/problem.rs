@@ -72,6 +72,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     })
 }
 
+/// At least so much of a name has to be the same for another one to be meant.
+const ALIKE: f64 = 0.5;
+
+/// The known name that may have been meant; None where nothing is near.
+pub fn alike<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest(name, known).filter(|near| strsim::normalized_damerau_levenshtein(name, near) >= ALIKE)
+}
+
 /// `; the nearest known …` for a message, or nothing.
 pub(super) fn nearest_hint<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map_or_else(String::new, |near| format!("; the nearest known {what} is `{near}`"))

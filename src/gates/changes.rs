@@ -41,9 +41,9 @@ pub(super) fn collect(context: &Context<'_>) -> Result<Vec<Changed>, String> {
 }
 
 /// A file of the candidate, and why nothing of it was read where it is there.
-type Read = (Option<Vec<u8>>, Option<&'static str>);
+pub(super) type Read = (Option<Vec<u8>>, Option<&'static str>);
 
-fn read(root: &Path, path: &str) -> Result<Read, String> {
+pub(super) fn read(root: &Path, path: &str) -> Result<Read, String> {
     let file = root.join(path);
     let told = |error: std::io::Error| format!("cannot read the candidate's `{path}`: {error}");
     let unread = |why| Ok((Some(Vec::new()), Some(why)));

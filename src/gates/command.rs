@@ -138,6 +138,11 @@ fn has_option(command: &[String], option: &str) -> bool {
     command.iter().any(|word| word == option || word.split_once('=').is_some_and(|(name, _)| name == option))
 }
 
+/// Whether the tool is told its files one by one.
+pub(super) fn wants_files(gate: &GateConfig) -> bool {
+    gate.command.iter().any(|word| word == "{files}")
+}
+
 /// Whether the tool works on the lines that the candidate changes.
 pub(super) fn wants_diff(gate: &GateConfig) -> bool {
     gate.command.iter().chain(gate.tool.ensure.iter().flatten()).any(|word| word.contains("{diff}"))

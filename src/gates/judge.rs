@@ -93,11 +93,12 @@ pub(super) fn needs_base(head: &Parsed, thresholds: Thresholds) -> bool {
         || head.metrics.iter().any(|metric| metric.value > thresholds.complexity_flag)
 }
 
-/// Judges a tool's findings on the candidate.
+/// Judges a tool's findings on the candidate, and those that come of holding both runs side by side.
 pub(super) fn judge(
     mode: Mode,
     head: &Parsed,
     base: &Base,
+    of_both: &[Finding],
     thresholds: Thresholds,
     change: Change<'_>,
 ) -> Judged {
@@ -125,6 +126,7 @@ pub(super) fn judge(
         figured.extend(found);
         metrics.push(measured);
     }
+    figured.extend(of_both.iter().cloned());
     // They come of figures, and may be let pass like any other.
     (change.allow)(&mut figured);
     findings.extend(figured);
@@ -243,7 +245,7 @@ mod tests {
 
     fn judge(mode: Mode, head: &Parsed, base: &Base) -> Judged {
         let change = Change { lines: &ChangedLines::new(), touches: &|_| false, allow: &|_| {} };
-        super::judge(mode, head, base, Thresholds::default(), change)
+        super::judge(mode, head, base, &[], Thresholds::default(), change)
     }
 
     fn check(mode: Mode, head: &Parsed, base: &Base, verdict: Verdict, reason: &str) {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::parse::Parsed;
-use crate::domain::gate::{ChangedLines, Kind};
+use crate::domain::gate::{ChangedLines, Kind, Lines};
 
 /// A source file larger than this is no source.
 const SOURCE_MAX: u64 = 8 << 20;
@@ -63,11 +63,30 @@ pub(super) fn name_as_the_tree_does(parsed: &mut Parsed, files: &[String], subdi
     }
     let Some(coverage) = &mut parsed.coverage else { return };
     let mut kept = BTreeMap::new();
+    let mut foreign = false;
     for (path, lines) in std::mem::take(&mut coverage.files) {
         let name = of_tree(&path, &files, subdir).unwrap_or(path);
-        kept.insert(name, lines);
+        // What git ignores lies in the checkout and not in the tree: it is not judged.
+        if Path::new(&name).extension().is_some_and(|kind| kind == "py")
+            && !name.starts_with(['/', '.'])
+            && !files.contains(name.as_str())
+        {
+            foreign = true;
+        } else {
+            kept.insert(name, lines);
+        }
+    }
+    if foreign && let Some(percent) = percent_of(&kept) {
+        coverage.percent = percent;
     }
     coverage.files = kept;
+}
+
+/// Per cent of the lines of these files; `None` where they have none.
+fn percent_of(files: &BTreeMap<String, Lines>) -> Option<f64> {
+    let count = |of: fn(&Lines) -> usize| u32::try_from(files.values().map(of).sum::<usize>()).ok();
+    let (hit, missed) = (count(|lines| lines.hit.len())?, count(|lines| lines.missed.len())?);
+    (hit + missed > 0).then(|| 100.0 * f64::from(hit) / (f64::from(hit) + f64::from(missed)))
 }
 
 /// The name in the tree, where it is another one.
@@ -122,5 +141,25 @@ mod tests {
         assert_eq!(named("example.com/demo/a.go", ""), "a.go");
         assert_eq!(named("/elsewhere/b.go", ""), "/elsewhere/b.go");
         assert_eq!(named("web/demo/src/x.ts", "web"), "web/src/x.ts");
+    }
+
+    #[test]
+    fn what_is_not_in_the_tree_is_no_part_of_the_whole() {
+        let lines = |hit: &[u32], missed: &[u32]| Lines {
+            hit: hit.iter().copied().collect(),
+            missed: missed.iter().copied().collect(),
+        };
+        let measured = |other: &str| {
+            let files =
+                [("pkg/a.py".to_owned(), lines(&[1, 2, 3], &[4])), (other.to_owned(), lines(&[], &[1, 2]))];
+            let coverage = Coverage { percent: 50.0, files: files.into() };
+            let mut parsed = Parsed { coverage: Some(coverage), ..Parsed::default() };
+            name_as_the_tree_does(&mut parsed, &["pkg/a.py".to_owned(), "pkg/b.py".to_owned()], "");
+            let coverage = parsed.coverage.unwrap();
+            (format!("{}", coverage.percent), coverage.files.len())
+        };
+        assert_eq!(measured("pkg/b.py"), ("50".to_owned(), 2));
+        assert_eq!(measured("pkg/generated.py"), ("75".to_owned(), 1));
+        assert_eq!(measured("/usr/lib/x.py"), ("50".to_owned(), 2), "as the tool says it");
     }
 }

@@ -8,17 +8,21 @@ use std::time::Instant;
 use super::cache::Cache;
 use super::changes;
 use super::inputs::{Allowed, Inputs};
+use super::integrity;
 use super::judge::{self, Base, Change, Judged, Thresholds};
+use super::lost::{self, Texts};
 use super::pane::Pane;
+use super::parse::Parsed;
 use super::scan::{Done, Scan, Scanner};
 use super::secrets;
+use super::shown;
 use super::tools;
 use super::validate::validate;
 use super::variant;
 use super::version::Version;
 use super::watch::{Moment, Watch};
 use crate::config::gate::{Evidence, GateConfig};
-use crate::domain::gate::{ChangedLines, GateResult, Mode, Status, Verdict};
+use crate::domain::gate::{ChangedLines, Finding, GateResult, Mode, Status, Verdict};
 use crate::domain::ids::GateName;
 use crate::process::beside::Stop;
 use crate::process::slots::Slots;
@@ -250,7 +254,8 @@ pub(super) async fn run_gate(
     tell(Moment::Began);
     let result = secrets::without(Run { gate, context, stop }.run(&mut pane).await?);
     tell(Moment::Ended(&result));
-    show(&result, &mut pane);
+    let told = context.watch.is_some_and(Watch::tells_findings);
+    shown::result(&result, !told, &mut pane);
     Ok(result)
 }
 
@@ -297,7 +302,7 @@ impl Run<'_> {
         let command = scanner(Side::Head).shown_command(&root);
         let usual = (self.context.usual)(&self.gate.name);
         let usual = usual.map_or(String::new(), |seconds| format!(" (usually {seconds:.1} s)"));
-        pane.line(&format!("▶ {}{usual}: {}", self.gate.name, command.join(" ")));
+        pane.line(&format!("▶ {}{usual}: {}", self.gate.name, shown::command(&command)));
         let blank = GateResult {
             by_hand: scanner(Side::Head).by_hand(&root),
             command,
@@ -329,6 +334,7 @@ impl Run<'_> {
             }
         };
         let mut base = self.base(&scanner(Side::Base), &done, &version, pane).await?;
+        let lost = self.lost_tests(&done.parsed, &base, &root);
         allowed.mark(&mut done.parsed.findings);
         if let Base::Scanned(parsed) = &mut base {
             allowed.mark(&mut parsed.findings);
@@ -340,7 +346,7 @@ impl Run<'_> {
             allow: &|found| allowed.mark(found),
         };
         let Judged { verdict, findings, metrics, reason } =
-            judge::judge(self.gate.mode, &done.parsed, &base, self.context.thresholds, change);
+            judge::judge(self.gate.mode, &done.parsed, &base, &lost, self.context.thresholds, change);
         Ok(GateResult {
             verdict,
             findings,
@@ -393,7 +399,7 @@ impl Run<'_> {
         allowed.mark(&mut base.findings);
         let change = Change { lines: &ChangedLines::new(), touches: &|_| true, allow: &|_| {} };
         let base = Base::Scanned(Box::new(base));
-        let judged = judge::judge(self.gate.mode, &head, &base, self.context.thresholds, change);
+        let judged = judge::judge(self.gate.mode, &head, &base, &[], self.context.thresholds, change);
         let Judged { verdict, mut findings, reason, .. } = judged;
         // A mark less is nothing to tell anybody.
         findings.retain(|finding| finding.status != Status::Fixed);
@@ -408,6 +414,43 @@ impl Run<'_> {
             Some(_) if self.context.trees.has_base() => self.context.trees.changed_lines(),
             _ => Ok(ChangedLines::new()),
         }
+    }
+
+    /// Tests that ran at the base and are passed by now.
+    fn lost_tests(&self, head: &Parsed, base: &Base, root: &Path) -> Vec<Finding> {
+        let (Base::Scanned(base), trees) = (base, self.context.trees) else { return Vec::new() };
+        let files = trees.files(Side::Head).unwrap_or_default();
+        let renames = trees.renames();
+        let old = |new: &str| {
+            let known = renames.iter().find(|(_, other)| other == new);
+            known.map_or(new.to_owned(), |(old, _)| old.clone())
+        };
+        let decided = files
+            .iter()
+            .any(|path| integrity::is_setting(path) && trees.changed(path) && trees.named_by_task(path));
+        let texts = Texts {
+            files: &files,
+            base: &|path| trees.base_file(&old(path)),
+            head: &|path| changes::read(root, path).ok()?.0,
+            renamed: &|path| {
+                renames.iter().find(|(old, _)| old == path).map_or(path, |(_, new)| new).to_owned()
+            },
+            changed: &|path| trees.changed(path),
+            named: &|path| decided || trees.named_by_task(path),
+        };
+        lost::findings(head, base, &texts)
+    }
+
+    /// Whether the candidate changes what decides which tests run: then the base's are run too, to be
+    /// held against them.
+    fn could_lose_tests(&self, head: &Parsed) -> bool {
+        let trees = self.context.trees;
+        let decides = |path: &String| lost::decides(path) && trees.changed(path);
+        !head.ran.is_empty()
+            && self.gate.mode != Mode::Report
+            && [Side::Head, Side::Base]
+                .into_iter()
+                .any(|side| trees.files(side).is_ok_and(|files| files.iter().any(decides)))
     }
 
     fn without_run(&self, verdict: Verdict, reason: &str) -> GateResult {
@@ -470,8 +513,9 @@ impl Run<'_> {
             // What became of other mutants there excuses nothing, and takes as long again.
             return Ok(Base::NotNeeded);
         }
-        let wanted =
-            self.context.base == BaseScan::Always || judge::needs_base(&head.parsed, self.context.thresholds);
+        let wanted = self.context.base == BaseScan::Always
+            || judge::needs_base(&head.parsed, self.context.thresholds)
+            || self.could_lose_tests(&head.parsed);
         if !wanted {
             return Ok(scanner
                 .kept(version)
@@ -502,35 +546,6 @@ pub(super) fn without_run(gate: &GateConfig, verdict: Verdict, reason: &str) -> 
         tests: crate::domain::gate::TestCounts::default(),
         reason: reason.to_owned(),
     }
-}
-
-/// A pane shows at most this many findings; the result has them all.
-const SHOWN_MAX: usize = 50;
-
-fn show(result: &GateResult, pane: &mut Pane<'_, '_>) {
-    let open = result.findings.iter().filter(|f| matches!(f.status, Status::New | Status::Existing));
-    let (mut shown, mut more) = (0, 0);
-    for finding in open {
-        if shown == SHOWN_MAX {
-            more += 1;
-            continue;
-        }
-        shown += 1;
-        let first = finding.message.lines().next().unwrap_or_default();
-        let place = if finding.path.is_empty() {
-            String::new()
-        } else {
-            format!("{}:{}: ", finding.path, finding.line)
-        };
-        pane.line(&format!("  {:8} {place}{} {first}", finding.status.as_str(), finding.rule));
-    }
-    if more > 0 {
-        pane.line(&format!("  … and {more} more"));
-    }
-    let time = if result.cached { "kept result".to_owned() } else { format!("{:.1} s", result.seconds) };
-    let reason = result.reason.lines().next().unwrap_or_default();
-    let colon = if reason.is_empty() { "" } else { ": " };
-    pane.line(&format!("{} {} ({time}){colon}{reason}", result.name, result.verdict));
 }
 
 #[cfg(test)]

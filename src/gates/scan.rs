@@ -2,6 +2,7 @@
 //!
 //! Refuses to judge: what a result means against the base is `judge`'s.
 
+mod doubts;
 mod read;
 
 use std::collections::{BTreeSet, HashSet};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::doubts::advised;
 use super::by_hand::{self, Surroundings};
 use super::command::{self, BaseScript, Places};
 use super::files::{REPORT_MAX, Temporary};
@@ -147,7 +149,7 @@ impl<'a> Scanner<'a> {
             }
             Err(Broken::Cancelled) => Err(Cancelled),
             Err(Broken::Missing(why)) => Ok(Scan::Missing(why)),
-            Err(Broken::Because(why)) => Ok(Scan::Error(why, seconds)),
+            Err(Broken::Because(why)) => Ok(Scan::Error(advised(why, &files), seconds)),
         }
     }
 
@@ -234,6 +236,8 @@ impl<'a> Scanner<'a> {
         let outcome = self.execute(&ready, &argv, pane).await?;
         *seconds = outcome.seconds;
         let mut parsed = self.read(parser, &ready, &outcome)?;
+        self.saw_what_is_there(&root, files, &parsed)?;
+        self.tell_large(&root, files, &mut parsed);
         if self.gate.parser == "pytest" {
             self.rerun(&ready, &argv, &mut parsed, seconds, pane).await?;
         }
@@ -289,7 +293,7 @@ impl<'a> Scanner<'a> {
         let asked_for = self.gate.tool.ensure.iter().flatten().filter_map(|word| command::asked_for(word));
         let places = Places {
             kit: self.kit().dir,
-            files: targets::files(root, self.context.subdir, files, self.inputs),
+            files: targets::files(root, self.context.subdir, files, self.inputs, self.gate.tool.file_max),
             changed: self.changed()?,
             has: asked_for.filter(|name| start.join(name).is_file()).map(ToOwned::to_owned).collect(),
             root: start,

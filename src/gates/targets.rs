@@ -16,12 +16,22 @@ pub(super) const SHOWN_MAX: usize = 4 << 10;
 /// A single argument has at most 128 KiB.
 const CHANGED_MAX: usize = 100 << 10;
 
-/// `{files}`: the files of the tree that the gate looks at, relative to where it starts.
-pub(super) fn files(root: &Path, subdir: &str, files: &[String], inputs: &Inputs) -> Vec<String> {
+/// `{files}`: the files of the tree that the gate looks at, relative to where it starts, up to
+/// `bytes_max` each; 0: of any size.
+pub(super) fn files(
+    root: &Path,
+    subdir: &str,
+    files: &[String],
+    inputs: &Inputs,
+    bytes_max: u64,
+) -> Vec<String> {
     let prefix = if subdir.is_empty() { String::new() } else { format!("{subdir}/") };
     let looked_at = inputs.of_tree(files, subdir);
     // A symbolic link is scanned where it leads, if that is in the tree.
-    let plain = looked_at.filter(|path| root.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file()));
+    let plain = looked_at.filter(|path| {
+        let fits = |bytes| bytes_max == 0 || bytes <= bytes_max;
+        root.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file() && fits(meta.len()))
+    });
     let relative = plain.filter_map(|path| path.strip_prefix(&prefix));
     // A name is never an option.
     let named =
@@ -82,8 +92,8 @@ mod tests {
         let mut paths = paths.to_vec();
         paths.push("link.py".into());
         let inputs = Inputs::of(&preset("bandit").unwrap()).unwrap();
-        assert_eq!(files(dir.path(), "", &paths, &inputs), ["a b.py", "./-x.py", "sub/c.py"]);
-        assert_eq!(files(dir.path(), "sub", &paths, &inputs), ["c.py"]);
+        assert_eq!(files(dir.path(), "", &paths, &inputs, 0), ["a b.py", "./-x.py", "sub/c.py"]);
+        assert_eq!(files(dir.path(), "sub", &paths, &inputs, 0), ["c.py"]);
         assert_eq!(shortened(vec!["x".repeat(100); 50], 4096), ["."]);
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::inputs;
 use super::run::{Context, Room, Side};
 use super::tools;
-use crate::config::gate::{DetectText, GateConfig, Instead};
+use crate::config::gate::{DetectText, GateConfig, Instead, Setting};
 use crate::config::presets::preset;
 
 /// A file is looked into up to this.
@@ -30,6 +30,7 @@ pub(super) fn of(gate: &GateConfig, context: &Context<'_>) -> Result<Option<Gate
         (program.is_empty() || tools::find_program(program, &path, &root).is_some())
             && below(&instead.files, &files, context.subdir)
             && instead.text.as_ref().is_none_or(|asked| says(asked, context, &root))
+            && (instead.settings.is_empty() || both_have(&instead.settings, context, &root))
     };
     let chosen = gate.tool.instead.iter().find(fits);
     Ok(chosen.map(|instead| {
@@ -52,12 +53,37 @@ fn below(globs: &[String], files: &[String], subdir: &str) -> bool {
     inputs::any_below(globs, files.iter().map(String::as_str), subdir).unwrap_or(false)
 }
 
-fn says(asked: &DetectText, context: &Context<'_>, root: &Path) -> bool {
-    let path = if context.subdir.is_empty() {
-        asked.file.clone()
-    } else {
-        format!("{}/{}", context.subdir, asked.file)
+fn both_have(settings: &[Setting], context: &Context<'_>, root: &Path) -> bool {
+    let has = |text: &dyn Fn(&str) -> Option<Vec<u8>>| {
+        settings.iter().any(|asked| {
+            let text = text(&path_of(&asked.file, context)).unwrap_or_default();
+            is_set(&String::from_utf8_lossy(&text), &asked.section, &asked.key)
+        })
     };
+    let trees = context.trees;
+    has(&|path| read(&root.join(path))) && (!trees.has_base() || has(&|path| trees.base_file(path)))
+}
+
+/// Whether the section of a TOML or INI text has the key.
+fn is_set(text: &str, section: &str, key: &str) -> bool {
+    let mut inside = false;
+    for line in text.lines() {
+        if let Some(header) = line.trim_end().strip_prefix('[') {
+            inside = header.strip_suffix(']').is_some_and(|header| header.trim() == section);
+        }
+        if inside && line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ':'])) {
+            return true;
+        }
+    }
+    false
+}
+
+fn path_of(file: &str, context: &Context<'_>) -> String {
+    if context.subdir.is_empty() { file.to_owned() } else { format!("{}/{file}", context.subdir) }
+}
+
+fn says(asked: &DetectText, context: &Context<'_>, root: &Path) -> bool {
+    let path = path_of(&asked.file, context);
     let contains = |text: &[u8]| String::from_utf8_lossy(text).contains(&asked.text);
     read(&root.join(&path)).is_some_and(|text| contains(&text))
         || context.trees.base_file(&path).is_some_and(|text| contains(&text))
@@ -69,4 +95,25 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     fs::File::open(path).ok()?.take(TEXT_MAX).read_to_end(&mut text).ok()?;
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_counts_in_its_section_alone() {
+        let set = |text: &str| is_set(text, "tool.mypy", "files");
+        assert!(
+            set("[tool.mypy]\nstrict = true\nfiles = [\"src\"]\n") && set("[ tool.mypy ]\nfiles=\"a\"\n")
+        );
+        for text in [
+            "[tool.ruff]\nfiles = [\"src\"]\n",
+            "[tool.mypy]\n[[tool.mypy.overrides]]\nfiles = 1\n",
+            "[tool.mypy]\n# files = 1\nfiles_of = 1\n",
+            "files = 1\n",
+        ] {
+            assert!(!set(text), "{text}");
+        }
+    }
 }

@@ -18,4 +18,9 @@ pub enum Moment<'a> {
 pub trait Watch: Sync {
     /// `gate` has come to `moment`.
     fn saw(&self, gate: &GateName, moment: Moment<'_>);
+
+    /// Whether findings are told to people elsewhere, so that they are not said twice.
+    fn tells_findings(&self) -> bool {
+        false
+    }
 }

@@ -67,8 +67,41 @@ impl Drop for IndexCopy {
 /// The checkout cannot be read, or git fails.
 pub fn snapshot(repo: &Repo) -> Result<CommitSha> {
     let copy = IndexCopy::of(repo, &repo.git_dir.join("index"))?;
-    copy.git(repo).args(["add", "--all", "--", "."]).run()?;
+    let mut add = copy.git(repo).args(["add", "--all", "--", "."]);
+    for environment in environments(repo)? {
+        add = add.arg(format!(":(exclude,top,literal){environment}"));
+    }
+    add.run()?;
     copy.commit(repo, "the worktree as it is")
+}
+
+/// Virtual environments of Python in the checkout that are neither tracked nor ignored: thousands of
+/// files that are nobody's work. Relative to the top, without a slash at the end.
+///
+/// # Errors
+/// git fails.
+pub fn environments(repo: &Repo) -> Result<Vec<String>> {
+    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
+    let words = ["ls-files", "-z", "--others", "--exclude-standard", "--", ":(top,glob)**/pyvenv.cfg"];
+    let listed = git.args(words).run()?;
+    let found = listed.split(|byte| *byte == 0).filter_map(|name| {
+        let directory = std::str::from_utf8(name).ok()?.strip_suffix("/pyvenv.cfg")?;
+        // What is only called so stays.
+        repo.top.join(directory).join("bin/python").exists().then(|| directory.to_owned())
+    });
+    Ok(found.collect())
+}
+
+/// The files that git tracks in the checkout. Paths that are not UTF-8 are shown with replacement
+/// characters.
+///
+/// # Errors
+/// git fails.
+pub fn tracked(repo: &Repo) -> Result<Vec<String>> {
+    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
+    let listed = git.args(["ls-files", "-z", "--cached", "--", ":(top)"]).run()?;
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 /// What is staged, as a commit on HEAD that nothing points to. `index` is the file that git works

@@ -24,6 +24,8 @@ use crate::process::system;
 
 /// Findings that the next attempt is told, at most.
 const FINDINGS_MAX: usize = 100;
+/// Of the finding that is named in a reason so many characters.
+const FIRST_MAX: usize = 120;
 
 /// Does the run.
 pub(super) fn run(desk: &Desk<'_>, screen: &mut Screen) -> Report {
@@ -158,13 +160,16 @@ fn base(desk: &Desk<'_>, screen: &mut Screen) -> Report {
             } else {
                 Verdict::Fail
             };
+            // What is red and old is no reason: it is not named as one.
+            let refusing: Vec<GateResult> = red.into_iter().cloned().collect();
+            let told = if verdict == Verdict::Fail { &refusing } else { &results };
             Report::Checked {
                 verdict,
                 candidate: None,
                 gates: Vec::new(),
                 feedback: None,
                 remarks: Vec::new(),
-                summary: summary(&results),
+                summary: summary(told),
             }
         }
         Err(reason) => Report::Errored { reason },
@@ -314,14 +319,25 @@ pub(super) fn summary(results: &[GateResult]) -> String {
     let any = results.iter().any(|result| bad(result.verdict));
     let tells = |verdict: Verdict| if any { bad(verdict) } else { verdict != Verdict::Pass };
     let notable = results.iter().filter(|result| tells(result.verdict));
-    let notable: Vec<String> = notable
-        .map(|result| format!("{} {}{}", result.name, result.verdict, after_colon(&result.reason)))
-        .collect();
+    let notable: Vec<String> =
+        notable.map(|result| format!("{} {}{}", result.name, result.verdict, in_brackets(result))).collect();
     if notable.is_empty() { format!("{} gates passed", results.len()) } else { notable.join("; ") }
 }
 
-fn after_colon(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+/// Its reason, and of what blocks the most severe: ` (2 new findings; F401 pkg/a.py:3 first)`.
+fn in_brackets(result: &GateResult) -> String {
+    let first = result.blocking().min_by_key(|finding| finding.severity).map(|finding| {
+        let place = match (finding.path.as_str(), finding.line) {
+            ("", _) => String::new(),
+            (path, 0) => format!(" {path}"),
+            (path, line) => format!(" {path}:{line}"),
+        };
+        let words: String = format!("{}{place}", finding.rule).chars().take(FIRST_MAX).collect();
+        format!("{words} first")
+    });
+    let reason = Some(result.reason.as_str()).filter(|reason| !reason.is_empty()).map(ToOwned::to_owned);
+    let parts: Vec<String> = reason.into_iter().chain(first).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }
 
 /// What the next attempt is told: new findings of red gates, most severe first.

@@ -72,7 +72,8 @@ fn typed(world: &World, tool: &str, tree: &Path) -> String {
                 .arg("--cache-dir=/dev/null")
                 .arg("--python-executable")
                 .arg(world.venv().join("bin/python"));
-            command.arg(".")
+            // An argument would take the place of what the repository says to check.
+            if names_files(tree) { &mut command } else { command.arg(".") }
         }
         // It reads ./pyproject.toml, and crashes on some.
         "radon" => command.current_dir("/").args(["radon", "cc", "--json"]).arg(tree),
@@ -94,6 +95,16 @@ fn typed(world: &World, tool: &str, tree: &Path) -> String {
         _ => panic!("{tool} is none of these"),
     };
     output(&mut command)
+}
+
+/// Whether mypy's part of the configuration says which files are to be checked.
+fn names_files(tree: &Path) -> bool {
+    let places = [("mypy.ini", "[mypy]"), ("pyproject.toml", "[tool.mypy]"), ("setup.cfg", "[mypy]")];
+    places.iter().any(|(file, section)| {
+        let text = std::fs::read_to_string(tree.join(file)).unwrap_or_default();
+        let own = text.split_once(&format!("{section}\n")).map_or("", |(_, rest)| rest);
+        own.split("\n[").next().unwrap_or_default().lines().any(|line| line.starts_with("files"))
+    })
 }
 
 /// What sprint says is there now, in the same words.

@@ -59,6 +59,101 @@ fn skipped() {
     );
 }
 
+/// Nothing is deleted and nothing is marked: only the run tells that they are gone.
+#[test]
+fn written_and_not_run() {
+    if !tools() {
+        return;
+    }
+    let own = "def test_double() -> None:\n    assert double(2) == 4\n";
+    let lost = |name, hides: Change| {
+        let hidden = std::iter::once(wrong()).chain(hides).collect();
+        Case { name, tool: PYTEST, broken: vec![wrong()], hidden, told: ("pytest", "lost-test", FILE) }
+    };
+    all(
+        python(),
+        &[
+            lost(
+                "never true",
+                tests(
+                    own,
+                    "if not double:\n\n    def test_double() -> None:\n        assert double(2) == 4\n",
+                ),
+            ),
+            lost(
+                "a class that is no test's",
+                tests(
+                    own,
+                    "class Doubles:\n    def test_double(self) -> None:\n        assert double(2) == 4\n",
+                ),
+            ),
+            lost("taken out from elsewhere", {
+                let code = "import sys\n\ntests = [m for n, m in sys.modules.items() if n.endswith(\"test_core\")]\n\
+                    for module in tests:\n    vars(module).update({\"test_double\": 1})\n";
+                let late = format!("{TESTS}\n\nfrom tests import late  # type: ignore\n");
+                vec![put("tests/__init__.py", ""), put("tests/late.py", code), put(FILE, &late)]
+            }),
+        ],
+    );
+}
+
+#[test]
+fn taken_away_swallowed_or_patched() {
+    if !tools() {
+        return;
+    }
+    let own = "def test_double() -> None:\n    assert double(2) == 4\n";
+    let after = |code: &str| vec![put(FILE, &format!("{TESTS}\n\n{code}\n"))];
+    let catching = |except: &str| {
+        let text = "    try:\n        assert double(2) == 4\n    ";
+        tests("    assert double(2) == 4\n", &format!("{text}{except}\n        pass\n"))
+    };
+    let patched = |text: &str| vec![put("tests/conftest.py", text)];
+    let double = "def double(x: int) -> int:\n    return 2 * x\n\n\n";
+    let swallows = |name, except: &str| case(name, "swallowed-assertion", FILE, catching(except));
+    all(
+        python(),
+        &[
+            case("deleted after its definition", "skipped-test", FILE, after("del test_double")),
+            case("out of the module", "skipped-test", FILE, after("del globals()[\"test_double\"]")),
+            case(
+                "in another function",
+                "removed-test",
+                FILE,
+                tests(
+                    own,
+                    "def outer() -> None:\n    def test_double() -> None:\n        assert double(2) == 4\n",
+                ),
+            ),
+            case(
+                "pytest's exception",
+                "skipped-test",
+                FILE,
+                tests(
+                    "    assert double(2) == 4",
+                    "    import pytest\n\n    raise pytest.skip.Exception(\"slow\")\n    assert double(2) == 4",
+                ),
+            ),
+            swallows("the assertion's error", "except AssertionError:"),
+            swallows("every error", "except Exception:"),
+            case(
+                "a conftest that assigns",
+                "test-hook",
+                "tests/conftest.py",
+                patched(&format!("import pkg.core\n\n\n{double}pkg.core.double = double\n")),
+            ),
+            case(
+                "a conftest with a fixture for all",
+                "test-hook",
+                "tests/conftest.py",
+                patched(&format!(
+                    "import pytest\n\n\n{double}@pytest.fixture(autouse=True)\ndef quick(monkeypatch: pytest.MonkeyPatch) -> None:\n    monkeypatch.setattr(\"test_core.double\", double)\n"
+                )),
+            ),
+        ],
+    );
+}
+
 #[test]
 fn deleted_emptied_or_weakened() {
     if !tools() {

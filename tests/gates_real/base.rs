@@ -1,6 +1,7 @@
 //! ruff, mypy, radon and pytest, which every Python tree is held to.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sprint::config::gate::{GateConfig, Mode};
@@ -290,4 +291,38 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() { walk(&path, found) } else { found.push(path) }
     }
+}
+
+#[test]
+fn a_radon_that_says_nothing_is_not_believed() {
+    if !tools() {
+        return;
+    }
+    let mut world = World::new(CLEAN, CLEAN);
+    let bin = world.dir.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("radon"), "#!/bin/sh\necho '{}'\n").unwrap();
+    fs::set_permissions(bin.join("radon"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = world.env.iter_mut().find(|(name, _)| name == "PATH").unwrap();
+    let dirs = std::iter::once(bin).chain(std::env::split_paths(&path.1));
+    path.1 = std::env::join_paths(dirs).unwrap();
+    world.check("radon", Verdict::Error, "it lists no function, and `pkg/core.py` has some");
+    let none: Files<'_> = &[("pkg/core.py", "TEXT = \"\"\"\ndef f(): pass\n\"\"\"\n")];
+    World::new(none, none).check("radon", Verdict::Pass, "");
+}
+
+#[test]
+fn mypy_checks_what_the_repository_says_unless_that_is_new() {
+    if !tools() {
+        return;
+    }
+    let config = "[tool.mypy]\nfiles = [\"pkg\"]\n\n[tool.ruff]\nline-length = 99\n";
+    let wrong = with(CLEAN, "scripts/wrong.py", TYPES);
+    let narrowed = with(&wrong, "pyproject.toml", config);
+    let settled = with(CLEAN, "pyproject.toml", config);
+    let said = World::new(&settled, &narrowed).check("mypy", Verdict::Pass, "");
+    assert_eq!(said.command.last().map(String::as_str).filter(|word| *word == "."), None);
+    World::new(CLEAN, &narrowed).check("mypy", Verdict::Fail, "1 new finding");
+    let inside = with(&settled, "pkg/core.py", TYPES);
+    World::new(&settled, &inside).check("mypy", Verdict::Fail, "1 new finding");
 }

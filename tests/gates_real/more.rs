@@ -163,11 +163,61 @@ fn without_a_mutant_the_gate_is_skipped_and_says_why() {
     World::new(CLEAN, &readme).check("mutmut", Verdict::Skipped, "no function is changed");
     let red = with(CLEAN, "pkg/core.py", "def double(x: int) -> int:\n    return 3 * x\n");
     let result = World::new(CLEAN, &red).run("mutmut");
-    assert_eq!(result.verdict, Verdict::Error, "its tests fail before anything is changed: {result:#?}");
+    assert_eq!(result.verdict, Verdict::Skipped, "its tests fail before anything is changed: {result:#?}");
+    assert!(
+        result.reason.starts_with("the tests are red without a mutant: FAILED tests/"),
+        "{}",
+        result.reason
+    );
+    let required = GateConfig { required: true, ..preset("mutmut").unwrap() };
+    assert_eq!(World::new(CLEAN, &red).gate(&required).verdict, Verdict::Error);
     let own = "[tool.mutmut]\nsource_paths = [\"pkg\"]\nalso_copy = [\"tests\"]\n";
     let configured = with_all(CLEAN, &[("pyproject.toml", own), ("pkg/core.py", LOOSE)]);
     let configured = with(&configured, "tests/test_core.py", LOOSE_TEST);
     assert_eq!(World::new(CLEAN, &configured).run("mutmut").verdict, Verdict::Fail);
+}
+
+/// An environment of the project's own, with a package that only it has: pytest is linked into it.
+fn environment(world: &World) -> std::path::PathBuf {
+    let venv = world.dir.path().join("project");
+    let path = world.env.iter().find(|(name, _)| name == "PATH").unwrap().1.clone();
+    let of = |program: &str| sprint::gates::find_program(program, &path, Path::new("/")).unwrap();
+    let run = |program: &Path, args: &[&str]| {
+        let output = std::process::Command::new(program).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&of("python3"), &["-m", "venv", "--without-pip", venv.to_str().unwrap()]);
+    let purelib = ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"];
+    let python = venv.join("bin/python");
+    let packages = run(&python, &purelib);
+    let packages = Path::new(packages.trim());
+    let pytests = run(&of("pytest").with_file_name("python"), &purelib);
+    fs::write(packages.join("pytest.pth"), pytests).unwrap();
+    fs::write(packages.join("only_here.py"), "TWO = 2\n").unwrap();
+    let script = format!("#!{}\nimport sys\nfrom pytest import main\nsys.exit(main())\n", python.display());
+    fs::write(venv.join("bin/pytest"), script).unwrap();
+    fs::set_permissions(venv.join("bin/pytest"), fs::Permissions::from_mode(0o755)).unwrap();
+    venv
+}
+
+#[test]
+fn mutmut_works_with_what_the_project_has_installed() {
+    if !have(&["mutmut"]) {
+        return;
+    }
+    let code = "from only_here import TWO\n\n\ndef double(x: int) -> int:\n    return TWO * x\n";
+    let tests = "from pkg.core import double\n\n\ndef test_double() -> None:\n    assert double(2) == 4\n    assert double(3) == 6\n";
+    let head = with(CLEAN, "pkg/core.py", code);
+    let head = with(&head, "tests/test_core.py", tests);
+    let mut world = World::new(CLEAN, &head);
+    let venv = environment(&world);
+    let path = world.env.iter_mut().find(|(name, _)| name == "PATH").unwrap();
+    let dirs = std::iter::once(venv.join("bin")).chain(std::env::split_paths(&path.1));
+    path.1 = std::env::join_paths(dirs).unwrap();
+    let result = world.run("mutmut");
+    assert_eq!(result.verdict, Verdict::Pass, "{result:#?}");
+    assert!(result.metrics.iter().any(|metric| metric.value > 0.0), "{result:#?}");
 }
 
 /// Twelve lines that a test runs or does not.
@@ -298,4 +348,17 @@ fn an_optional_tool_that_is_not_there_is_skipped_and_says_where_it_is_had() {
         assert_eq!(result.verdict, Verdict::Skipped, "{name}: {result:#?}");
         assert!(result.reason.starts_with(&format!("`{name}` is not installed (")), "{}", result.reason);
     }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_shown_to_a_tool_and_that_is_said() {
+    if !have(&["detect-secrets"]) {
+        return;
+    }
+    let large = "x = 1\n".repeat(1 << 20);
+    let head = with(CLEAN, "pkg/large.py", &large);
+    let result = World::new(CLEAN, &head).run("detect-secrets");
+    assert_eq!(result.verdict, Verdict::Pass, "{result:#?}");
+    assert_eq!(result.reason, "not looked at, for they have more than 4 MiB: pkg/large.py");
+    assert!(result.seconds < 20.0, "{}", result.seconds);
 }

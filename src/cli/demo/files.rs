@@ -104,6 +104,17 @@ mod tests {
     }
 
     #[test]
+    fn other_tools_that_are_installed_are_not_asked() {
+        let text = FILES.iter().find(|(at, _)| *at == "sprint.toml").unwrap().1;
+        let words: Vec<String> = super::super::SAMPLE_GATES
+            .iter()
+            .chain(&["integrity"])
+            .map(|gate| format!("\"{gate}\""))
+            .collect();
+        assert!(text.contains(&format!("presets = [{}]", words.join(", "))), "{text}");
+    }
+
+    #[test]
     fn every_script_can_be_played_and_belongs_to_a_task() {
         let tasks = FILES.iter().find(|(at, _)| at.ends_with("tasks.md")).unwrap().1;
         let scripts = FILES.iter().filter(|(at, _)| at.contains("/script/"));

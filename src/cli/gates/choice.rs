@@ -63,7 +63,7 @@ fn known_stage(config: &Config, stage: Option<&str>) -> Result<(), CliError> {
         return Ok(());
     }
     let error = CliError::usage(format!("there is no stage `{}`", plain(stage, NAME_MAX)));
-    Err(match crate::config::nearest(stage, known.iter().copied()) {
+    Err(match crate::config::alike(stage, known.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("the stages are: {}", known.join(", "))),
     })
@@ -85,7 +85,7 @@ pub(in crate::cli) fn contents(
 pub(in crate::cli) fn unknown(config: &Config, name: &str) -> CliError {
     let known: Vec<&str> = config.gate.iter().map(|gate| gate.name.as_str()).collect();
     let error = CliError::usage(format!("there is no gate `{}`", plain(name, NAME_MAX)));
-    match crate::config::nearest(name, known.iter().copied()) {
+    match crate::config::alike(name, known.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("known gates: {}", known.join(", "))),
     }

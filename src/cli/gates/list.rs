@@ -34,6 +34,9 @@ struct Row {
     tool_version: Option<String>,
     missing: Option<String>,
     install: String,
+    /// Whether `sprint install` knows where to get it.
+    #[serde(skip)]
+    packaged: bool,
     last_seconds: Option<f64>,
 }
 
@@ -77,6 +80,7 @@ pub(super) fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Resul
             path: found.as_ref().and_then(|f| f.path.as_ref()).map(|p| p.to_string_lossy().into_owned()),
             tool_version: found.and_then(|found| found.version),
             install: gate.tool.install.clone(),
+            packaged: gate.tool.package.is_some(),
             last_seconds: recall(&cache, &repo.common_dir, &gate.name),
         }
     };
@@ -122,7 +126,11 @@ fn show(rows: &[Row], out: &mut Out<'_>) {
     let missing: Vec<&Row> = rows.iter().filter(|row| row.missing.is_some()).collect();
     for row in missing {
         let program = row.missing.as_deref().unwrap_or_default();
-        let how = if row.install.is_empty() { String::new() } else { format!(": {}", row.install) };
+        let how = match (row.packaged, row.install.as_str()) {
+            (true, install) => format!(": sprint install, or: {install}"),
+            (false, "") => String::new(),
+            (false, install) => format!(": {install}"),
+        };
         out.line(format!("{} needs `{}`, which is not installed{how}", row.name, plain(program, 100)));
     }
 }

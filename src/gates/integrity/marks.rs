@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lexer::{Language, Line};
+use super::python;
 use super::suites::block;
 
 /// A mark, and where it stands.
@@ -29,6 +30,8 @@ enum Place {
     Code,
     /// The line as it is written: documentation is a string.
     Raw,
+    /// As it is written, without its comment.
+    Written,
 }
 
 struct Pattern {
@@ -85,6 +88,20 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
     (PYTHON, Place::Code, "skipped-test", r"\bSkipTest\b"),
     (PYTHON, Place::Code, "skipped-test", r"\.skipTest\s*\("),
     (PYTHON, Place::Code, "skipped-test", r"\b__test__\s*="),
+    (
+        PYTHON,
+        Place::Code,
+        "skipped-test",
+        r"\b(skip|xfail)\.Exception\b|\braise\s+[\w.]*\b(Skipped|XFailed|_?Skip(ped)?Exception)\b",
+    ),
+    (PYTHON, Place::Code, "skipped-test", r"\bdel\s+([\w.]+\s*,\s*)*([\w]+\.)*test_\w+"),
+    (
+        PYTHON,
+        Place::Written,
+        "skipped-test",
+        r#"^\s*(del\b[^"']*\[|delattr\s*\([^"']*,|(globals|vars|locals)\s*\([^"']*\.pop\s*\()\s*["']test_?\w*["']"#,
+    ),
+    (PYTHON, Place::Code, "skipped-test", r"^\s*(\w+\.)*test_\w+\s*=\s*(None|lambda\b)"),
     (PYTHON, Place::Code, "test-hook", r"\bdef\s+pytest_\w+"),
     (PYTHON, Place::Code, "test-hook", r"\b(collect_ignore(_glob)?|pytest_plugins|load_tests)\b"),
     (PYTHON, Place::Code, "test-hook", r"\bpytest\.hookimpl\b"),
@@ -153,7 +170,7 @@ static COMPILED: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
 });
 
 /// The marks of a file, in its order.
-pub(super) fn marks(lines: &[Line], language: Language) -> Vec<Mark> {
+pub(super) fn marks(lines: &[Line], language: Language, path: &str) -> Vec<Mark> {
     let patterns: Vec<&Pattern> =
         COMPILED.iter().filter(|pattern| pattern.languages.contains(&language)).collect();
     let mut marks = Vec::new();
@@ -168,6 +185,9 @@ pub(super) fn marks(lines: &[Line], language: Language) -> Vec<Mark> {
         let same = same_on_both_sides(line, language).filter(|_| !marks.iter().rev().take(4).any(is_told));
         marks.extend(same.map(|said| mark("empty-assertion", said, String::new())));
     }
+    if language == Language::Python {
+        marks.extend(python::marks(lines, path));
+    }
     marks
 }
 
@@ -179,6 +199,7 @@ fn of_line<'l>(line: &'l Line, patterns: &[&Pattern]) -> Vec<(&'static str, &'l 
             Place::Comment => &line.comment,
             Place::Code => &line.code,
             Place::Raw => &line.raw,
+            Place::Written => line.written(),
         };
         if text.trim().is_empty() {
             continue;
@@ -233,7 +254,7 @@ fn same_on_both_sides(line: &Line, language: Language) -> Option<&str> {
 }
 
 /// Blanks do not make another mark.
-fn squeezed(text: &str) -> String {
+pub(super) fn squeezed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -243,7 +264,7 @@ mod tests {
     use super::*;
 
     fn found(language: Language, text: &str) -> Vec<String> {
-        marks(&lines(text, language), language)
+        marks(&lines(text, language), language, "a.py")
             .iter()
             .map(|mark| format!("{}:{} {}", mark.line, mark.rule, mark.text))
             .collect()
@@ -274,6 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn tests_that_are_taken_away_while_they_run() {
+        for text in [
+            "del TestA.test_b",
+            "    del test_b",
+            "del helper, TestA.test_b",
+            "delattr(TestA, \"test_b\")",
+            "del globals()['test_b']",
+            "globals().pop('test_b')",
+            "TestA.test_b = None",
+            "    raise pytest.skip.Exception('slow')",
+            "raise Skipped('slow')",
+        ] {
+            let marks = found(Language::Python, text);
+            assert!(marks.len() == 1 && marks[0].starts_with("1:skipped-test "), "{text}: {marks:?}");
+        }
+        for text in ["del tested", "test_b = f()", "# del test_b", "x = 'raise Skipped'", "del x['a']"] {
+            assert_eq!(found(Language::Python, text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
     fn an_assertion_that_compares_something_with_itself() {
         let empty = |language, text: &str| {
             let marks = found(language, text);
@@ -298,7 +340,7 @@ mod tests {
     #[test]
     fn what_a_hook_does_belongs_to_it() {
         let bodies = |text: &str| {
-            let marks = marks(&lines(text, Language::Python), Language::Python);
+            let marks = marks(&lines(text, Language::Python), Language::Python, "a.py");
             marks.into_iter().map(|mark| mark.body).collect::<Vec<_>>()
         };
         let hook = "def pytest_runtest_setup(item):\n    skip('a')  # why\n\n\nx = 1\n";

@@ -7,6 +7,7 @@
 
 mod lexer;
 mod marks;
+mod python;
 mod settings;
 mod shadows;
 mod suites;
@@ -80,7 +81,7 @@ impl Content {
     fn of(bytes: Option<&[u8]>, path: &str) -> Self {
         let (Some(bytes), Some(language)) = (bytes, Language::of(path)) else { return Self::default() };
         let lines = lexer::lines(&String::from_utf8_lossy(bytes), language);
-        Self { marks: marks::marks(&lines, language), tests: suites::tests(&lines, language) }
+        Self { marks: marks::marks(&lines, language, path), tests: suites::tests(&lines, language) }
     }
 }
 
@@ -126,6 +127,7 @@ fn meaning(rule: &str) -> &'static str {
         "skipped-test" => "keeps tests from running",
         "test-hook" => "can change which tests run, or what they say",
         "empty-assertion" => "asserts nothing",
+        "swallowed-assertion" => "keeps an assertion from failing",
         _ => "is new",
     }
 }
@@ -135,6 +137,52 @@ fn finding(rule: &str, path: &str, line: u32, message: &str) -> Finding {
     let id = hash(&["integrity", rule, path, message]);
     let fingerprint = Fingerprint { placed: id.clone(), placeless: id };
     Finding { fingerprint, ..Finding::code(rule, path, line, Severity::High, message) }
+}
+
+/// Whether the file decides how tools judge, or which tests run.
+pub(super) fn is_setting(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name == "conftest.py" || settings::is_whole(path) || settings::part(path, &[]).is_some()
+}
+
+/// Whether the file is for tests alone, and a runner looks into it. Rust's may be anywhere.
+pub(super) fn is_test_file(path: &str) -> bool {
+    Language::of(path)
+        .is_some_and(|language| language != Language::Rust && suites::is_collected(path, language))
+}
+
+/// Whether a text has a function of Python that begins a line.
+pub(super) fn has_python_function(text: &[u8]) -> bool {
+    let lines = lexer::lines(&String::from_utf8_lossy(text), Language::Python);
+    lines.iter().any(|line| line.code.starts_with("def "))
+}
+
+/// What has become of a test in the text of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Written {
+    /// Where it is still written; 0 where it is not, or never was.
+    pub(super) line: u32,
+    fewer: bool,
+    marked: bool,
+}
+
+impl Written {
+    /// Whether this gate has something to say of it: it is gone, has another name, or a mark.
+    pub(super) fn is_gone(self) -> bool {
+        self.fewer || self.marked
+    }
+}
+
+/// What has become of the test `name` between two texts of `path`.
+pub(super) fn written(path: &str, base: &[u8], head: &[u8], name: &str) -> Written {
+    let (base, head) = (Content::of(Some(base), path), Content::of(Some(head), path));
+    let count = |side: &Content| side.tests.iter().filter(|test| test.name == name).count();
+    let skips = |side: &Content| side.marks.iter().filter(|mark| mark.rule == "skipped-test").count();
+    Written {
+        line: head.tests.iter().find(|test| test.name == name).map_or(0, |test| test.line),
+        fewer: count(&head) < count(&base),
+        marked: skips(&head) > skips(&base),
+    }
 }
 
 /// Whether a runner collects what is called so.

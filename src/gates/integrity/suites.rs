@@ -93,12 +93,18 @@ pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
         Language::Go => &*GO,
     };
     let mut found = Vec::new();
+    let mut above = Above::default();
     for (at, line) in lines.iter().enumerate() {
+        let nested = language == Language::Python && above.is_inside_a_function(line);
         let text = if form.named_by_string { &line.raw } else { &line.code };
         let Some(name) = form.begins.captures(text).and_then(|groups| groups.get(1)) else { continue };
         // In a comment, or in the middle of a string, nothing is called.
         let is_called = !form.named_by_string || line.code.contains('(');
         if !is_called || (language == Language::Rust && !has_test_attribute(&lines[..at])) {
+            continue;
+        }
+        if nested {
+            // No runner sees it there.
             continue;
         }
         let body = block(&lines[at..], language);
@@ -107,6 +113,33 @@ pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
         found.push(Test { name: name.as_str().to_owned(), line: number, assertions });
     }
     found
+}
+
+/// What each line stands inside of, by indentation.
+#[derive(Default)]
+struct Above {
+    /// How far each of the lines above that it belongs to is indented, and whether it is a function's.
+    lines: Vec<(usize, bool)>,
+    functions: usize,
+}
+
+impl Above {
+    /// Takes the next line; whether it belongs to a function.
+    fn is_inside_a_function(&mut self, line: &Line) -> bool {
+        let code = line.code.trim_start();
+        if code.is_empty() || code.starts_with([')', ']', '}']) {
+            return self.functions > 0;
+        }
+        let own = margin(line);
+        while self.lines.last().is_some_and(|(margin, _)| *margin >= own) {
+            self.functions -= usize::from(self.lines.pop().is_some_and(|(_, function)| function));
+        }
+        let inside = self.functions > 0;
+        let function = code.starts_with("def ") || code.starts_with("async def ");
+        self.functions += usize::from(function);
+        self.lines.push((own, function));
+        inside
+    }
 }
 
 /// At most so many lines before a function may be its attributes and its documentation.
@@ -144,7 +177,7 @@ fn reached(body: &[Line]) -> &[Line] {
 }
 
 /// How far a line is indented.
-fn margin(line: &Line) -> usize {
+pub(super) fn margin(line: &Line) -> usize {
     line.code.len() - line.code.trim_start().len()
 }
 
@@ -199,6 +232,13 @@ mod tests {
             class TestB:\n    async def test_b(self,\n                     x):\n        with pytest.raises(E):\n            f()\n\
             \x20   def test_c(self): pass\n    def test_d(self):\n        check_all(1)\n";
         assert_eq!(found(Language::Python, text), ["2 test_a 2", "9 test_b 1", "13 test_c 0", "14 test_d 1"]);
+    }
+
+    #[test]
+    fn a_test_in_a_function_is_none() {
+        let text = "def outer():\n    x = 1\n    def test_a():\n        assert x\n\n    class TestB:\n        def test_b(self):\n            assert 1\n\
+            class TestC:\n    def test_c(self, x=(\n            1)):\n        assert x\n    if y:\n        def test_d(self):\n            assert x\n";
+        assert_eq!(found(Language::Python, text), ["10 test_c 1", "14 test_d 1"]);
     }
 
     #[test]

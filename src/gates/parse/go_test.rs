@@ -32,6 +32,8 @@ struct Event {
 #[derive(Default)]
 struct Walk {
     tests: TestCounts,
+    /// Tests of packages, and whether they were skipped; not those that others start.
+    ran: Vec<(String, bool)>,
     /// By package and test; a package's own has no test.
     printed: BTreeMap<(String, String), String>,
     failed: Vec<(String, String)>,
@@ -61,7 +63,8 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         ran(walk.tests)?;
     }
     let coverage = report.also.filter(|bytes| !bytes.is_empty()).and_then(profile);
-    Ok(Parsed { findings, tests: walk.tests, incomplete, coverage, ..Parsed::default() })
+    let ran = super::ran(walk.ran.into_iter().map(|(name, skipped)| (String::new(), name, skipped)));
+    Ok(Parsed { findings, tests: walk.tests, incomplete, coverage, ran, ..Parsed::default() })
 }
 
 fn ran(tests: TestCounts) -> Result<(), ParseError> {
@@ -92,6 +95,9 @@ impl Walk {
     fn event(&mut self, event: Event) {
         let key = (event.package, event.test);
         let is_test = !key.1.is_empty();
+        if is_test && !key.1.contains('/') && matches!(&*event.action, "pass" | "skip" | "fail") {
+            self.ran.push((key.1.clone(), event.action == "skip"));
+        }
         match event.action.as_str() {
             "output" => {
                 let said = self.printed.entry(key).or_default();

@@ -37,7 +37,7 @@ mod semgrep;
 mod tsc;
 mod vitest;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,34 @@ pub struct Parsed {
     /// Something that a person should know besides the verdict: what could not be measured.
     #[serde(default)]
     pub note: Option<String>,
+    /// The tests by name, where the report has names; empty otherwise.
+    #[serde(default)]
+    pub ran: Vec<Ran>,
+}
+
+/// A test, as it is written: its parameters are runs of one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ran {
+    /// Its file; empty where the tool does not say it.
+    pub path: String,
+    /// Its function, or what `it` is told, without classes and modules.
+    pub name: String,
+    /// How often it ran, whatever came of it.
+    pub times: u32,
+    /// How often it was skipped.
+    pub skipped: u32,
+}
+
+/// Tests by file and name: (file, name, whether it was skipped).
+fn ran(cases: impl IntoIterator<Item = (String, String, bool)>) -> Vec<Ran> {
+    let mut tests: BTreeMap<(String, String), (u32, u32)> = BTreeMap::new();
+    for (path, name, skipped) in cases {
+        let counts = tests.entry((path, name)).or_default();
+        let count = if skipped { &mut counts.1 } else { &mut counts.0 };
+        *count = count.saturating_add(1);
+    }
+    let ran = |((path, name), (times, skipped))| Ran { path, name, times, skipped };
+    tests.into_iter().map(ran).collect()
 }
 
 /// Why a report cannot be believed.

@@ -13,6 +13,7 @@ struct Whole {
     report: String,
     failed: Option<String>,
     nothing: Option<String>,
+    unreachable: Option<String>,
     #[serde(default)]
     counts: BTreeMap<String, u32>,
     #[serde(default)]
@@ -38,6 +39,9 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     }
     if let Some(why) = whole.failed {
         return Err(ParseError::Failed { what: message(&why) });
+    }
+    if let Some(why) = whole.unreachable {
+        return Ok(Parsed { unreachable: Some(message(&why)), ..Parsed::default() });
     }
     if let Some(why) = whole.nothing {
         return Ok(Parsed { nothing: Some(message(&why)), ..Parsed::default() });

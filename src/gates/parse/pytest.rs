@@ -29,6 +29,10 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         case.line = case.line.map(|line| line.saturating_add(1));
     }
     let mut parsed = junit::parsed(report, &cases, node_id);
+    parsed.ran = super::ran(cases.iter().filter(|case| !case.classname.is_empty()).map(|case| {
+        let name = case.name.split('[').next().unwrap_or_default().to_owned();
+        (report.path(&case.file), name, case.end == End::Skipped)
+    }));
     match (report.exit, parsed.findings.is_empty()) {
         (0, _) | (1 | 2, false) => {}
         (1, true) => parsed.findings.push(threshold(report)),

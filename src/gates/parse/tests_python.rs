@@ -196,6 +196,9 @@ fn mutants_that_were_not_tried_are_said_and_never_all_of_them() {
     assert!(late.note.unwrap().ends_with("mutants were tried in its time"));
     assert_eq!(of("mutmut", 0, "nothing.json").unwrap().nothing.as_deref(), Some("no function is changed"));
     assert!(said(of("mutmut", 0, "red-tests.json")).contains("failed to collect stats"));
+    let red = br#"{"report":"mutmut","unreachable":"the tests are red without a mutant"}"#;
+    let parsed = parse("mutmut", 0, red).unwrap();
+    assert_eq!(parsed.unreachable.as_deref(), Some("the tests are red without a mutant"));
     for report in [
         r#"{"report":"mutmut","counts":{"not checked":3},"late":true}"#,
         r#"{"report":"mutmut","counts":{"killed":1,"not checked":3},"late":false}"#,

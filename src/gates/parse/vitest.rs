@@ -42,8 +42,12 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         .map_err(|error| Report::garbled(format!("no vitest JSON: {error}")))?;
     let mut tests = TestCounts::default();
     let mut findings = Vec::new();
+    let mut ran_ones = Vec::new();
     for file in &whole.test_results {
         let path = report.path(&file.name);
+        let skipped = |test: &Test| !matches!(test.status.as_str(), "passed" | "failed");
+        let of = |test: &Test| (path.clone(), test.title.clone(), skipped(test));
+        ran_ones.extend(file.assertion_results.iter().map(of));
         findings
             .extend(file.assertion_results.iter().filter_map(|test| count(report, &path, test, &mut tests)));
         if file.status == "failed" && file.assertion_results.iter().all(|test| test.status != "failed") {
@@ -58,7 +62,13 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         }
     }
     let coverage = report.also.filter(|bytes| !bytes.is_empty()).map(|bytes| lcov::coverage(report, bytes));
-    Ok(Parsed { findings, tests, coverage: coverage.transpose()?.flatten(), ..Parsed::default() })
+    Ok(Parsed {
+        findings,
+        tests,
+        coverage: coverage.transpose()?.flatten(),
+        ran: super::ran(ran_ones),
+        ..Parsed::default()
+    })
 }
 
 fn ran(tests: TestCounts) -> Result<(), ParseError> {

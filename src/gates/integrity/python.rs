@@ -1,0 +1,218 @@
+//! What more than one line of Python says: assertions whose failure is caught, and a `conftest.py`
+//! that gives tests something else than the code that they are for.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::is_test_file;
+use super::lexer::{Language, Line};
+use super::marks::{Mark, squeezed};
+use super::suites::{block, margin};
+
+fn compiled(text: &str) -> Regex {
+    Regex::new(text).expect("a test uses every pattern")
+}
+
+static EXCEPT: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*except\b\*?([^:]*):(.*)$"));
+static SUPPRESS: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"^\s*(?:async\s+)?with\b.*\bsuppress\s*\(([^)]*)\)"));
+static ASSERTION: LazyLock<Regex> = LazyLock::new(|| compiled(r"\bassert\b|\.assert\w*\s*\("));
+static NARROW: LazyLock<Regex> = LazyLock::new(|| compiled(r"\bAssertionError\b"));
+static BROAD: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*$|\b(Base)?Exception\b"));
+static TELLS: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"\b(raise|assert)\b|\bfail\w*\s*\(|\.assert\w*\s*\("));
+static IMPORT: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:from\s+[\w.]+\s+)?import\s+(.+)$"));
+static ASSIGNS: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"^\s*(\w+)(?:\.\w+)+\s*(?::[^=]+)?[-+*/|&]?=(?:[^=]|$)"));
+static SETS: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*setattr\s*\(\s*(\w+)"));
+static REPLACES: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(
+        r"\bsys\.modules\s*(\[[^\]]*\]\s*=[^=]|\.(update|setdefault|__setitem__)\s*\()|\bpatch\b.*\)\.start\s*\(|\bMonkeyPatch\s*\(",
+    )
+});
+static AUTOUSE: LazyLock<Regex> = LazyLock::new(|| compiled(r"@.*\bfixture\s*\(.*\bautouse\s*=\s*True\b"));
+static PATCHES: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"\.(setattr|setitem|delattr)\s*\(|\b(mocker\.)?patch(\.\w+)?\s*\("));
+
+/// Of these everybody sets something before a run.
+const EVERYBODYS: &[&str] = &["sys", "os", "warnings", "logging", "random", "locale"];
+
+/// The marks of a file that is called so, besides those that a line alone is.
+pub(super) fn marks(lines: &[Line], path: &str) -> Vec<Mark> {
+    let is_conftest = path.rsplit('/').next() == Some("conftest.py");
+    let mut marks = Vec::new();
+    if is_conftest || is_test_file(path) {
+        marks.extend(swallowed(lines));
+    }
+    if is_conftest {
+        marks.extend(patched(lines));
+    }
+    marks
+}
+
+fn mark(rule: &'static str, lines: &[Line], at: usize, body: String) -> Mark {
+    let line = u32::try_from(at + 1).unwrap_or(u32::MAX);
+    Mark { rule, text: squeezed(lines[at].written()), body, line }
+}
+
+/// Assertions that cannot fail, because what they raise is caught and nobody is told.
+fn swallowed(lines: &[Line]) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    // Of each open `try`: how far it is indented, and the assertions before it.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut assertions = 0;
+    for (at, line) in lines.iter().enumerate() {
+        let code = line.code.trim();
+        if code == "try:" {
+            let own = margin(line);
+            open.retain(|(margin, _)| *margin < own);
+            open.push((own, assertions));
+        }
+        if let Some(groups) = EXCEPT.captures(&line.code) {
+            let tried = open.iter().rev().find(|(own, _)| *own == margin(line));
+            let asserts = tried.is_some_and(|(_, before)| assertions > *before);
+            let handler = block(&lines[at..], Language::Python);
+            let told =
+                TELLS.is_match(&groups[2]) || handler[1..].iter().any(|line| TELLS.is_match(&line.code));
+            let or_else = lines.get(at + handler.len()).is_some_and(|next| next.code.trim() == "else:");
+            if catches(&groups[1], asserts) && !told && !or_else {
+                marks.push(mark("swallowed-assertion", lines, at, String::new()));
+            }
+        }
+        if let Some(groups) = SUPPRESS.captures(&line.code) {
+            let inside = block(&lines[at..], Language::Python);
+            if catches(&groups[1], inside.iter().any(|line| ASSERTION.is_match(&line.code))) {
+                marks.push(mark("swallowed-assertion", lines, at, String::new()));
+            }
+        }
+        assertions += usize::from(ASSERTION.is_match(&line.code));
+    }
+    marks
+}
+
+/// Whether an assertion's failure is among what is caught.
+fn catches(what: &str, asserts: bool) -> bool {
+    NARROW.is_match(what) || (asserts && BROAD.is_match(what))
+}
+
+/// Where a `conftest.py` puts something in the place of what it has imported, for every test.
+fn patched(lines: &[Line]) -> Vec<Mark> {
+    let imported = imported(lines);
+    let is_imported =
+        |regex: &Regex, code: &str| regex.captures(code).is_some_and(|groups| imported.contains(&groups[1]));
+    let mut marks = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let code = &line.code;
+        if is_imported(&ASSIGNS, code) || is_imported(&SETS, code) || REPLACES.is_match(code) {
+            marks.push(mark("test-hook", lines, at, String::new()));
+        }
+        if AUTOUSE.is_match(code) {
+            let function = lines[at..].iter().position(|line| line.code.contains("def "));
+            let own = function.map_or(&lines[at..=at], |down| block(&lines[at + down..], Language::Python));
+            if own.iter().any(|line| PATCHES.is_match(&line.code)) {
+                let body: Vec<String> = own.iter().map(|line| squeezed(line.written())).collect();
+                marks.push(mark("test-hook", lines, at, body.join("\n")));
+            }
+        }
+    }
+    marks
+}
+
+/// The names that imports make.
+fn imported(lines: &[Line]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut in_list = false;
+    for line in lines {
+        let text = match (in_list, IMPORT.captures(&line.code)) {
+            (true, _) => line.code.clone(),
+            (false, Some(groups)) => groups[1].to_owned(),
+            (false, None) => continue,
+        };
+        in_list = (in_list || text.contains('(')) && !text.contains(')');
+        for name in text.split([',', '(', ')']) {
+            let own = name.rsplit(" as ").next().unwrap_or_default().trim();
+            let own = own.split('.').next().unwrap_or_default();
+            names.insert(own.to_owned());
+        }
+    }
+    names.retain(|name| !name.is_empty() && !EVERYBODYS.contains(&name.as_str()));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lexer::lines;
+    use super::*;
+
+    fn found(path: &str, text: &str) -> Vec<String> {
+        let marks = marks(&lines(text, Language::Python), path);
+        marks.iter().map(|mark| format!("{} {} {}", mark.line, mark.rule, mark.text)).collect()
+    }
+
+    #[test]
+    fn an_assertion_whose_failure_is_caught() {
+        let catching = |except: &str| {
+            format!("def test_a():\n    try:\n        assert f() == 1\n    {except}\n        pass\n")
+        };
+        for except in [
+            "except AssertionError:",
+            "except (ValueError, AssertionError) as e:",
+            "except:",
+            "except Exception:",
+            "except BaseException: # why",
+        ] {
+            let text = catching(except);
+            let expected = format!("4 swallowed-assertion {}", except.split(" #").next().unwrap());
+            assert_eq!(found("t/test_a.py", &text), [expected], "{except}");
+            assert_eq!(found("pkg/a.py", &text), Vec::<String>::new());
+        }
+        let with = "def test_a():\n    with contextlib.suppress(Exception):\n        assert x\n";
+        assert_eq!(found("test_a.py", with), ["2 swallowed-assertion with contextlib.suppress(Exception):"]);
+    }
+
+    #[test]
+    fn what_is_caught_and_told_is_no_mark() {
+        for text in [
+            "try:\n    assert f()\nexcept ValueError:\n    pass\n",
+            "try:\n    f()\nexcept Exception:\n    pass\n",
+            "try:\n    assert f()\nexcept AssertionError:\n    print(x)\n    raise\n",
+            "try:\n    check(0)\nexcept AssertionError:\n    pass\nelse:\n    pytest.fail('no')\n",
+            "try:\n    f()\nexcept Exception as e:\n    assert e.args\n",
+            "with suppress(OSError):\n    assert x\n",
+        ] {
+            assert_eq!(found("test_a.py", text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_conftest_that_patches_the_code_under_test() {
+        for (text, line) in [
+            (
+                "import pkg.core\n\npkg.core.double = lambda x: 2 * x\n",
+                "3 test-hook pkg.core.double = lambda x: 2 * x",
+            ),
+            ("from pkg import (\n    core as c,\n)\nc.double = f\n", "4 test-hook c.double = f"),
+            ("from pkg import core\nsetattr(core, 'double', f)\n", "2 test-hook setattr(core, 'double', f)"),
+            (
+                "import sys\nsys.modules['pkg.core'] = Fake()\n",
+                "2 test-hook sys.modules['pkg.core'] = Fake()",
+            ),
+            (
+                "mock.patch('pkg.core.double', f).start()\n",
+                "1 test-hook mock.patch('pkg.core.double', f).start()",
+            ),
+            (
+                "@pytest.fixture(autouse=True)\ndef quick(monkeypatch):\n    monkeypatch.setattr('pkg.core.double', f)\n",
+                "1 test-hook @pytest.fixture(autouse=True)",
+            ),
+        ] {
+            assert_eq!(found("tests/conftest.py", text), [line], "{text}");
+            assert_eq!(found("tests/helpers.py", text), Vec::<String>::new(), "{text}");
+        }
+        let harmless = "import sys\nimport pkg\nsys.dont_write_bytecode = True\nsame = pkg.x == 1\nself.x = 1\n\
+            @pytest.fixture\ndef quick(monkeypatch):\n    monkeypatch.setattr('pkg.core.double', f)\n";
+        assert_eq!(found("conftest.py", harmless), Vec::<String>::new());
+    }
+}

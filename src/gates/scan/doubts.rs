@@ -1,0 +1,85 @@
+//! What a tool cannot have seen, or was not shown; and what may be behind its failure.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Broken, Scanner};
+use crate::config::gate::Evidence;
+use crate::config::presets::preset;
+use crate::gates::command;
+use crate::gates::integrity;
+use crate::gates::parse::Parsed;
+
+/// A note names at most so many files.
+const NAMED_MAX: usize = 3;
+
+impl Scanner<'_> {
+    /// radon lists every function, complex or not: one that lists none where there are some has looked
+    /// at nothing, whatever program it is.
+    pub(super) fn saw_what_is_there(
+        &self,
+        root: &Path,
+        files: &[String],
+        parsed: &Parsed,
+    ) -> Result<(), Broken> {
+        let gate = self.gate;
+        let own = gate.preset.as_deref().and_then(preset).is_some_and(|own| own.command == gate.command);
+        let says_nothing = parsed.metrics.is_empty() && parsed.findings.is_empty();
+        if gate.parser != "radon" || gate.tool.evidence != Evidence::Files || !own || !says_nothing {
+            return Ok(());
+        }
+        let has_function = |path: &&String| {
+            fs::read(root.join(path)).is_ok_and(|text| integrity::has_python_function(&text))
+        };
+        // It passes hidden ones by.
+        let looked_at = self.inputs.of_tree(files, self.context.subdir);
+        let mut shown = looked_at.filter(|path| path.split('/').all(|part| !part.starts_with('.')));
+        match shown.find(has_function) {
+            Some(path) => Err(format!("it lists no function, and `{path}` has some").into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Says which files are too large for the tool to be shown them.
+    pub(super) fn tell_large(&self, root: &Path, files: &[String], parsed: &mut Parsed) {
+        let max = self.gate.tool.file_max;
+        if max == 0 || !command::wants_files(self.gate) {
+            return;
+        }
+        let bytes = |path: &str| root.join(path).symlink_metadata().map_or(0, |meta| meta.len());
+        let of_gate = self.inputs.of_tree(files, self.context.subdir);
+        let large: Vec<&str> = of_gate.map(String::as_str).filter(|path| bytes(path) > max).collect();
+        if large.is_empty() {
+            return;
+        }
+        let more = if large.len() > NAMED_MAX { ", …" } else { "" };
+        let names = large[..large.len().min(NAMED_MAX)].join(", ");
+        let said = format!("not looked at, for they have more than {} MiB: {names}{more}", max >> 20);
+        parsed.note = Some(parsed.note.take().map_or(said.clone(), |note| format!("{note}; {said}")));
+    }
+}
+
+/// Why a tool failed, with what may be behind it: few tools can read a name that is not UTF-8.
+pub(super) fn advised(why: String, files: &[String]) -> String {
+    match files.iter().find(|path| path.contains(char::REPLACEMENT_CHARACTER)) {
+        Some(path) => {
+            format!(
+                "{why}; the name of `{path}` is not UTF-8, which may be the cause: rename it with `git mv`"
+            )
+        }
+        None => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_tool_reads_is_told() {
+        let files = |name: &str| vec!["a.py".to_owned(), name.to_owned()];
+        assert_eq!(advised("it crashed".into(), &files("b.py")), "it crashed");
+        let odd = advised("it crashed".into(), &files("b\u{fffd}.py"));
+        assert!(odd.starts_with("it crashed; the name of `b\u{fffd}.py` is not UTF-8"), "{odd}");
+    }
+}
