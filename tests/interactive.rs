@@ -191,6 +191,20 @@ fn a_question_ends_the_run_and_the_answer_begins_the_next() {
 }
 
 #[test]
+fn a_conversation_that_the_program_does_not_know_any_more_is_begun_anew_in_the_same_run() {
+    let mut world = world("write it, asks-a-question", &["--first", "--hooks", "--prompt", "{prompt}"]);
+    let resume = "[\"--resume\", \"{session}\", \"--hooks\", \"--prompt\", \"{prompt}\"]";
+    world.set("agent.mine.interactive.resume", resume);
+    ready(&world);
+    world.start().expect(1);
+    world.sprint(&["answer", "T001", "42"]).expect(0);
+    world.start().expect(0);
+    assert_eq!(world.read("starts"), "--first --hooks\n--resume s-1\n--first --hooks\n");
+    assert_eq!((world.landed(), world.landed_file("T001.txt")), ("T001:1".to_owned(), "42".to_owned()));
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_turn_without_a_change_is_asked_once_to_go_on() {
     let world = world("write it, is-lazy", &["--hooks"]);
     ready(&world);

@@ -429,9 +429,13 @@ impl Live<'_> {
         if let Some(word) = self.protocol.finish() {
             tracing::debug!(?word, "the last line had no end");
         }
+        // That a hook names the conversation shows nothing: it is the name that the program was given.
+        // Who was typing has ended it.
+        let silent = !(self.accepted || self.claimed || self.typist.person_types());
         // The pane is a line printer again.
         drop(self.typist);
-        let closed = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, &ending);
+        let ended = (&ending, silent);
+        let closed = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, ended);
         let took = Duration::from_millis(monotonic_ms().saturating_sub(self.clock.began));
         spending::note_the_end(self.desk, took, self.accepted || self.protocol.is_complete());
         let said = Said {
@@ -443,7 +447,7 @@ impl Live<'_> {
             proposal: self.protocol.proposal().cloned(),
             version: String::new(),
             last_words,
-            forgotten: closed.forgotten && !self.accepted && !self.claimed,
+            forgotten: closed.forgotten,
         };
         (ending, said)
     }
