@@ -209,6 +209,9 @@ pub struct Task {
     /// What the manager's agent made of what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triage: Option<Triage>,
+    /// Whether its last run failed at once, with nothing done: others of its agent go first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
     /// The attempt whose conflict the merger's agent has resolved; 0 for none.
     #[serde(default)]
     pub resolved: u32,

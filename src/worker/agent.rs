@@ -164,7 +164,8 @@ fn follow_to_the_end(
         ending = ProgramEnding::OverBudget(scope);
     }
     if adapter.cli.is_some() {
-        spending::note_the_end(desk, took, drive.protocol.has_spoken());
+        let said = drive.protocol.has_spoken();
+        spending::note_the_end(desk, took, (said, failure.as_ref()));
     }
     let said = Said {
         failure,

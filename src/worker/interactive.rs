@@ -437,7 +437,8 @@ impl Live<'_> {
         let ended = (&ending, silent);
         let closed = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, ended);
         let took = Duration::from_millis(monotonic_ms().saturating_sub(self.clock.began));
-        spending::note_the_end(self.desk, took, self.accepted || self.protocol.is_complete());
+        let said = self.accepted || self.protocol.is_complete();
+        spending::note_the_end(self.desk, took, (said, closed.failure.as_ref()));
         let said = Said {
             failure: closed.failure,
             weak: self.reader.told().weak.clone(),
