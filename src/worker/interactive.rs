@@ -380,7 +380,7 @@ impl Live<'_> {
         self.read_hooks();
         match exit {
             // A person has ended it at its prompt: the turn counts.
-            Exit::Code(0) if self.idle_ms.is_some() => ProgramEnding::TurnEnded,
+            Exit::Code(0) if self.idle_ms.is_some() || self.typist.is_stopped() => ProgramEnding::TurnEnded,
             Exit::Code(code) => ProgramEnding::Exited(code),
             Exit::Signal(signal) => ProgramEnding::Signaled(signal),
         }
