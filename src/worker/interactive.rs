@@ -423,6 +423,10 @@ impl Live<'_> {
         let last_words = self.typist.last_line();
         let lines = self.typist.port.glass.lines();
         self.reader.last_screen(&lines);
+        if matches!(ending, ProgramEnding::Exited(_)) {
+            // In the middle of a turn, or before the first.
+            self.reader.screen(&lines);
+        }
         let lines = lines.join("\n");
         self.screen.note(&format!("{}\n", lines.trim_end()));
         self.read_result();
