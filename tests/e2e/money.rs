@@ -157,6 +157,25 @@ fn a_task_that_its_model_does_not_take_is_parked_and_holds_nobody() {
 }
 
 #[test]
+fn tasks_that_are_not_begun_say_whose_agent_is_on_hold() {
+    let mut world = fake(
+        "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n",
+        "echo '{\"type\":\"failure\",\"text\":\"401 invalid api key\"}'; exit 1",
+    );
+    world.set("agent.fake.fail", "[{ when = \"type=failure\", text = \"text\" }]");
+    ready(&world);
+    let shown = world.start().expect(1).stdout;
+    assert!(shown.contains("T002 is not begun: fake is on hold"), "{shown}");
+    let status = world.status();
+    let reason = task_row(&status, "T002")["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("fake is on hold, until you have seen to it: the model's service refuses"),
+        "{reason}"
+    );
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_program_that_fails_at_once_is_not_started_again_and_again() {
     let world = fake(
         "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n",
