@@ -177,11 +177,11 @@ fn is_forgotten(told: &Told, ending: &ProgramEnding) -> bool {
 /// that do not know an argument, and no model can make its program say "nothing to do" with it.
 fn unfinished(told: &Told, ending: &ProgramEnding) -> Option<Failure> {
     let text = match ending {
-        ProgramEnding::Exited(0) => "it ended with exit code 0 in the middle of its turn",
-        ProgramEnding::Exited(2) => "it ended with exit code 2 before its turn was over",
+        ProgramEnding::Exited(0) => "the agent ended with exit code 0 in the middle of its turn",
+        ProgramEnding::Exited(2) => "the agent ended with exit code 2 before its turn was over",
         _ => return None,
     };
-    let failure = || Failure { class: Trouble::Other, text: text.to_owned(), until: None };
+    let failure = || Failure { class: Trouble::Other, text: text.to_owned(), until: None, told: false };
     (!told.done).then(failure)
 }
 
