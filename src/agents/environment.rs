@@ -67,6 +67,8 @@ pub struct RunContext {
     pub bell: Utf8PathBuf,
     /// The home directory for `home = "own"`.
     pub own_home: Utf8PathBuf,
+    /// `TMPDIR`: the run's alone, and gone with it.
+    pub tmp: Utf8PathBuf,
 }
 
 impl RunContext {
@@ -102,6 +104,10 @@ pub fn environment(
 ) -> Vec<(OsString, OsString)> {
     let mut env = std::collections::BTreeMap::new();
     env.extend(person.iter().filter(|(name, _)| !is_ours(name)).cloned());
+    for name in ["TMP", "TEMP"] {
+        env.remove(OsStr::new(name));
+    }
+    env.insert("TMPDIR".into(), run.tmp.as_str().into());
     env.extend(adapter.env.iter().map(|(name, value)| (name.into(), value.into())));
     if adapter.home == Home::Own {
         env.insert("HOME".into(), run.own_home.as_str().into());
@@ -202,6 +208,7 @@ pub(super) mod tests {
             resumes: false,
             bell: "/run/developer-1.bell".into(),
             own_home: "/state/home/mine".into(),
+            tmp: "/tmp/sprint-r".into(),
         }
     }
 

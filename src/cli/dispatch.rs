@@ -12,7 +12,7 @@ use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
 use super::{
     agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, hook, init,
-    install, lint, logs, mcp, prompt, start, status, stop, supervise, task, verify,
+    install, lint, logs, mcp, persons, prompt, start, status, stop, supervise, task, verify,
 };
 use crate::error::{CliError, exit};
 use crate::redact;
@@ -115,7 +115,7 @@ fn dispatch(command: &Command) -> Result<u8, CliError> {
     }
     let env = Environment::of_process()?;
     let mut out = Out::new(std::io::stdout().lock(), Colour::from_flag(env.colour()), env.columns);
-    let result = query(command, &env, &mut out);
+    let result = persons::check(command, &env).and_then(|()| query(command, &env, &mut out));
     // What was printed before an error is still wanted, and a failed write matters only alone.
     let finished = out.finish();
     let code = result?;

@@ -16,6 +16,7 @@ mod foreign;
 pub mod gone;
 mod needs;
 pub mod out;
+mod persons;
 pub mod picture;
 mod prompts;
 mod radar;

@@ -149,7 +149,7 @@ fn rest(draft: &mut Draft<'_>, name: &WorkerName) {
         }
     };
     if deaths == BREAKER_DEATHS {
-        let text = "its workers die at their start; it is tried again once a minute: see `sprint logs`";
+        let text = "its workers die within seconds; it is tried again once a minute: see `sprint logs`";
         draft.say_worker("breaker_open", name, None, text);
     }
 }

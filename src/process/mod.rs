@@ -18,6 +18,7 @@ pub mod offline;
 pub mod private;
 pub mod pseudo;
 pub mod run;
+pub mod scratch;
 pub mod signals;
 pub mod slots;
 pub mod subreaper;

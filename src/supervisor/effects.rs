@@ -22,6 +22,7 @@ use crate::error::chain as full;
 use crate::git::leftovers::Author;
 use crate::git::{self, landing, pool};
 use crate::process::identity::ProcId;
+use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
 use crate::process::watch::gone_within;
 
@@ -145,7 +146,9 @@ impl Outside {
         let scope = run_scope(&self.place, &run, worker, state);
         let this = self.clone();
         tokio::task::spawn_local(async move {
-            let ended = tokio::task::spawn_blocking(move || end_tree(&scope, CLEAR_GRACE, KILL_WAIT)).await;
+            let own = scratch::of_run(std::env::var_os("TMPDIR").as_deref(), run.as_str());
+            let end = move || end_tree(&scope, CLEAR_GRACE, KILL_WAIT).map(|()| scratch::remove(&own));
+            let ended = tokio::task::spawn_blocking(end).await;
             let survivors = match ended {
                 Ok(Ok(())) => Vec::new(),
                 Ok(Err(EndError::Survivors(left))) => {

@@ -125,7 +125,7 @@ fn follow_to_the_end(
         desk,
         adapter,
         chat,
-        spending: Spending::default(),
+        spending: Spending::begun(desk, adapter),
         screen,
         running,
         protocol: Protocol::default(),

@@ -1,5 +1,6 @@
 //! What an agent's program is given: its environment, its prompt, its command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -21,6 +22,7 @@ use crate::error::chain;
 use crate::git::worktree::Worktree;
 use crate::process::child::{Session, Spec, Stdin};
 use crate::process::private::make_private;
+use crate::process::scratch;
 use crate::redact;
 
 /// Output of the program that is kept in memory: none, it goes to the pane and the transcript.
@@ -110,6 +112,7 @@ pub(super) fn order_with(
     let text = sent::as_text(adapter, &redact::text(&prompt(&context)?)).into_owned();
     std::fs::write(&context.prompt_file, &text)
         .map_err(|error| format!("`{}`: {error}", context.prompt_file))?;
+    make_private(context.tmp.as_std_path()).map_err(|error| chain(&error))?;
     if adapter.home == Home::Own {
         make_private(context.own_home.as_std_path()).map_err(|error| chain(&error))?;
     }
@@ -215,7 +218,15 @@ fn context(
         resumes: false,
         bell: utf8(&place.layout.worker_bell(&place.worker))?,
         own_home: utf8(&place.layout.state.join("home").join(&adapter.name))?,
+        tmp: utf8(&scratch(desk))?,
     })
+}
+
+/// The run's temporary directory.
+pub(super) fn scratch(desk: &Desk<'_>) -> PathBuf {
+    let env = desk.session.environment();
+    let person = env.iter().find(|(name, _)| name == "TMPDIR").map(|(_, value)| value.as_os_str());
+    scratch::of_run(person, desk.run.id.as_str())
 }
 
 /// The manager's runs are of no stage.

@@ -13,8 +13,11 @@ use crate::domain::budget::{Scope, Used};
 use crate::domain::event::Event;
 use crate::domain::spent::Spent;
 
-/// Between two tellings; a program that reports its use many times a second must not fill the log.
+/// Between two tellings where others share a budget; a program that reports its use many times a
+/// second must not fill the log.
 const TELL: Duration = Duration::from_secs(1);
+/// Where nobody does: so that what a worker's death cuts off is counted all the same.
+const TELL_ALONE: Duration = Duration::from_secs(5);
 
 /// A program that fails within this time, with nothing used, changed or claimed, failed at once.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -30,9 +33,15 @@ pub(super) struct Spending {
 }
 
 impl Spending {
+    /// A model's program begins: from now on the run has used something, if nobody says how much.
+    pub(super) fn begun(desk: &Desk<'_>, adapter: &Adapter) -> Self {
+        let now = adapter.cli.as_ref().map(|_| untold(adapter, &Told::default()));
+        Self { untold: desk.spent.borrow().clone().or(now), ..Self::default() }
+    }
+
     /// Looks at what the program has told.
     pub(super) fn look(&mut self, desk: &Desk<'_>, adapter: &Adapter, chat: &Talk, told: &Told) {
-        if told.usage.is_none() || told.usage == self.seen || desk.run.job.budget.is_none() {
+        if told.usage.is_none() || told.usage == self.seen {
             return;
         }
         self.seen = told.usage;
@@ -42,13 +51,14 @@ impl Spending {
         // With what an earlier round of the run has used.
         let Some(spent) = sum(desk.spent.borrow().clone(), Some(now)) else { return };
         self.reached = desk.run.job.budget.reached_by(&Used::of(&spent));
-        self.untold = Some(spent).filter(|_| desk.run.job.budget.is_shared());
+        self.untold = Some(spent);
     }
 
-    /// Where others share a budget, the supervisor is told what is new: at most once a report of the
-    /// program's, which is once a turn, and at most once a second.
+    /// The supervisor is told what is new: at most once a report of the program's, which is once a
+    /// turn, and not too often.
     pub(super) fn tell(&mut self, desk: &Desk<'_>) {
-        if self.told.is_some_and(|at| at.elapsed() < TELL) {
+        let every = if desk.run.job.budget.is_shared() { TELL } else { TELL_ALONE };
+        if self.told.is_some_and(|at| at.elapsed() < every) {
             return;
         }
         let Some(spent) = self.untold.take() else { return };

@@ -30,6 +30,7 @@ use crate::git::pushed::Remembered;
 use crate::git::worktree::Worktree;
 use crate::git::{self, Repo, branch, diff};
 use crate::process::clock;
+use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_children, end_tree};
 
 /// From SIGTERM to SIGKILL for what a program leaves behind.
@@ -140,7 +141,10 @@ pub(super) fn end_what_is_left(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree
     let ended =
         end_tree(&scope, LEFT_GRACE, KILL_WAIT).and_then(|()| end_children(LEFT_GRACE, KILL_WAIT).map(drop));
     let processes = match ended {
-        Ok(()) => return None,
+        Ok(()) => {
+            scratch::remove(&brief::scratch(desk));
+            return None;
+        }
         Err(EndError::Survivors(left)) => {
             left.iter().map(|member| format!("{} {}", member.id.pid, member.name)).collect()
         }

@@ -106,3 +106,49 @@ fn what_an_agent_pushes_is_told_and_changes_nothing_here() {
     assert_eq!(task_row(&world.status(), "T001")["state"], "Done");
     world.assert_nothing_left();
 }
+
+/// What a person says, an agent does not say in the person's name; it may look.
+#[test]
+fn an_agent_does_not_answer_skip_or_stop_for_the_person() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n- [ ] T002 write b.txt\n",
+        "if [ $1 = T001 ]; then\n\
+         for what in 'task skip T002' 'task retry T002' 'stop --now' pause 'resume --adopt' 'approve T002' 'answer T002 yes'; do\n\
+         sprint $what 2>> $W/said && code=0 || code=$?; echo $code >> $W/codes; done\n\
+         sprint status > $W/status; sprint answer > $W/questions; echo 0 >> $W/codes; fi\n\
+         echo $1 > $1.txt; git add -A; git commit -qm $1",
+    );
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1 T002:1");
+    assert_eq!(world.read("codes"), format!("{}0\n", "4\n".repeat(7)));
+    let said = world.read("said");
+    assert!(
+        said.contains("`sprint task skip` is a person's to say") && said.contains("sprint agent"),
+        "{said}"
+    );
+    assert!(world.read("status").contains("T002"));
+    world.assert_nothing_left();
+}
+
+/// What programs leave in their temporary directory goes with the run, also of a worker that is killed.
+#[test]
+fn a_run_has_a_temporary_directory_of_its_own() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n",
+        "echo $TMPDIR >> $W/tmp; [ \"$(stat -c %a $TMPDIR)\" = 700 ]; [ ! -e $TMPDIR/left ]; head -c 100000 /dev/zero > $TMPDIR/left\n\
+         if [ ! -e $W/killed ]; then touch $W/killed; kill -9 $PPID; sleep 600; fi\n\
+         echo a > a.txt; git add -A; git commit -qm a",
+    );
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    let seen = world.read("tmp");
+    let mut directories: Vec<&str> = seen.lines().collect();
+    assert_eq!(directories.len(), 2, "{seen}");
+    assert!(
+        directories.iter().all(|path| path.contains("/sprint-") && !std::path::Path::new(path).exists()),
+        "{seen}"
+    );
+    directories.dedup();
+    assert_eq!(directories.len(), 2, "each run has its own: {seen}");
+    world.assert_nothing_left();
+}

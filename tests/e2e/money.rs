@@ -350,3 +350,36 @@ fn start_on_a_terminal_tells_of_an_account_that_is_refused() {
     terminal.close();
     world.assert_nothing_left();
 }
+
+/// A worker that is killed files no report: what its program has told counts all the same.
+#[test]
+fn what_a_killed_run_has_used_is_counted() {
+    let world = fake(
+        "- [ ] T001 write a.txt\n",
+        "if [ ! -e $W/killed ]; then turn 100 0.25; touch $W/turned; exec sleep 600; fi\nturn 100 0.25; finish a",
+    );
+    ready(&world);
+    world.detach();
+    world.wait_until("a turn", || world.exists("turned"));
+    let path = world.state().join("sprint.db");
+    world.wait_until("the supervisor knows of the turn", || {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let body = "SELECT count(*) FROM runs WHERE json_extract(body, '$.counted.micro_usd') = 250000";
+        database.query_row(body, [], |row| row.get::<_, u32>(0)).unwrap() == 1
+    });
+    world.touch("killed");
+    let status = world.status();
+    let worker =
+        status["workers"].as_array().unwrap().iter().find(|row| row["name"] == "developer-1").unwrap();
+    let pid = i32::try_from(worker["pid"].as_i64().unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    world.wait_until("the sprint has ended", || world.supervisor().is_none());
+    assert_eq!(world.landed(), "T001:1");
+    let cost = world.sprint(&["cost", "--json"]).expect(0).json();
+    assert_eq!(
+        (&cost["total"]["runs"], &cost["total"]["cost_micro_usd"]),
+        (&json!(2), &json!(500_000)),
+        "{cost:#}"
+    );
+    world.assert_nothing_left();
+}
