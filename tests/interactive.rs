@@ -161,6 +161,44 @@ fn a_permission_stops_the_clocks_until_the_person_has_answered() {
     assert_eq!(world.landed(), "T001:1");
 }
 
+/// The person stops the turn at its question, and types on later.
+fn stopped(hooks: &str) {
+    let mut world = world("write it, asks-permission", &[hooks, "--prompt", "{prompt}"]);
+    world.set("agent.mine.stall", "\"3s\"");
+    world.set("timeouts.task", "\"12s\"");
+    ready(&world);
+    world.detach();
+    world.wait_for("the question", |status| agent(status)["state"] == "permission");
+    world.tmux(&["send-keys", "-t", "developer-1", "Escape"]).expect(0);
+    let status = world.wait_for("the person", |status| agent(status)["state"] == "question");
+    assert_eq!(agent(&status)["text"], "you have stopped it: type there what it is to do instead");
+    assert_eq!(status["needs_you"][0]["task"], "T001", "{status:#}");
+    // Longer than a turn that is over is waited for, and than both clocks.
+    let since = Instant::now();
+    world.wait_until("it has waited for long enough", || since.elapsed() > Duration::from_secs(13));
+    let status = world.status();
+    assert_eq!(agent(&status)["state"], "question", "{status:#}");
+    assert_eq!(world.read("prompts").lines().count(), 1, "nothing was typed for the person");
+    world.tmux(&["send-keys", "-t", "developer-1", "go on", "Enter"]).expect(0);
+    let status = world.wait_for("the end of the turn", |status| {
+        let row = task_row(status, "T001");
+        row["stage"] != "InProgress" || row["attempt"] == 2
+    });
+    assert_eq!(task_row(&status, "T001")["attempt"], 1, "{status:#}");
+    landed(&world);
+    assert_eq!((world.landed().as_str(), world.read("prompts").lines().count()), ("T001:1", 2));
+}
+
+#[test]
+fn a_turn_that_the_person_stops_waits_for_the_person_and_costs_nothing() {
+    stopped("--hooks");
+}
+
+#[test]
+fn the_same_without_hooks() {
+    stopped("--no-hooks");
+}
+
 #[test]
 fn start_on_a_terminal_tells_of_an_agent_that_waits_for_the_person() {
     let world = world("write it, asks-permission", &["--hooks", "--prompt", "{prompt}"]);
@@ -187,6 +225,20 @@ fn a_question_ends_the_run_and_the_answer_begins_the_next() {
     world.sprint(&["answer", "T001", "42"]).expect(0);
     world.start().expect(0);
     assert_eq!(world.landed_file("T001.txt"), "42");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_conversation_that_the_program_does_not_know_any_more_is_begun_anew_in_the_same_run() {
+    let mut world = world("write it, asks-a-question", &["--first", "--hooks", "--prompt", "{prompt}"]);
+    let resume = "[\"--resume\", \"{session}\", \"--hooks\", \"--prompt\", \"{prompt}\"]";
+    world.set("agent.mine.interactive.resume", resume);
+    ready(&world);
+    world.start().expect(1);
+    world.sprint(&["answer", "T001", "42"]).expect(0);
+    world.start().expect(0);
+    assert_eq!(world.read("starts"), "--first --hooks\n--resume s-1\n--first --hooks\n");
+    assert_eq!((world.landed(), world.landed_file("T001.txt")), ("T001:1".to_owned(), "42".to_owned()));
     world.assert_nothing_left();
 }
 

@@ -126,7 +126,7 @@ fn a_program_is_judged() {
     let blocked = || RunOutcome::Blocked { question: "why?".to_owned() };
     let bench = Bench::new();
     for (script, git, expected) in [
-        ("exit 0", &nothing, failed("claimed success, but nothing was changed")),
+        ("exit 0", &nothing, failed("ended as if it were done, but nothing was changed")),
         ("exit 1", &changed(), failed("the agent failed (exit 1)")),
         ("exit 2", &changed(), RunOutcome::Skipped),
         ("no-such-program-at-all", &changed(), failed(&super::outcome::exit_reason(127))),

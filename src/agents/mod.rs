@@ -23,6 +23,7 @@ pub mod script;
 pub mod scripted;
 pub mod sent;
 pub mod signals;
+pub mod stopped;
 pub mod stream;
 pub mod triage;
 pub mod version;

@@ -177,15 +177,26 @@ pub fn decide(
         (Claimed::Failure(reason), Standing::There) => RunOutcome::Failed { reason },
         (Claimed::Skip, Standing::There) => RunOutcome::Skipped,
         (Claimed::Success(message), Standing::There | Standing::Gone) => {
-            prove(message, said.weak.as_ref(), git, needed)
+            prove(message, (has_claimed(said, claims), said.weak.as_ref()), git, needed)
         }
     }
 }
 
-fn prove(message: String, weak: Option<&Failure>, git: &GitFacts, needed: Needed) -> RunOutcome {
+/// Whether it has said itself that it is done.
+fn has_claimed(said: &Said, claims: &[Claim]) -> bool {
+    said.complete || claims.iter().any(|claim| matches!(claim, Claim::Done { .. }))
+}
+
+fn prove(
+    message: String,
+    (claimed, weak): (bool, Option<&Failure>),
+    git: &GitFacts,
+    needed: Needed,
+) -> RunOutcome {
+    let lead = if claimed { "claimed success" } else { "ended as if it were done" };
     let failed = |reason: &str| RunOutcome::Failed { reason: reason.to_owned() };
     if git.head.is_none() {
-        return failed("claimed success, but its worktree is gone");
+        return failed(&format!("{lead}, but its worktree is gone"));
     }
     // Landing without them would drop them without a word.
     if let Some(why) = &git.left_out {
@@ -195,10 +206,10 @@ fn prove(message: String, weak: Option<&Failure>, git: &GitFacts, needed: Needed
         let why = weak.map_or_else(String::new, |weak| format!("; {}", weak.reason()));
         return match &git.astray_of {
             Some(began) => failed(&format!(
-                "claimed success, but its commits do not contain the commit that the attempt began with ({})",
+                "{lead}, but its commits do not contain the commit that the attempt began with ({})",
                 began.short()
             )),
-            None => failed(&format!("claimed success, but nothing was changed{why}")),
+            None => failed(&format!("{lead}, but nothing was changed{why}")),
         };
     }
     RunOutcome::Done { message, commit_diff: git.diff }
@@ -449,18 +460,29 @@ mod tests {
         assert_eq!(decide(&git(true, true), Needed::Change), done(true));
         assert_eq!(
             decide(&git(false, false), Needed::Change),
-            failed("claimed success, but nothing was changed")
+            failed("ended as if it were done, but nothing was changed")
         );
+        let says = Said { complete: true, ..Said::default() };
+        let ends = &ProgramEnding::Exited(0);
+        for (said, claims) in
+            [(&says, &[][..]), (&Said::default(), &[Claim::Done { message: "x".to_owned() }])]
+        {
+            let outcome = super::decide(ends, said, claims, &git(false, false), Needed::Change);
+            assert_eq!(outcome, failed("claimed success, but nothing was changed"));
+        }
         let began = CommitSha::parse(&"b".repeat(40)).unwrap();
         assert_eq!(
             decide(&GitFacts { astray_of: Some(began), ..git(false, false) }, Needed::Change),
             failed(
-                "claimed success, but its commits do not contain the commit that the attempt began with (bbbbbbbbbb)"
+                "ended as if it were done, but its commits do not contain the commit that the attempt began with (bbbbbbbbbb)"
             )
         );
         assert_eq!(decide(&git(false, false), Needed::Nothing), done(false));
         let gone = GitFacts { head: None, worktree: Standing::Gone, ..git(false, false) };
-        assert_eq!(decide(&gone, Needed::Nothing), failed("claimed success, but its worktree is gone"));
+        assert_eq!(
+            decide(&gone, Needed::Nothing),
+            failed("ended as if it were done, but its worktree is gone")
+        );
     }
 
     #[test]
@@ -490,7 +512,7 @@ mod tests {
             assert_eq!(outcome(&ProgramEnding::Interrupted, worktree), RunOutcome::Interrupted);
         }
         insta::assert_snapshot!(table.join("\n"), @r#"
-        Gone, exit 0: Failed { reason: "claimed success, but its worktree is gone" }
+        Gone, exit 0: Failed { reason: "ended as if it were done, but its worktree is gone" }
         Gone, exit 1: Unjudged { reason: "its worktree was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
         Gone, exit 2: Unjudged { reason: "its worktree was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }
         Swept, exit 0: Unjudged { reason: "the directory of all worktrees was deleted while the agent ran: commits are in git, what was not committed is lost, and the worktree is made anew" }

@@ -251,8 +251,7 @@ impl Picture<'_> {
     pub fn tasks(&self, feature: &Feature) -> Vec<TaskRow> {
         let mut tasks: Vec<&Task> = self.state().tasks_of(&feature.id).collect();
         tasks.sort_by_key(|task| task.order);
-        let why = self.why_none_begins(feature);
-        let why_not = not_begun(feature, &tasks, &why);
+        let why_not = not_begun(feature, &tasks, &|task| self.why_not_begun(feature, task));
         tasks.into_iter().map(|task| self.task(feature, task, &why_not)).collect()
     }
 

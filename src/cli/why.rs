@@ -12,7 +12,7 @@ use crate::domain::plan::{self, Plan, PlannedTask};
 use crate::domain::policy::RETRIES_MAX;
 use crate::domain::schedule::progress_of;
 use crate::domain::screen::Stand;
-use crate::domain::state::{Feature, FeatureStatus};
+use crate::domain::state::{Feature, FeatureStatus, Sprint};
 use crate::domain::task::{Status, Task, WaitKind};
 
 /// So many predecessors are named in a reason.
@@ -84,6 +84,16 @@ impl Picture<'_> {
         }
         let hold = self.state().sprint.holds.get(agent).filter(|hold| hold.holds())?;
         Some(self.hold_text(agent, hold))
+    }
+
+    /// Why a task that nothing in the plan holds is not begun.
+    pub(super) fn why_not_begun(&self, feature: &Feature, task: &Task) -> String {
+        let runs = matches!(feature.status, FeatureStatus::Running | FeatureStatus::Resting);
+        let free = runs && feature.over.is_none() && self.held_by_disk(feature).is_none();
+        match held_agent(&self.state().sprint, feature, task).filter(|_| free) {
+            Some((agent, hold)) => self.hold_text(agent, hold),
+            None => self.why_none_begins(feature),
+        }
     }
 
     /// `codex is on hold, tried again in 8 s: …`
@@ -176,6 +186,17 @@ impl Picture<'_> {
     }
 }
 
+/// The agent that would begin a task, if nobody works with it now.
+pub(super) fn held_agent<'s>(
+    sprint: &'s Sprint,
+    feature: &'s Feature,
+    task: &Task,
+) -> Option<(&'s String, &'s Hold)> {
+    let policy = &feature.frozen.policy;
+    let agent = policy.agent_of(policy.pipeline.stages.first()?.role, &task.labels)?;
+    sprint.holds.get(agent).filter(|hold| hold.holds()).map(|hold| (agent, hold))
+}
+
 /// What a task waits for that nothing in the plan holds: a place in flight, then a developer.
 pub(super) fn waits_to_begin<'t>(feature: &Feature, tasks: impl Iterator<Item = &'t Task>) -> String {
     if let Some(over) = feature.over {
@@ -194,7 +215,7 @@ pub(super) fn waits_to_begin<'t>(feature: &Feature, tasks: impl Iterator<Item = 
 pub(super) fn not_begun<'t>(
     feature: &Feature,
     tasks: &[&'t Task],
-    otherwise: &str,
+    otherwise: &dyn Fn(&Task) -> String,
 ) -> BTreeMap<&'t TaskId, String> {
     if tasks.iter().all(|task| task.status != Status::ToDo) {
         return BTreeMap::new();
@@ -214,7 +235,7 @@ pub(super) fn not_begun<'t>(
             _ if !held.is_empty() => format!("held by {}", named(&held, &by_id)),
             _ if !open.is_empty() => format!("after {}", named(&open, &BTreeMap::new())),
             Some((other, task)) => convoy_reason(planned, other, task),
-            None => otherwise.to_owned(),
+            None => otherwise(task),
         };
         reasons.insert(&task.key.id, text);
     }

@@ -194,6 +194,11 @@ impl Trouble {
 }
 
 impl Trouble {
+    /// Whether another task would not meet it: it says nothing about the program and its account.
+    pub fn is_of_the_task(self) -> bool {
+        matches!(self, Self::Context | Self::Budget | Self::Turns | Self::Refused)
+    }
+
     /// Whether a person has to do something before it is over.
     pub fn is_lasting(self) -> bool {
         matches!(self, Self::Auth | Self::Billing)

@@ -60,6 +60,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
     if let Report::Unserved { agent, reason, lasting, until_ms } = report {
         return unserved(draft, agent, reason, *lasting, *until_ms);
     }
+    note(draft, run, report);
     match (&run.at_once, report) {
         (
             Some(agent),
@@ -81,6 +82,19 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
     }
     if worked {
         served(draft, &agent);
+    }
+}
+
+/// Whether the task's last run failed at once.
+fn note(draft: &mut Draft<'_>, run: &Run, report: &Report) {
+    let Some(id) = run.job.task.clone() else { return };
+    let key = TaskKey { feature: run.job.feature.clone(), id };
+    let known = draft.task(&key).is_some_and(|task| task.at_once);
+    if known != run.at_once.is_some()
+        && !matches!(report, Report::Interrupted { .. })
+        && let Some(task) = draft.edit_task(&key)
+    {
+        task.at_once = !known;
     }
 }
 

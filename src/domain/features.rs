@@ -149,6 +149,7 @@ fn fresh(draft: &Draft<'_>, key: &TaskKey, order: u32, task: &NewTask, base: &Co
         feedback: None,
         answer: None,
         triage: None,
+        at_once: false,
         resolved: 0,
         queued: None,
         stamp_s: 0,

@@ -241,15 +241,19 @@ fn restart(draft: &mut Draft<'_>, key: &TaskKey, reason: &str) {
         task.deaths = 0;
         task.errors = 0;
         task.stage = None;
+        task.resume_from = None;
         clear_work(task);
     }
     set(draft, key, Status::ToDo, reason);
     draft.say_task("task_retried", key, "is to be done again");
 }
 
-/// A new attempt: what the one before has made is what it may start from.
+/// A new attempt: what the one before has made is what it may start from. One that has made nothing
+/// leaves what there was.
 pub(super) fn begin_attempt(task: &mut Task) {
-    task.resume_from = task.candidate.take().map(|candidate| candidate.commit);
+    if task.head.is_some() {
+        task.resume_from = task.candidate.take().map(|candidate| candidate.commit);
+    }
     clear_work(task);
     task.attempt += 1;
 }

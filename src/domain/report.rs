@@ -178,7 +178,8 @@ pub enum Report {
         /// For the next attempt.
         feedback: Option<Feedback>,
     },
-    /// The agent says that there is nothing to do.
+    /// The agent says that there is nothing to do; of a later stage than its work: the integration
+    /// branch has all of the work already.
     NothingToDo {
         /// Why.
         reason: String,

@@ -43,6 +43,10 @@ fn counts(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, report: &Report) {
     } else {
         keep(draft, key, run, report);
         let (mut input, mut because) = meaning(&draft.name_of(key), report);
+        if input == Input::NothingToDo && run.job.kind != StageKind::Work {
+            // There is work, and the branch has all of it: no stage after this one has anything to do.
+            input = Input::Contained;
+        }
         if let Report::Overspent { scope: scope @ (Scope::Run | Scope::Task), .. } = report {
             because = Because::reason(budget::reason(draft, key, *scope, &run.counted));
             if *scope == Scope::Task && !budget::is_overspent(draft, key) {
@@ -76,10 +80,8 @@ fn fits(run: &Run, report: &Report) -> bool {
         | Report::Survived { .. }
         | Report::Interrupted { .. } => true,
         Report::Worked { .. } => kind == StageKind::Work,
-        Report::NothingToDo { .. } | Report::Blocked { .. } => {
-            matches!(kind, StageKind::Work | StageKind::Check)
-        }
-        Report::Failed { .. } => kind != StageKind::Wait,
+        Report::Blocked { .. } => matches!(kind, StageKind::Work | StageKind::Check),
+        Report::NothingToDo { .. } | Report::Failed { .. } => kind != StageKind::Wait,
         Report::Landable { .. } | Report::Resolved { .. } => kind == StageKind::Land,
         // The manager's runs are of no stage.
         Report::Proposed { .. } => false,

@@ -96,6 +96,7 @@ fn refusal(id: &TaskName, input: Input, state: &str) -> String {
         | Input::Failed
         | Input::Errored
         | Input::NothingToDo
+        | Input::Contained
         | Input::Asked
         | Input::Died
         | Input::Interrupted

@@ -209,6 +209,9 @@ pub struct Task {
     /// What the manager's agent made of what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triage: Option<Triage>,
+    /// Whether its last run failed at once, with nothing done: others of its agent go first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
     /// The attempt whose conflict the merger's agent has resolved; 0 for none.
     #[serde(default)]
     pub resolved: u32,
@@ -286,6 +289,8 @@ pub enum Input {
     Errored,
     /// The agent says that there is nothing to do.
     NothingToDo,
+    /// Its work changes nothing that the integration branch does not have.
+    Contained,
     /// The agent asks.
     Asked,
     /// Its worker died without a report.
@@ -324,13 +329,14 @@ pub enum Input {
 
 impl Input {
     /// Every input, for the table.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Assigned,
         Self::Passed,
         Self::Added,
         Self::Failed,
         Self::Errored,
         Self::NothingToDo,
+        Self::Contained,
         Self::Asked,
         Self::Died,
         Self::Interrupted,
@@ -409,9 +415,14 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Skip => M::Leave,
             I::Stop => M::Park,
             I::Answer | I::Approve | I::Reject | I::Retry => M::Refuse,
-            I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died | I::Interrupted => {
-                M::Ignore
-            }
+            I::Passed
+            | I::Failed
+            | I::Errored
+            | I::NothingToDo
+            | I::Contained
+            | I::Asked
+            | I::Died
+            | I::Interrupted => M::Ignore,
             I::Added | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => M::Ignore,
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
@@ -424,9 +435,14 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Skip => M::Leave,
             I::Stop => M::Park,
             I::Answer | I::Approve | I::Reject | I::Retry => M::Refuse,
-            I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died | I::Interrupted | I::Survived => {
-                M::Ignore
-            }
+            I::Failed
+            | I::Errored
+            | I::NothingToDo
+            | I::Contained
+            | I::Asked
+            | I::Died
+            | I::Interrupted
+            | I::Survived => M::Ignore,
             I::Added | I::Due | I::Landable | I::Landed => M::Ignore,
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
@@ -436,6 +452,8 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Failed => M::Fail,
             I::Errored => M::Error,
             I::NothingToDo => M::SkipStage,
+            // Nothing is lost: what it was to bring is there, whoever has brought it.
+            I::Contained => M::Leave,
             I::Asked => M::Ask,
             I::Died => M::Repeat,
             I::Interrupted => M::Again,
@@ -451,9 +469,14 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Skip => M::Leave,
             I::Stop => M::Park,
             I::Answer | I::Approve | I::Reject => M::Refuse,
-            I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
-                M::Ignore
-            }
+            I::Assigned
+            | I::Passed
+            | I::Failed
+            | I::Errored
+            | I::NothingToDo
+            | I::Contained
+            | I::Asked
+            | I::Died => M::Ignore,
             I::Added | I::Interrupted | I::Survived | I::Overspent | I::Landable | I::Landed => M::Ignore,
             I::LandRefused | I::CheckedOut | I::Freed => M::Ignore,
         },
@@ -466,7 +489,9 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             // git could not: told, and tried again.
             I::Errored => M::Error,
             I::Answer | I::Approve | I::Reject | I::Retry | I::Skip | I::Stop => M::Refuse,
-            I::Assigned | I::Passed | I::Failed | I::NothingToDo | I::Asked | I::Died => M::Ignore,
+            I::Assigned | I::Passed | I::Failed | I::NothingToDo | I::Contained | I::Asked | I::Died => {
+                M::Ignore
+            }
             I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Freed => {
                 M::Ignore
             }
@@ -497,9 +522,14 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             },
             I::Skip => M::Leave,
             I::Stop => M::Park,
-            I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
-                M::Ignore
-            }
+            I::Assigned
+            | I::Passed
+            | I::Failed
+            | I::Errored
+            | I::NothingToDo
+            | I::Contained
+            | I::Asked
+            | I::Died => M::Ignore,
             I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
                 M::Ignore
             }
@@ -509,9 +539,14 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
             I::Retry => M::Restart,
             I::Skip => M::Leave,
             I::Answer | I::Approve | I::Reject | I::Stop => M::Refuse,
-            I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
-                M::Ignore
-            }
+            I::Assigned
+            | I::Passed
+            | I::Failed
+            | I::Errored
+            | I::NothingToDo
+            | I::Contained
+            | I::Asked
+            | I::Died => M::Ignore,
             I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
                 M::Ignore
             }
@@ -520,9 +555,14 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
         StatusKind::Skipped => match input {
             I::Retry => M::Restart,
             I::Answer | I::Approve | I::Reject | I::Skip | I::Stop => M::Refuse,
-            I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
-                M::Ignore
-            }
+            I::Assigned
+            | I::Passed
+            | I::Failed
+            | I::Errored
+            | I::NothingToDo
+            | I::Contained
+            | I::Asked
+            | I::Died => M::Ignore,
             I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
                 M::Ignore
             }
@@ -530,9 +570,14 @@ pub fn transition(status: StatusKind, input: Input) -> Move {
         },
         StatusKind::Done => match input {
             I::Answer | I::Approve | I::Reject | I::Retry | I::Skip | I::Stop => M::Refuse,
-            I::Assigned | I::Passed | I::Failed | I::Errored | I::NothingToDo | I::Asked | I::Died => {
-                M::Ignore
-            }
+            I::Assigned
+            | I::Passed
+            | I::Failed
+            | I::Errored
+            | I::NothingToDo
+            | I::Contained
+            | I::Asked
+            | I::Died => M::Ignore,
             I::Added | I::Interrupted | I::Survived | I::Overspent | I::Due | I::Landable | I::Landed => {
                 M::Ignore
             }

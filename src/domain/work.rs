@@ -1,4 +1,5 @@
-//! What could be assigned now, in the order in which it is handed out: oldest first.
+//! What could be assigned now, in the order in which it is handed out: oldest first, and before what
+//! failed at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +101,8 @@ fn found<'d>(draft: &'d Draft<'_>, id: &'d FeatureId) -> Found<'d> {
     let mut found = waiting_stages(draft, id, &tasks);
     found.extend(beginnings(draft, id, &tasks));
     found.retain(|(task, _)| !occupied.contains(&task.key.id));
-    found.sort_by_key(|(task, _)| task.order);
+    // What failed at once does not keep others from showing that it is no fault of the agent's.
+    found.sort_by_key(|(task, _)| (task.at_once, task.order));
     found
 }
 

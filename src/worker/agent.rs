@@ -154,13 +154,18 @@ fn follow_to_the_end(
         ending = ProgramEnding::TurnEnded;
     }
     let (reader, chat) = (drive.reader.take(), drive.chat);
-    let closed = reader.map(|reader| chat.end(desk, adapter, drive.screen, &reader, &ending));
+    let closed = reader.map(|reader| {
+        // Before it has named the conversation it does not know it.
+        let silent = reader.told().session.is_none() && !reader.told().done;
+        chat.end(desk, adapter, drive.screen, &reader, (&ending, silent))
+    });
     let (failure, forgotten) = closed.map_or((None, false), |closed| (closed.failure, closed.forgotten));
     if let Some(scope) = own_limit(desk, failure.as_ref()) {
         ending = ProgramEnding::OverBudget(scope);
     }
     if adapter.cli.is_some() {
-        spending::note_the_end(desk, took, drive.protocol.has_spoken());
+        let said = drive.protocol.has_spoken();
+        spending::note_the_end(desk, took, (said, failure.as_ref()));
     }
     let said = Said {
         failure,

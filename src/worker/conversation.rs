@@ -82,13 +82,14 @@ impl Talk {
     }
 
     /// The program has ended: keeps what is to be known of the conversation, and says what was used.
+    /// `silent`: nothing has shown that it knew the conversation.
     pub(super) fn end(
         self,
         desk: &Desk<'_>,
         adapter: &Adapter,
         screen: &mut Screen,
         reader: &Reader,
-        ending: &ProgramEnding,
+        (ending, silent): (&ProgramEnding, bool),
     ) -> Closed {
         let told = reader.told();
         let (usage, now) = self.after(adapter, told);
@@ -102,7 +103,7 @@ impl Talk {
         };
         let before = desk.spent.take();
         desk.spent.replace(sum(before, spent));
-        let forgotten = self.resumes() && is_forgotten(told, ending);
+        let forgotten = self.resumes() && silent && is_forgotten(told, ending);
         if let Some(path) = &self.path {
             let kept = match now.filter(|_| !forgotten) {
                 Some(conversation) => write(path, &conversation),
@@ -163,25 +164,24 @@ fn keeps_its_use(adapter: &Adapter, told: &Told, ending: &ProgramEnding) -> bool
     }
 }
 
-/// Whether a program that was to go on with a conversation ended by itself before it named one. One
-/// that its service has refused knows it all the same.
+/// Whether a program that was to go on with a conversation, and has shown nothing of it, ended by
+/// itself. One that its service has refused knows it all the same.
 fn is_forgotten(told: &Told, ending: &ProgramEnding) -> bool {
     let refused = told.failure.as_ref().is_some_and(|failure| failure.class.is_of_the_service());
     // Some tell that they have used nothing.
     let used = told.usage.is_some_and(|usage| usage.input > 0 || usage.output > 0);
-    let silent = told.session.is_none() && !told.done && !used;
-    silent && !refused && matches!(ending, ProgramEnding::Exited(_))
+    !used && !refused && matches!(ending, ProgramEnding::Exited(_))
 }
 
 /// A good end has an event of its own; exit 0 without it is none. Neither is exit 2: programs end so
 /// that do not know an argument, and no model can make its program say "nothing to do" with it.
 fn unfinished(told: &Told, ending: &ProgramEnding) -> Option<Failure> {
     let text = match ending {
-        ProgramEnding::Exited(0) => "it ended with exit code 0 in the middle of its turn",
-        ProgramEnding::Exited(2) => "it ended with exit code 2 before its turn was over",
+        ProgramEnding::Exited(0) => "the agent ended with exit code 0 in the middle of its turn",
+        ProgramEnding::Exited(2) => "the agent ended with exit code 2 before its turn was over",
         _ => return None,
     };
-    let failure = || Failure { class: Trouble::Other, text: text.to_owned(), until: None };
+    let failure = || Failure { class: Trouble::Other, text: text.to_owned(), until: None, told: false };
     (!told.done).then(failure)
 }
 

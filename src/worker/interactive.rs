@@ -380,7 +380,7 @@ impl Live<'_> {
         self.read_hooks();
         match exit {
             // A person has ended it at its prompt: the turn counts.
-            Exit::Code(0) if self.idle_ms.is_some() => ProgramEnding::TurnEnded,
+            Exit::Code(0) if self.idle_ms.is_some() || self.typist.is_stopped() => ProgramEnding::TurnEnded,
             Exit::Code(code) => ProgramEnding::Exited(code),
             Exit::Signal(signal) => ProgramEnding::Signaled(signal),
         }
@@ -423,17 +423,26 @@ impl Live<'_> {
         let last_words = self.typist.last_line();
         let lines = self.typist.port.glass.lines();
         self.reader.last_screen(&lines);
+        if matches!(ending, ProgramEnding::Exited(_)) {
+            // In the middle of a turn, or before the first.
+            self.reader.screen(&lines);
+        }
         let lines = lines.join("\n");
         self.screen.note(&format!("{}\n", lines.trim_end()));
         self.read_result();
         if let Some(word) = self.protocol.finish() {
             tracing::debug!(?word, "the last line had no end");
         }
+        // That a hook names the conversation shows nothing: it is the name that the program was given.
+        // Who was typing has ended it.
+        let silent = !(self.accepted || self.claimed || self.typist.person_types());
         // The pane is a line printer again.
         drop(self.typist);
-        let closed = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, &ending);
+        let ended = (&ending, silent);
+        let closed = chat.end(self.desk, self.setting.adapter, self.screen, &self.reader, ended);
         let took = Duration::from_millis(monotonic_ms().saturating_sub(self.clock.began));
-        spending::note_the_end(self.desk, took, self.accepted || self.protocol.is_complete());
+        let said = self.accepted || self.protocol.is_complete();
+        spending::note_the_end(self.desk, took, (said, closed.failure.as_ref()));
         let said = Said {
             failure: closed.failure,
             weak: self.reader.told().weak.clone(),
@@ -443,7 +452,7 @@ impl Live<'_> {
             proposal: self.protocol.proposal().cloned(),
             version: String::new(),
             last_words,
-            forgotten: closed.forgotten && !self.accepted && !self.claimed,
+            forgotten: closed.forgotten,
         };
         (ending, said)
     }

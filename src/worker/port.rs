@@ -7,6 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::glass::Glass;
 use super::pane::{Pane, is_typed};
+use crate::agents::stopped::stops;
 use crate::process::child::{Read, Running};
 use crate::process::clock::monotonic_ms;
 use crate::process::pseudo::Master;
@@ -29,6 +30,8 @@ pub(super) struct Port {
     pub(super) sent_ms: u64,
     /// When a person typed last.
     pub(super) typed_ms: u64,
+    /// When a person last pressed what stops a turn.
+    pub(super) stopped_ms: u64,
     /// When its size changed last.
     pub(super) resized_ms: u64,
     gone: bool,
@@ -47,6 +50,7 @@ impl Port {
             changed_ms: 0,
             sent_ms: 0,
             typed_ms: 0,
+            stopped_ms: 0,
             resized_ms: 0,
             gone: false,
         }
@@ -114,6 +118,9 @@ impl Port {
             }
             if is_typed(&buffer[..count]) {
                 self.typed_ms = monotonic_ms();
+            }
+            if stops(&buffer[..count]) {
+                self.stopped_ms = monotonic_ms();
             }
             self.to_program.extend_from_slice(&buffer[..count]);
         }

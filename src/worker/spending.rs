@@ -7,7 +7,7 @@ use super::conversation::Talk;
 use super::deliver;
 use super::life::Desk;
 use super::review::sum;
-use crate::agents::stream::{Told, Usage};
+use crate::agents::stream::{Failure, Told, Usage};
 use crate::config::{Adapter, Prices};
 use crate::domain::budget::{Scope, Used};
 use crate::domain::event::Event;
@@ -79,10 +79,11 @@ impl Spending {
 }
 
 /// The program has ended after this time. Where it has used, said and, as the caller will see, changed
-/// nothing, it failed at once.
-pub(super) fn note_the_end(desk: &Desk<'_>, took: Duration, said_something: bool) {
+/// nothing, it failed at once; but not where it tells what another task would not meet.
+pub(super) fn note_the_end(desk: &Desk<'_>, took: Duration, (said, failure): (bool, Option<&Failure>)) {
     let used = desk.spent.borrow().as_ref().is_some_and(|spent| spent.input > 0 || spent.output > 0);
-    desk.at_once.set(took < AT_ONCE && !said_something && !used);
+    let of_the_task = failure.is_some_and(|failure| failure.class.is_of_the_task());
+    desk.at_once.set(took < AT_ONCE && !said && !used && !of_the_task);
 }
 
 /// The budget that the run's programs have used up so far, if one is.

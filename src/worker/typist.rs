@@ -8,6 +8,7 @@ use super::pane::Pane;
 use super::port::Port;
 use crate::agents::delivery::{Delivery, Manner, Step, View};
 use crate::agents::signals::{Sight, SignalRules, Watch};
+use crate::agents::stopped::Stopped;
 use crate::config::interactive::Interactive;
 use crate::config::{CliKeys, duration, keys};
 use crate::domain::screen::Stand;
@@ -31,6 +32,7 @@ pub(super) struct Typist {
     pub(super) watch: Watch,
     pub(super) manner: Manner,
     delivery: Option<Delivery>,
+    stopped: Stopped,
     /// When its next step is due; monotonic milliseconds, as all times here.
     step_ms: u64,
     /// When the program was last seen at work.
@@ -55,6 +57,7 @@ impl Typist {
             watch: Watch::new(rules),
             manner: manner(&cli.interactive),
             delivery: None,
+            stopped: Stopped::default(),
             step_ms: 0,
             worked_ms: 0,
             asked_ms: 0,
@@ -112,7 +115,7 @@ impl Typist {
     /// How the program stands now.
     pub(super) fn look(&mut self) -> Sight {
         let now = monotonic_ms();
-        let sight = self.watch.sight(now);
+        let sight = self.stopped.look(self.watch.sight(now), self.port.stopped_ms, self.worked_ms, now);
         if matches!(sight.stand, Stand::Busy | Stand::Retrying) {
             self.worked_ms = now;
         }
@@ -129,6 +132,11 @@ impl Typist {
         if self.watch.hook(event, now).is_some_and(|stand| stand != Stand::Ready) {
             self.worked_ms = now;
         }
+    }
+
+    /// Whether a person has stopped its turn, and has not said what is to follow.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.holds()
     }
 
     /// Whether it was ever seen at work.

@@ -80,7 +80,8 @@ fn commits_beside_the_one_that_the_attempt_began_with_are_named_as_such() {
     world.start().expect(0);
     assert_eq!(world.landed(), "T001:2");
     let shown = world.sprint(&["task", "show", "T001"]).expect(0).stdout;
-    let why = "claimed success, but its commits do not contain the commit that the attempt began with";
+    let why =
+        "ended as if it were done, but its commits do not contain the commit that the attempt began with";
     assert!(shown.contains(why), "{shown}");
 }
 
@@ -214,11 +215,11 @@ fn a_program_that_has_changed_fails_with_its_version() {
     for (body, reason) in [
         (
             "cat > /dev/null; echo '{\"kind\": \"done\"}'",
-            "it ended with exit code 0 in the middle of its turn",
+            "the agent ended with exit code 0 in the middle of its turn",
         ),
         (
             "echo \"error: unexpected argument '--print'\" >&2; exit 2",
-            "it ended with exit code 2 before its turn was over; its last words: error: unexpected argument '--print'",
+            "the agent ended with exit code 2 before its turn was over; its last words: error: unexpected argument '--print'",
         ),
     ] {
         let world = of_another_version(body);

@@ -2,6 +2,37 @@
 
 use crate::common::{World, task_row};
 
+#[test]
+fn work_that_another_task_has_landed_meanwhile_is_skipped_and_its_dependents_go_on() {
+    let both = r#"
+if [ $1 != T003 ]; then
+touch $W/began-$1
+until [ -e $W/began-T001 ] && [ -e $W/began-T002 ]; do read -t 0.05 < <(:) || true; done
+echo same > same.txt
+else echo $1 > $1.txt; fi
+git add -A; git commit -qm $1"#;
+    let mut world = World::with(
+        "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n- [ ] T003 write c.txt (depends on T001, T002)\n",
+        both,
+    );
+    world.gate("slow", "true");
+    world.configure();
+    world.commit("a gate");
+    world.start().expect(0);
+    let status = world.status();
+    let (first, second) = (task_row(&status, "T001"), task_row(&status, "T002"));
+    let skipped = if first["state"] == "Skipped" { first } else { second };
+    assert_eq!(
+        skipped["reason"], "its commits change nothing that the integration branch does not have",
+        "{status:#}"
+    );
+    assert_eq!((&skipped["state"], &skipped["attempt"]), (&"Skipped".into(), &1.into()));
+    let landed = world.landed();
+    assert!(landed == "T001:1 T003:1" || landed == "T002:1 T003:1", "{landed}");
+    assert_eq!(world.landed_file("same.txt"), "same");
+    world.assert_nothing_left();
+}
+
 /// Both begin on the same base, and change the same file; told of a conflict, the developer adds.
 const BOTH: &str = r#"
 touch $W/began-$1

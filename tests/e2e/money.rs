@@ -131,6 +131,51 @@ fn a_shared_budget_ends_the_others_too() {
 }
 
 #[test]
+fn a_task_that_its_model_does_not_take_is_parked_and_holds_nobody() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n");
+    world.fake_agent(
+        "echo $SPRINT_TASK_ID >> $W/starts\n\
+         if [ $SPRINT_TASK_ID = T001 ]; then echo '{\"type\":\"failure\",\"text\":\"prompt is too long: 9 > 8\"}'; exit 1; fi\n\
+         echo b > b.txt; git add -A; git commit -qm b; echo '{\"type\":\"done\"}'",
+    );
+    world.set("agent.fake.fail", "[{ when = \"type=failure\", text = \"text\" }]");
+    world.set("roles.developer.agent", "\"fake\"");
+    world.set("agents.max_developers", "1");
+    world.configure();
+    world.commit("base");
+    world.start().expect(1);
+    let status = world.status();
+    let row = task_row(&status, "T001");
+    assert_eq!((&row["state"], &row["attempt"]), (&"Parked".into(), &3.into()), "{status:#}");
+    assert!(row["reason"].as_str().unwrap().contains("too long for the model"), "{status:#}");
+    assert_eq!(world.landed(), "T002:1");
+    assert_eq!(world.read("starts").lines().count(), 4);
+    let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
+    assert!(!events.contains("waits for you"), "{events}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn tasks_that_are_not_begun_say_whose_agent_is_on_hold() {
+    let mut world = fake(
+        "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n",
+        "echo '{\"type\":\"failure\",\"text\":\"401 invalid api key\"}'; exit 1",
+    );
+    world.set("agent.fake.fail", "[{ when = \"type=failure\", text = \"text\" }]");
+    ready(&world);
+    let shown = world.start().expect(1).stdout;
+    assert!(shown.contains("T002 is not begun: fake is on hold"), "{shown}");
+    let status = world.status();
+    let reason = task_row(&status, "T002")["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("fake is on hold, until you have seen to it: the model's service refuses"),
+        "{reason}"
+    );
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_program_that_fails_at_once_is_not_started_again_and_again() {
     let world = fake(
         "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n",

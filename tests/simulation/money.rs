@@ -221,9 +221,13 @@ fn what_a_dead_run_has_told_is_written_down() {
 fn three_that_fail_at_once_open_the_breaker_and_spend_no_more_attempts() {
     let mut world = world(&wide(2), Budget::default());
     let at_once = |world: &mut World| {
-        works(world, 1);
         let works = |run: &&Run| run.job.kind == StageKind::Work;
-        let run = world.state.runs.values().find(works).unwrap().clone();
+        let run = loop {
+            match world.state.runs.values().find(works) {
+                Some(run) => break run.clone(),
+                None => assert!(world.turn(), "nobody works"),
+            }
+        };
         let (id, token) = (run.id.clone(), run.token.clone());
         world.apply(Event::RunFailedAtOnce { run: id, token, agent: AGENT.to_owned() });
         world.report(&run, failed());
@@ -251,6 +255,35 @@ fn three_that_fail_at_once_open_the_breaker_and_spend_no_more_attempts() {
     world.request(Request::Resume { branch: None });
     finish(&mut world);
     assert!(world.state.sprint.at_once.is_empty());
+}
+
+#[test]
+fn what_failed_at_once_goes_after_the_others_and_then_pays_for_itself() {
+    let mut policy = limited(Budget::default());
+    policy.max_in_flight = 3;
+    policy.roles.get_mut(&Role::Developer).unwrap().max = 1;
+    let mut world = World::new(Choices::default());
+    world.faults = false;
+    let mut new = feature("001-one", &wide(3), policy);
+    new.stay = true;
+    world.start(new);
+    let poison = |world: &mut World| {
+        let run = works(world, 1);
+        let (id, token) = (run.id.clone(), run.token.clone());
+        world.apply(Event::RunFailedAtOnce { run: id, token, agent: AGENT.to_owned() });
+        world.report(&run, failed());
+    };
+    poison(&mut world);
+    let next = world.state.runs.values().find(|run| run.job.kind == StageKind::Work);
+    assert_eq!(next.unwrap().job.task, Some(task_id(2)), "what failed at once goes after the others");
+    for _ in 0..2 {
+        poison(&mut world);
+    }
+    // The others were served meanwhile: what fails is the task, and its attempts are spent.
+    while world.turn() {}
+    assert_eq!((task(&world, 1).failures, &task(&world, 1).status), (3, &Status::Parked));
+    assert_eq!(world.landed.len(), 2);
+    assert!(!world.state.sprint.holds.contains_key(AGENT));
 }
 
 #[test]

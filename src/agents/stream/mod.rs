@@ -48,12 +48,15 @@ pub struct Failure {
     pub text: String,
     /// When a limit ends, if it tells.
     pub until: Option<Until>,
+    /// Whether the program told it; else its end shows it, and `text` is the whole of it.
+    pub told: bool,
 }
 
 impl Failure {
     /// For people: what happened, in the program's words, and what to do.
     pub fn reason(&self) -> String {
-        let text = if self.text.is_empty() { "the program gives no reason" } else { &self.text };
+        let none = "the program gives no reason".to_owned();
+        let text = if self.text.is_empty() { &none } else { &self.text };
         match self.class {
             Trouble::Auth => {
                 format!("the model's service refuses the account: {text}; sign in again")
@@ -67,6 +70,7 @@ impl Failure {
             Trouble::Refused => format!("the model refuses: {text}"),
             Trouble::Denied => format!("the agent was denied what it needs: {text}"),
             Trouble::Stalled => format!("the connection to the model's service broke: {text}"),
+            Trouble::Other if !self.told => text.clone(),
             Trouble::Other => format!("the agent's program tells a failure: {text}"),
         }
     }
@@ -321,7 +325,7 @@ impl Reader {
     fn failure(&self, class: Trouble, text: &str) -> Failure {
         let text: String = plain(text.replace('\n', " ").as_bytes()).chars().take(TEXT_CHARS_MAX).collect();
         let until = reset::in_text(&self.rules.reset, &text);
-        Failure { class: self.rules.classify(class, &text), text: text.trim().to_owned(), until }
+        Failure { class: self.rules.classify(class, &text), text: text.trim().to_owned(), until, told: true }
     }
 
     fn used(&mut self, event: &Value) {

@@ -49,6 +49,45 @@ fn line(agent: &str, case: &str) -> String {
 }
 
 #[test]
+fn a_file_with_context_window_in_its_name_is_no_conversation_that_is_too_long() {
+    let text = "Error calculating cost for model openai/x: This model isn't mapped yet. Add it here - \
+                https://example.invalid/blob/main/model_prices_and_context_window.json., perhaps it's not registered? \
+                You can ignore this issue globally with export MSWEA_COST_TRACKING='ignore_errors'.";
+    let told = |text: &str| {
+        let mut reader = Reader::new(rules("mini-swe-agent"));
+        let exit =
+            serde_json::json!({"role": "exit", "content": text, "extra": {"exit_status": "RuntimeError"}});
+        reader.result(serde_json::json!({"messages": [exit]}).to_string().as_bytes());
+        reader.told().failure.clone().unwrap()
+    };
+    assert_eq!(told(text).class, Trouble::Other);
+    assert!(told(text).reason().contains("MSWEA_COST_TRACKING='ignore_errors'"), "what helps is told");
+    for text in [
+        "ContextWindowExceededError: x",
+        "it exceeds the context window.",
+        "context window",
+        "context_length_exceeded",
+    ] {
+        assert_eq!(told(text).class, Trouble::Context, "{text}");
+    }
+}
+
+#[test]
+fn a_first_start_without_a_network_is_a_broken_connection() {
+    let screen = " Unable to connect to Anthropic services\n\n Failed to connect to api.anthropic.com: ENOTFOUND\n\n \
+                  Please check your internet connection and network settings.\n\n Note: Claude Code might not be \
+                  available in your country. Check supported countries at https://anthropic.com/supported-countries";
+    let lines: Vec<String> = screen.lines().map(ToString::to_string).collect();
+    let mut reader = Reader::new(rules("claude"));
+    reader.screen(&lines);
+    let failure = reader.told().failure.clone().unwrap();
+    assert_eq!(
+        (failure.class, failure.text.as_str()),
+        (Trouble::Stalled, "Failed to connect to api.anthropic.com: ENOTFOUND")
+    );
+}
+
+#[test]
 fn every_recording_is_read_right() {
     let cases = [
         ("opencode", ["success", "401", "denied", "rate-limit"].as_slice()),

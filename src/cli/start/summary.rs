@@ -7,7 +7,7 @@ use crate::cli::foreign::Foreign;
 use crate::cli::out::Out;
 use crate::cli::spending::{self, CostOf};
 use crate::cli::text::{count, plain};
-use crate::cli::why::{not_begun, waits_to_begin};
+use crate::cli::why::{held_agent, not_begun, waits_to_begin};
 use crate::domain::accounts::Hold;
 use crate::domain::ids::FeatureId;
 use crate::domain::state::{Feature, FeatureStatus, State};
@@ -72,7 +72,10 @@ pub(super) fn print(
             out.line(format!("  {agent} waits for you: {}", plain(&hold.reason, 300)));
             out.line(format!("  mend that, then: sprint start {}", plain(&feature.dir, 300)));
         }
-        let why = waits_to_begin(feature, tasks.iter().copied());
+        let why = |task: &Task| match held_agent(&state.sprint, feature, task) {
+            Some((agent, _)) if feature.over.is_none() => format!("{agent} is on hold"),
+            _ => waits_to_begin(feature, tasks.iter().copied()),
+        };
         let why_not = not_begun(feature, &tasks, &why);
         for task in tasks.iter().filter(|task| !task.closed()).take(NAMED_MAX) {
             open_task(

@@ -92,10 +92,22 @@ fn a_gate_that_is_skipped_and_shown_so_lets_a_tree_land() {
 #[test]
 fn a_land_stage_never_just_passes() {
     let mut world = quiet(&chain(1));
-    for report in [checked(Verdict::Pass, None), Report::NothingToDo { reason: String::new() }] {
-        let run = until(&mut world, "T001", StageKind::Land);
-        world.report(&run, report);
-        assert_eq!(task(&world, "T001").status.kind(), StatusKind::Retry);
+    let run = until(&mut world, "T001", StageKind::Land);
+    world.report(&run, checked(Verdict::Pass, None));
+    assert_eq!(task(&world, "T001").status.kind(), StatusKind::Retry);
+}
+
+#[test]
+fn work_that_the_branch_has_already_is_skipped_at_whatever_stage_that_is_seen() {
+    for kind in [StageKind::Check, StageKind::Land] {
+        let mut world = quiet(&chain(2));
+        let run = until(&mut world, "T001", kind);
+        world.report(&run, Report::NothingToDo { reason: "the branch has all of it".to_owned() });
+        let first = task(&world, "T001");
+        assert_eq!((first.status.kind(), first.failures), (StatusKind::Skipped, 0), "{kind:?}");
+        assert_eq!(first.reason, "the branch has all of it");
+        until(&mut world, "T002", StageKind::Land);
+        assert!(world.landed.is_empty());
     }
 }
 

@@ -32,6 +32,27 @@ fn the_table_of_a_tasks_life() {
 }
 
 #[test]
+fn an_attempt_that_makes_nothing_leaves_the_candidate_of_the_one_before() {
+    let failed = || Report::Failed { reason: "x".to_owned(), feedback: None };
+    let mut world = quiet(&chain(1));
+    let run = until(&mut world, "T001", StageKind::Check);
+    let (commit, tree, head) = (sha(7001), sha(7002), run.job.head.clone().unwrap());
+    let candidate = Candidate { commit: commit.clone(), tree, base: run.job.base.clone(), head };
+    world.report(&run, checked(Verdict::Fail, Some(candidate)));
+    let second = until(&mut world, "T001", StageKind::Work);
+    assert_eq!((second.job.attempt, second.job.resume_from.as_ref()), (2, Some(&commit)));
+    world.report(&second, failed());
+    let third = until(&mut world, "T001", StageKind::Work);
+    assert_eq!((third.job.attempt, third.job.resume_from), (3, Some(commit)));
+    // One whose work does not merge is no ground for the next.
+    let check = until(&mut world, "T001", StageKind::Check);
+    world.report(&check, failed());
+    assert_eq!(task(&world, "T001").status, Status::Parked);
+    world.boot_with(false, Some(Request::TaskRetry { task: task_id(1).into() }));
+    assert_eq!(until(&mut world, "T001", StageKind::Work).job.resume_from, None);
+}
+
+#[test]
 fn three_failed_attempts_park_and_a_retry_begins_anew_with_what_was_wrong() {
     let mut world = quiet(&chain(2));
     for attempt in 1..=3 {
