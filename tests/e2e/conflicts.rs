@@ -4,13 +4,13 @@ use crate::common::{World, task_row};
 
 #[test]
 fn work_that_another_task_has_landed_meanwhile_is_skipped_and_its_dependents_go_on() {
-    let both = r#"
+    let both = r"
 if [ $1 != T003 ]; then
 touch $W/began-$1
 until [ -e $W/began-T001 ] && [ -e $W/began-T002 ]; do read -t 0.05 < <(:) || true; done
 echo same > same.txt
 else echo $1 > $1.txt; fi
-git add -A; git commit -qm $1"#;
+git add -A; git commit -qm $1";
     let mut world = World::with(
         "- [ ] T001 [P] write a.txt\n- [ ] T002 [P] write b.txt\n- [ ] T003 write c.txt (depends on T001, T002)\n",
         both,
