@@ -269,6 +269,19 @@ fn a_limit_that_a_hook_tells_is_waited_for() {
 }
 
 #[test]
+fn a_broken_connection_that_only_the_screen_tells_before_it_ends_is_waited_for() {
+    let mut world = world("write it", &["--offline", "--hooks", "--prompt", "{prompt}"]);
+    world.set("agent.mine.fail", "[{ screen = '^ (?P<text>Unable to connect .*)', class = \"stalled\" }]");
+    ready(&world);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1", "no attempt is spent");
+    let events = world.sprint(&["events", "-n", "100"]).expect(0).stdout;
+    assert!(events.contains("mine is tried again in 10 s"), "{events}");
+    assert!(events.contains("Unable to connect to its services"), "{events}");
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_program_that_only_tries_its_service_again_is_ended_and_waited_for() {
     let mut world = world("write it, tries-again", &["--hooks", "--prompt", "{prompt}"]);
     world.set("agent.mine.stall", "\"3s\"");

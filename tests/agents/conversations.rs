@@ -8,14 +8,23 @@ use crate::standin::scenario::{Scenario, say, write};
 
 /// `unknown`: a name as the program gives them, of a conversation that never was.
 fn goes_on_without_it(agent: &str, unknown: &str) {
+    goes_on(agent, unknown, "headless");
+}
+
+fn goes_on(agent: &str, unknown: &str, mode: &str) {
     let Some(programs) = programs(agent) else { return };
     let scenario = Scenario::default()
         .rule("forty-two", [write("one.txt", "42\n"), say("Written.")])
         .rule("T001", [say("I need a number.\nBLOCKED: which number?")]);
     let (homes, standin) = (Homes::new(), Standin::start(scenario));
-    let world = world(agent, &programs, &homes, &standin);
+    let mut world = world(agent, &programs, &homes, &standin);
     world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.set(&format!("agent.{agent}.mode"), &format!("{mode:?}"));
+    world.configure();
     world.commit("one task");
+    if mode == "interactive" {
+        homes.trust(&world);
+    }
     world.start().expect(1);
     let file = world.state().join("sessions/001-demo/T001-InProgress.json");
     let text = std::fs::read(&file).unwrap();
@@ -38,6 +47,16 @@ const UUID: &str = "01234567-89ab-7cde-8f01-23456789abcd";
 #[test]
 fn claude_goes_on_in_a_new_conversation() {
     goes_on_without_it("claude", UUID);
+}
+
+#[test]
+fn claude_goes_on_in_a_new_conversation_on_its_screen() {
+    goes_on("claude", UUID, "interactive");
+}
+
+#[test]
+fn codex_goes_on_in_a_new_conversation_on_its_screen() {
+    goes_on("codex", UUID, "interactive");
 }
 
 #[test]
