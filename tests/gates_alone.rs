@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test: it panics, and says what it skips")]
 
+#[path = "gates_alone/kept.rs"]
+mod kept;
 mod person;
+#[path = "gates_alone/reports.rs"]
+mod reports;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -187,153 +191,6 @@ fn a_commit_is_judged_with_what_the_checkout_has_installed() {
     assert_eq!(fs::read_to_string(top.join("local.cfg")).unwrap(), "x\n", "it is a copy");
 }
 
-/// Findings in files with every odd name, some fixed, some suppressed; and a gate that only fails.
-const ODD: &str = r#"
-[gates]
-presets = []
-[gate.odd]
-stage = "InReview"
-command = ["sh", "-c", "cat odd.sarif"]
-parser = "sarif"
-[gate.build]
-stage = "InTests"
-command = ["sh", "-c", "exit 7"]
-mode = "absolute"
-[gate.broken]
-stage = "InTests"
-command = ["sh", "-c", "kill -9 $$"]
-[gate.gone]
-stage = "InTests"
-command = ["no-such-tool"]
-required = false
-"#;
-
-fn odd_sarif(names: &[&str]) -> String {
-    let result = |name: &&str| {
-        let uri = name.bytes().fold(String::new(), |uri, byte| format!("{uri}%{byte:02X}"));
-        // Another message, or it would be taken for code that has moved.
-        let said =
-            if *name == "gone.txt" { "gone" } else { "::error::<&>\"]]>\n\u{1b}[2J::stop-commands::x 50%" };
-        serde_json::json!({
-            "ruleId": "odd/rule", "level": "error",
-            "message": { "text": said },
-            "locations": [{ "physicalLocation": {
-                "artifactLocation": { "uri": uri }, "region": { "startLine": 1 } } }],
-        })
-    };
-    let results: Vec<Value> = names.iter().map(result).collect();
-    serde_json::json!({ "version": "2.1.0", "runs": [{
-        "tool": { "driver": { "name": "odd" } }, "results": results }] })
-    .to_string()
-}
-
-fn odd(person: &Person) -> PathBuf {
-    let top = repository(person, ODD);
-    fs::write(top.join("odd.sarif"), odd_sarif(&["gone.txt", "stays.txt"])).unwrap();
-    person.git(&top, &["add", "--all"]);
-    person.git(&top, &["commit", "-qm", "odd"]);
-    let names = ["stays.txt", "a b.txt", "new\nline.txt", "😀.txt", "co:l,on%.txt", "<&\"'>.txt"];
-    fs::write(top.join("odd.sarif"), odd_sarif(&names)).unwrap();
-    top
-}
-
-/// A Python with `jsonschema`; without one the test is over, unless it has to be there.
-fn python() -> Option<PathBuf> {
-    let tools = std::env::var_os("SPRINT_TEST_TOOLS").map(PathBuf::from);
-    let python = tools.map(|tools| tools.join("bin/python")).filter(|python| python.is_file());
-    let has = |python: &PathBuf| {
-        let mut command = Command::new(python);
-        command.args(["-c", "import jsonschema"]).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    let found = python.filter(has);
-    if found.is_none() {
-        let optional = std::env::var_os("SPRINT_TEST_TOOLS_OPTIONAL").is_some_and(|value| value == "1");
-        assert!(optional, "SPRINT_TEST_TOOLS has no Python with jsonschema: `pip install jsonschema` there");
-        println!("SKIPPED: SPRINT_TEST_TOOLS has no Python with jsonschema");
-    }
-    found
-}
-
-#[test]
-fn sarif_is_valid_by_the_official_schema_whatever_files_are_called() {
-    let Some(python) = python() else { return };
-    let person = Person::new();
-    let top = odd(&person);
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sarif");
-    for extra in [&[][..], &["--github"]] {
-        let file = person.path("out.sarif");
-        let args: Vec<&str> =
-            ["gates", "run", "--sarif", file.to_str().unwrap()].iter().chain(extra).copied().collect();
-        run(&person, &top, 3, &args);
-        let checked = Command::new(&python)
-            .arg(fixtures.join("validate.py"))
-            .arg(fixtures.join("sarif-schema-2.1.0.json"))
-            .arg(&file)
-            .output()
-            .unwrap();
-        assert!(checked.status.success(), "{}", said(&checked));
-        let log: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-        let states: Vec<&str> = log["runs"][3]["results"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|result| result["baselineState"].as_str())
-            .collect();
-        let count = |state: &str| states.iter().filter(|found| **found == state).count();
-        let absent = usize::from(extra.is_empty());
-        assert_eq!((count("new"), count("unchanged"), count("absent")), (5, 1, absent), "{log:#}");
-        assert!(!text(&fs::read(&file).unwrap()).contains(person.home.path().to_str().unwrap()), "{log:#}");
-    }
-}
-
-#[test]
-fn junit_is_read_by_others_and_its_totals_are_its_cases() {
-    let person = Person::new();
-    let top = odd(&person);
-    let output = run(&person, &top, 3, &["gates", "run", "--junit", "-"]);
-    let file = person.path("out.xml");
-    fs::write(&file, &output.stdout).unwrap();
-    let script = "import sys, xml.etree.ElementTree as e
-root = e.parse(sys.argv[1]).getroot()
-for part in [root, *root]:
-    cases = [case for case in part.iter('testcase')]
-    for word, tag in (('tests', None), ('failures', 'failure'), ('errors', 'error'), ('skipped', 'skipped')):
-        found = [case for case in cases if tag is None or case.find(tag) is not None]
-        assert int(part.get(word)) == len(found), (part.attrib, word, len(found))
-print([(suite.get('name'), suite.get('tests'), suite.get('failures')) for suite in root])";
-    let read = person.command("python3", &top).args(["-c", script]).arg(&file).output().unwrap();
-    assert_eq!(
-        text(&read.stdout).trim(),
-        "[('broken', '1', '0'), ('build', '1', '1'), ('gone', '1', '0'), ('odd', '5', '5')]",
-        "{}\n{}",
-        said(&read),
-        text(&output.stdout)
-    );
-}
-
-#[test]
-fn github_reads_annotations_and_no_command_of_a_tool() {
-    let person = Person::new();
-    let top = odd(&person);
-    let output = run(&person, &top, 3, &["gates", "run", "--github"]);
-    let shown = text(&output.stdout);
-    let mut lines = shown.lines();
-    let token = lines.next().unwrap().strip_prefix("::stop-commands::").unwrap().to_owned();
-    let end = format!("::{token}::");
-    let (quiet, spoken): (Vec<&str>, Vec<&str>) = {
-        let all: Vec<&str> = lines.collect();
-        let at = all.iter().position(|line| *line == end).unwrap();
-        (all[..at].to_vec(), all[at + 1..].to_vec())
-    };
-    assert!(quiet.iter().any(|line| line.contains("new")), "{shown}");
-    assert!(spoken.iter().all(|line| line.starts_with("::")), "{shown}");
-    let annotation = "::error file=co%3Al%2Con%25.txt,line=1,title=odd odd/rule::::error::";
-    assert!(spoken.iter().any(|line| line.starts_with(annotation)), "{shown}");
-    assert!(spoken.iter().any(|line| line.starts_with("::error title=build::")), "{shown}");
-    assert_eq!(text(&output.stderr), "", "all in one stream, or the runner mixes them");
-}
-
 #[test]
 fn a_report_that_cannot_be_written_is_told_before_any_gate_runs() {
     let person = Person::new();
@@ -435,8 +292,8 @@ fn an_interrupt_ends_the_tools_too() {
 #[test]
 fn on_a_terminal_each_gate_has_a_line_with_its_time() {
     let person = Person::new();
-    let top = repository(&person, ODD);
-    fs::write(top.join("odd.sarif"), odd_sarif(&[])).unwrap();
+    let top = repository(&person, reports::ODD);
+    fs::write(top.join("odd.sarif"), reports::odd_sarif(&[])).unwrap();
     let mut command = person.command("script", &top);
     let line = format!("{} gates run", env!("CARGO_BIN_EXE_sprint"));
     command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env("COLUMNS", "100");
@@ -553,122 +410,4 @@ fn install_fetches_a_real_tool_into_its_own_place_and_gates_find_it() {
         (ran["gates"][0]["verdict"].as_str(), ran["gates"][0]["tool_version"].as_str()),
         (Some("pass"), Some("6.0.1"))
     );
-}
-
-/// Every file below `dir` whose bytes have `word`.
-fn with_word(dir: &Path, word: &str, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        let kind = path.symlink_metadata().unwrap().file_type();
-        if kind.is_dir() {
-            with_word(&path, word, found);
-        } else if kind.is_file() && text(&fs::read(&path).unwrap()).contains(word) {
-            found.push(path);
-        }
-    }
-}
-
-#[test]
-fn what_a_gate_keeps_has_no_secrets_and_a_name_of_a_file_acts_on_no_terminal() {
-    let person = Person::new();
-    let token = ["ghp", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"].join("_");
-    let script = format!(
-        "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"sh\", \"-c\", \"cat said; exit 1\"]\n{}",
-        "mode = \"absolute\"\n"
-    );
-    let top = repository(&person, &script);
-    fs::write(top.join("said"), format!("gate {token}\n")).unwrap();
-    let output = run(&person, &top, 1, &["gates", "run"]);
-    assert!(!said(&output).contains(&token) && said(&output).contains("redacted"), "{}", said(&output));
-    let mut found = Vec::new();
-    for name in ["state", "data", "cache", "run"] {
-        with_word(&person.path(name), "ghp_", &mut found);
-    }
-    assert_eq!(found, Vec::<PathBuf>::new());
-
-    fs::write(top.join("sprint.toml"), WORDS).unwrap();
-    fs::write(top.join("e\u{1b}[31mred\u{1b}]0;pwn\u{7}.txt"), "bad\n").unwrap();
-    let output = run(&person, &top, 1, &["gates", "run"]);
-    assert!(said(&output).contains("red"), "{}", said(&output));
-    assert!(!said(&output).contains(['\u{1b}', '\u{7}']), "{:?}", said(&output));
-}
-
-#[test]
-fn a_complaint_on_standard_error_is_no_finding() {
-    let person = Person::new();
-    let config = WORDS
-        .replace("\".\"]", "\"nodir\"]")
-        .replace(r"^\./(?P<path>[^:]+):(?P<line>\d+):(?P<message>.*)$", "^(?P<message>.*)$");
-    let top = repository(&person, &config);
-    let output = run(&person, &top, 3, &["gates", "run"]);
-    assert!(said(&output).contains("No such file"), "{}", said(&output));
-}
-
-#[test]
-fn what_is_new_is_said_once_and_what_is_old_is_counted() {
-    let person = Person::new();
-    let top = repository(&person, WORDS);
-    fs::write(top.join("a.txt"), "old bad\nnew bad\n").unwrap();
-    let output = run(&person, &top, 1, &["gates", "run"]);
-    let (out, progress) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(format!("{out}{progress}").matches("new bad").count(), 1, "{}", said(&output));
-    assert!(!out.contains("old bad"), "{out}");
-    assert!(out.contains("1 old finding is not listed here: `sprint gates baseline`"), "{out}");
-    assert!(progress.contains("▶ words"), "{progress}");
-}
-
-/// An environment as `python -m venv .venv` makes it, with a program in it.
-fn environment(top: &Path) {
-    fs::create_dir_all(top.join(".venv/bin")).unwrap();
-    fs::write(top.join(".venv/pyvenv.cfg"), "home = /usr/bin\n").unwrap();
-    fs::write(top.join(".venv/bad.txt"), "bad\n").unwrap();
-    for program in ["python", "mine"] {
-        let file = top.join(".venv/bin").join(program);
-        fs::write(&file, "#!/bin/sh\nexit 0\n").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-}
-
-#[test]
-fn an_environment_that_git_does_not_ignore_is_left_out_and_its_programs_are_found() {
-    let person = Person::new();
-    let config =
-        "[gates]\npresets = [\"integrity\"]\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"mine\"]\n";
-    let top = repository(&person, config);
-    fs::write(top.join("a.py"), "x = 1\n").unwrap();
-    person.git(&top, &["add", "--all"]);
-    person.git(&top, &["commit", "-qm", "code"]);
-    environment(&top);
-    fs::write(top.join(".venv/sitecustomize.py"), "x = 1  # noqa\n").unwrap();
-    let output = run(&person, &top, 0, &["gates", "run"]);
-    let hint = "`.venv` is a virtual environment and is left out: add `.venv/` to .gitignore";
-    assert!(text(&output.stderr).contains(hint), "{}", said(&output));
-    assert_eq!(text(&output.stdout).matches("pass").count(), 3, "{}", said(&output));
-    fs::remove_file(top.join(".venv/bin/python")).unwrap();
-    let output = run(&person, &top, 1, &["gates", "run", "integrity"]);
-    assert!(text(&output.stdout).contains(".venv/sitecustomize.py"), "only called so: {}", said(&output));
-}
-
-#[test]
-fn a_file_that_tests_leave_is_no_changed_file_and_a_source_is_one() {
-    let person = Person::new();
-    let config = "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\n\
-        command = [\"sh\", \"-c\", \"date >> .coverage; test ! -e more || echo x >> new.py\"]\n";
-    let top = repository(&person, config);
-    fs::write(top.join(".coverage"), "").unwrap();
-    fs::write(top.join("new.py"), "x = 1\n").unwrap();
-    run(&person, &top, 0, &["gates", "run"]);
-    fs::write(top.join("more"), "").unwrap();
-    let output = run(&person, &top, 3, &["gates", "run"]);
-    assert!(text(&output.stdout).contains("it changed tracked files (`new.py`)"), "{}", said(&output));
-}
-
-#[test]
-fn a_name_that_is_near_is_offered_and_any_other_is_not() {
-    let person = Person::new();
-    let top = repository(&person, "");
-    let hint = |name: &str| text(&run(&person, &top, 2, &["gates", "run", name]).stderr);
-    assert!(hint("ruf").contains("did you mean `ruff`?"));
-    let far = hint("nosuch");
-    assert!(!far.contains("did you mean") && far.contains("known gates: "), "{far}");
 }

@@ -1,0 +1,126 @@
+//! What is kept, what is left out, and what is said of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::person::{Person, text};
+use crate::{WORDS, repository, run, said};
+
+/// Every file below `dir` whose bytes have `word`.
+fn with_word(dir: &Path, word: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.symlink_metadata().unwrap().file_type();
+        if kind.is_dir() {
+            with_word(&path, word, found);
+        } else if kind.is_file() && text(&fs::read(&path).unwrap()).contains(word) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn what_a_gate_keeps_has_no_secrets_and_a_name_of_a_file_acts_on_no_terminal() {
+    let person = Person::new();
+    let token = ["ghp", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"].join("_");
+    let script = format!(
+        "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"sh\", \"-c\", \"cat said; exit 1\"]\n{}",
+        "mode = \"absolute\"\n"
+    );
+    let top = repository(&person, &script);
+    fs::write(top.join("said"), format!("gate {token}\n")).unwrap();
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    assert!(!said(&output).contains(&token) && said(&output).contains("redacted"), "{}", said(&output));
+    let mut found = Vec::new();
+    for name in ["state", "data", "cache", "run"] {
+        with_word(&person.path(name), "ghp_", &mut found);
+    }
+    assert_eq!(found, Vec::<PathBuf>::new());
+
+    fs::write(top.join("sprint.toml"), WORDS).unwrap();
+    fs::write(top.join("e\u{1b}[31mred\u{1b}]0;pwn\u{7}.txt"), "bad\n").unwrap();
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    assert!(said(&output).contains("red"), "{}", said(&output));
+    assert!(!said(&output).contains(['\u{1b}', '\u{7}']), "{:?}", said(&output));
+}
+
+#[test]
+fn a_complaint_on_standard_error_is_no_finding() {
+    let person = Person::new();
+    let config = WORDS
+        .replace("\".\"]", "\"nodir\"]")
+        .replace(r"^\./(?P<path>[^:]+):(?P<line>\d+):(?P<message>.*)$", "^(?P<message>.*)$");
+    let top = repository(&person, &config);
+    let output = run(&person, &top, 3, &["gates", "run"]);
+    assert!(said(&output).contains("No such file"), "{}", said(&output));
+}
+
+#[test]
+fn what_is_new_is_said_once_and_what_is_old_is_counted() {
+    let person = Person::new();
+    let top = repository(&person, WORDS);
+    fs::write(top.join("a.txt"), "old bad\nnew bad\n").unwrap();
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    let (out, progress) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(format!("{out}{progress}").matches("new bad").count(), 1, "{}", said(&output));
+    assert!(!out.contains("old bad"), "{out}");
+    assert!(out.contains("1 old finding is not listed here: `sprint gates baseline`"), "{out}");
+    assert!(progress.contains("▶ words"), "{progress}");
+}
+
+/// An environment as `python -m venv .venv` makes it, with a program in it.
+fn environment(top: &Path) {
+    fs::create_dir_all(top.join(".venv/bin")).unwrap();
+    fs::write(top.join(".venv/pyvenv.cfg"), "home = /usr/bin\n").unwrap();
+    fs::write(top.join(".venv/bad.txt"), "bad\n").unwrap();
+    for program in ["python", "mine"] {
+        let file = top.join(".venv/bin").join(program);
+        fs::write(&file, "#!/bin/sh\nexit 0\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn an_environment_that_git_does_not_ignore_is_left_out_and_its_programs_are_found() {
+    let person = Person::new();
+    let config =
+        "[gates]\npresets = [\"integrity\"]\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"mine\"]\n";
+    let top = repository(&person, config);
+    fs::write(top.join("a.py"), "x = 1\n").unwrap();
+    person.git(&top, &["add", "--all"]);
+    person.git(&top, &["commit", "-qm", "code"]);
+    environment(&top);
+    fs::write(top.join(".venv/sitecustomize.py"), "x = 1  # noqa\n").unwrap();
+    let output = run(&person, &top, 0, &["gates", "run"]);
+    let hint = "`.venv` is a virtual environment and is left out: add `.venv/` to .gitignore";
+    assert!(text(&output.stderr).contains(hint), "{}", said(&output));
+    assert_eq!(text(&output.stdout).matches("pass").count(), 3, "{}", said(&output));
+    fs::remove_file(top.join(".venv/bin/python")).unwrap();
+    let output = run(&person, &top, 1, &["gates", "run", "integrity"]);
+    assert!(text(&output.stdout).contains(".venv/sitecustomize.py"), "only called so: {}", said(&output));
+}
+
+#[test]
+fn a_file_that_tests_leave_is_no_changed_file_and_a_source_is_one() {
+    let person = Person::new();
+    let config = "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\n\
+        command = [\"sh\", \"-c\", \"date >> .coverage; test ! -e more || echo x >> new.py\"]\n";
+    let top = repository(&person, config);
+    fs::write(top.join(".coverage"), "").unwrap();
+    fs::write(top.join("new.py"), "x = 1\n").unwrap();
+    run(&person, &top, 0, &["gates", "run"]);
+    fs::write(top.join("more"), "").unwrap();
+    let output = run(&person, &top, 3, &["gates", "run"]);
+    assert!(text(&output.stdout).contains("it changed tracked files (`new.py`)"), "{}", said(&output));
+}
+
+#[test]
+fn a_name_that_is_near_is_offered_and_any_other_is_not() {
+    let person = Person::new();
+    let top = repository(&person, "");
+    let hint = |name: &str| text(&run(&person, &top, 2, &["gates", "run", name]).stderr);
+    assert!(hint("ruf").contains("did you mean `ruff`?"));
+    let far = hint("nosuch");
+    assert!(!far.contains("did you mean") && far.contains("known gates: "), "{far}");
+}
