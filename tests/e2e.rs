@@ -27,6 +27,8 @@ mod features;
 mod gates;
 #[path = "e2e/lost.rs"]
 mod lost;
+#[path = "e2e/mended.rs"]
+mod mended;
 #[path = "e2e/misdeeds.rs"]
 mod misdeeds;
 #[path = "e2e/money.rs"]

@@ -209,7 +209,7 @@ pub fn store_error(error: StoreError) -> CliError {
         StoreError::Corrupt { path, .. } => {
             let snapshots = path.with_file_name("snapshots");
             cli.hint(format!(
-                "copies of the last days are in `{}`; the landed work is in git",
+                "`sprint start` makes it again from the newest copy in `{}`, and keeps the damaged one",
                 snapshots.display()
             ))
         }

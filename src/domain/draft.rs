@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::effect::Effect;
 use super::event::{Envelope, Now};
-use super::ids::{FeatureId, RunId, TaskId, Token, WorkerName};
+use super::ids::{CommitSha, FeatureId, RunId, TaskId, Token, WorkerName};
 use super::spent::SpentRow;
 use super::state::{Feature, Run, Sprint, State};
 use super::task::{Task, TaskKey, TaskName};
@@ -66,6 +66,10 @@ pub struct Step {
     pub workers: Vec<Changed<Worker>>,
     /// Runs.
     pub runs: Vec<Changed<Run>>,
+    /// Runs that were over before anything was known of them.
+    pub found: Vec<Run>,
+    /// What has landed, and as which commit.
+    pub landed: Vec<(TaskKey, CommitSha)>,
     /// Results of requests.
     pub replies: Vec<Reply>,
     /// What runs used.
@@ -92,6 +96,8 @@ pub(super) struct Draft<'a> {
     tasks: BTreeMap<TaskKey, Task>,
     workers: BTreeMap<WorkerName, Worker>,
     runs: BTreeMap<RunId, Option<Run>>,
+    found: Vec<Run>,
+    landed: Vec<(TaskKey, CommitSha)>,
     lines: Vec<Line>,
     replies: Vec<Reply>,
     spent: Vec<SpentRow>,
@@ -110,6 +116,8 @@ impl<'a> Draft<'a> {
             tasks: BTreeMap::new(),
             workers: BTreeMap::new(),
             runs: BTreeMap::new(),
+            found: Vec::new(),
+            landed: Vec::new(),
             lines: Vec::new(),
             replies: Vec::new(),
             spent: Vec::new(),
@@ -234,6 +242,12 @@ impl<'a> Draft<'a> {
         self.runs.insert(id.clone(), None);
     }
 
+    /// The run was over before anything was known of it.
+    pub(super) fn run_was(&mut self, run: Run) {
+        self.end_run(&run.id);
+        self.found.push(run);
+    }
+
     /// The living runs.
     pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         let old = self.base.runs.values().filter(|run| !self.runs.contains_key(&run.id));
@@ -242,6 +256,10 @@ impl<'a> Draft<'a> {
 
     pub(super) fn effect(&mut self, effect: Effect) {
         self.effects.push(effect);
+    }
+
+    pub(super) fn land(&mut self, key: &TaskKey, commit: &CommitSha) {
+        self.landed.push((key.clone(), commit.clone()));
     }
 
     pub(super) fn spend(&mut self, row: SpentRow) {
@@ -328,6 +346,8 @@ impl<'a> Draft<'a> {
                 .map(|(id, after)| Changed { before: base.runs.get(&id).cloned(), after })
                 .filter(|row| row.before != row.after)
                 .collect(),
+            found: self.found,
+            landed: self.landed,
             replies: self.replies,
             spent: self.spent,
             effects: self.effects,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{CommitSha, FeatureId, RunId, TaskId, Token, WorkerName};
 use super::plan::Plan;
 use super::policy::Policy;
-use super::report::Report;
+use super::report::{Filed, Report};
 use super::screen::Stand;
 use super::spent::Spent;
 use super::task::TaskName;
@@ -128,6 +128,18 @@ pub enum Event {
         token: Token,
         /// How.
         report: Report,
+    },
+    /// The report of a run that the database knows nothing of: the database is older than the run.
+    RunFound {
+        /// All that is known of the run.
+        filed: Box<Filed>,
+        /// Whether the integration branch has the candidate that it found fit to land.
+        landed: bool,
+    },
+    /// The database was damaged or gone, and is there again.
+    StoreMended {
+        /// What was wrong, from what it was made again, and what is kept.
+        text: String,
     },
     /// What a run's model used; comes before the run's report.
     RunSpent {
@@ -321,8 +333,10 @@ impl Event {
             | Self::RefRefused { entry: _, reason, busy: _ }
             | Self::RefCheckedOut { entry: _, reason } => f(reason),
             Self::RunReported { run: _, token: _, report } => report.each_text(f),
+            Self::RunFound { filed, landed: _ } => filed.report.each_text(f),
             Self::RunCleared { run: _, survivors } => survivors.iter_mut().for_each(f),
-            Self::Comment { run: _, token: _, text }
+            Self::StoreMended { text }
+            | Self::Comment { run: _, token: _, text }
             | Self::AgentSeen { run: _, token: _, stand: _, source: _, text } => f(text),
             Self::Request { id: _, request } => request.each_text(f),
             Self::SupervisorStarted { .. }

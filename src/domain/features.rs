@@ -197,6 +197,10 @@ pub(super) fn base_reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
     if draft.feature(id).is_some_and(|feature| feature.adopting.is_some()) {
         return foreign_reported(draft, id, report);
     }
+    if draft.feature(id).is_some_and(|feature| feature.status != FeatureStatus::Gating) {
+        // It was found to have begun: the database had forgotten.
+        return draft.say("base_ignored", Some(id), "its base was gated before");
+    }
     match report {
         Report::Checked { verdict, summary, .. } => match verdict {
             Verdict::Pass | Verdict::Skipped => {
@@ -364,6 +368,13 @@ pub(super) fn begun(draft: &mut Draft<'_>, id: &FeatureId, head: &CommitSha) {
     feature.status = FeatureStatus::Running;
     feature.head = Some(head.clone());
     draft.say("feature_begun", Some(id), format!("begins on {}", head.short()));
+}
+
+/// The integration branch could not be made. One that has begun meanwhile has its branch.
+pub(super) fn not_begun(draft: &mut Draft<'_>, id: &FeatureId, reason: &str) {
+    if draft.feature(id).is_some_and(|feature| feature.status == FeatureStatus::Beginning) {
+        refuse(draft, id, 4, reason);
+    }
 }
 
 /// The feature cannot begin.

@@ -29,6 +29,7 @@ pub mod triage;
 pub mod worker;
 
 mod features;
+mod found;
 pub mod job;
 mod moves;
 mod reported;

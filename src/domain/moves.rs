@@ -224,6 +224,7 @@ fn finish(draft: &mut Draft<'_>, key: &TaskKey) {
     if let Some(feature) = draft.edit_feature(&key.feature) {
         feature.head = Some(candidate.commit.clone());
     }
+    draft.land(key, &candidate.commit);
     draft.say_task("task_landed", key, format!("landed as {}", candidate.commit.short()));
     draft.effect(Effect::Tidy {
         feature: key.feature.clone(),
@@ -340,7 +341,7 @@ pub(super) fn enter(draft: &mut Draft<'_>, key: &TaskKey, stage: &Stage, reason:
     }
 }
 
-fn next_place(draft: &mut Draft<'_>, key: &TaskKey) -> u64 {
+pub(super) fn next_place(draft: &mut Draft<'_>, key: &TaskKey) -> u64 {
     draft.edit_feature(&key.feature).map_or(0, |feature| {
         feature.queue_last += 1;
         feature.queue_last
@@ -348,7 +349,7 @@ fn next_place(draft: &mut Draft<'_>, key: &TaskKey) -> u64 {
 }
 
 /// The task goes elsewhere: its run's worker is told to end it, and its report will not count.
-fn revoke(draft: &mut Draft<'_>, key: &TaskKey) {
+pub(super) fn revoke(draft: &mut Draft<'_>, key: &TaskKey) {
     let Some(Status::Running { run }) = draft.task(key).map(|task| task.status.clone()) else { return };
     let Some(mut run) = draft.run(&run).cloned() else { return };
     run.status = RunStatus::Revoked;

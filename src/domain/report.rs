@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::budget::Scope;
 use super::event::Event;
 use super::gate::Verdict;
-use super::ids::{CommitSha, GateName, RunId, Token};
+use super::ids::{CommitSha, GateName, RunId, Token, WorkerName};
 use super::spent::Spent;
+use super::state::Job;
 use super::triage::Proposal;
 
 /// A task's head merged with the integration head of a moment, its box ticked.
@@ -77,6 +78,20 @@ pub struct Filed {
     /// The adapter, if its program failed at once: without use, change or claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_once: Option<String>,
+    /// What the run was about: a database that is older than the run learns it from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Box<Given>>,
+}
+
+/// What a run's worker was given, and by which database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// The database's own name: another one's runs are none of its.
+    pub database: String,
+    /// Who had it.
+    pub worker: WorkerName,
+    /// What it was to do.
+    pub job: Job,
 }
 
 impl Filed {

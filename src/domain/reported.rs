@@ -233,10 +233,7 @@ fn landable(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, candidate: &Candida
         let reason = "the candidate is not of the task's head; see `sprint logs`";
         return feed(draft, key, Input::Errored, &Because::reason(reason));
     }
-    if let Some(task) = draft.edit_task(key) {
-        judged(task, candidate, gates);
-    }
-    set(draft, key, Status::Landing { entry: run.id.clone() }, "");
+    lands(draft, key, run, candidate, gates);
     draft.effect(Effect::MoveRef {
         entry: run.id.clone(),
         feature: key.feature.clone(),
@@ -246,6 +243,20 @@ fn landable(draft: &mut Draft<'_>, key: &TaskKey, run: &Run, candidate: &Candida
     });
 }
 
+/// It lands, or has landed.
+pub(super) fn lands(
+    draft: &mut Draft<'_>,
+    key: &TaskKey,
+    run: &Run,
+    candidate: &Candidate,
+    gates: &[GateRecord],
+) {
+    if let Some(task) = draft.edit_task(key) {
+        judged(task, candidate, gates);
+    }
+    set(draft, key, Status::Landing { entry: run.id.clone() }, "");
+}
+
 /// What happened while the entry was gated, so that it has to be gated again.
 fn outdated(draft: &Draft<'_>, key: &TaskKey, run: &Run, candidate: &Candidate) -> Option<&'static str> {
     let feature = draft.feature(&key.feature)?;
@@ -253,11 +264,22 @@ fn outdated(draft: &Draft<'_>, key: &TaskKey, run: &Run, candidate: &Candidate) 
         Some("the integration branch moved while the entry was gated; it is gated again")
     } else if feature.halted.is_some() {
         Some("landing was halted while the entry was gated")
+    } else if another_lands(draft, key, run) {
+        Some("another entry is landing; it is gated again")
     } else if feature.frozen.policy.config != run.job.config {
         Some("the configuration changed while the entry was gated; it is gated again")
     } else {
         None
     }
+}
+
+/// Only where the run was found in its file: the scheduler gives out one entry at a time.
+fn another_lands(draft: &Draft<'_>, key: &TaskKey, run: &Run) -> bool {
+    let gated = |other: &Run| {
+        other.id != run.id && other.job.feature == key.feature && other.job.kind == StageKind::Land
+    };
+    draft.runs().any(gated)
+        || draft.tasks_of(&key.feature).any(|task| matches!(task.status, Status::Landing { .. }))
 }
 
 /// The first gate that does not stand for the tree.

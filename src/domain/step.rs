@@ -3,13 +3,14 @@
 use super::draft::{Draft, Step};
 use super::event::{Envelope, Event};
 use super::ids::{RunId, Token};
+use super::pipeline::Role;
 use super::report::Report;
 use super::screen::{Seen, Stand};
 use super::spent::{Spent, SpentRow};
-use super::state::{Mode, RunStatus, State};
+use super::state::{Mode, Run, RunStatus, State};
 use super::task::TaskKey;
 use super::worker::Life;
-use super::{accounts, budget, features, moves, reported, requests, schedule, triage, workers};
+use super::{accounts, budget, features, found, moves, reported, requests, schedule, triage, workers};
 
 /// Applies one event. Total: every event in every state has an answer, and a fact that comes
 /// late or from the wrong side is recorded and changes nothing.
@@ -34,6 +35,8 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
             workers::died(draft, worker, proc.as_ref(), *with_server);
         }
         Event::RunReported { run, token, report } => run_reported(draft, run, token, report),
+        Event::RunFound { filed, landed } => found::found(draft, filed, *landed),
+        Event::StoreMended { text } => draft.say("store_mended", None, text),
         Event::RunSpent { run, token, spent } => run_spent(draft, run, token, spent),
         Event::RunUses { run, token, spent } => run_uses(draft, run, token, spent),
         Event::RunFailedAtOnce { run, token, agent } => failed_at_once(draft, run, token, agent),
@@ -43,7 +46,7 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
             agent_seen(draft, run, token, (*stand, source, text));
         }
         Event::FeatureBegun { feature, head } => features::begun(draft, feature, head),
-        Event::FeatureRefused { feature, reason } => features::refuse(draft, feature, 4, reason),
+        Event::FeatureRefused { feature, reason } => features::not_begun(draft, feature, reason),
         Event::RefMoved { entry } => reported::landed(draft, entry),
         Event::RefRefused { entry, reason, busy } => reported::land_refused(draft, entry, reason, *busy),
         Event::RefCheckedOut { entry, reason } => reported::checked_out(draft, entry, reason),
@@ -113,11 +116,19 @@ fn run_spent(draft: &mut Draft<'_>, id: &RunId, token: &Token, spent: &Spent) {
 /// What a run has told of its use. Also of one that died, and will tell no more.
 pub(super) fn write_down(draft: &mut Draft<'_>, id: &RunId) {
     let Some(run) = draft.run(id).cloned() else { return };
-    let role = draft.worker(&run.worker).map(|worker| worker.role);
-    let (Some(role), Some(spent)) = (role, run.told) else { return };
+    let (Some(role), Some(spent)) = (role_of(draft, &run), run.told.clone()) else { return };
     let job = run.job;
     let (feature, task, stage, attempt) = (job.feature, job.task, job.stage, job.attempt);
     draft.spend(SpentRow { run: run.id, feature, task, stage, role, attempt, spent });
+}
+
+/// A worker of a time that the database knows nothing of was of its stage's role.
+fn role_of(draft: &Draft<'_>, run: &Run) -> Option<Role> {
+    let stage = || {
+        let pipeline = &draft.feature(&run.job.feature)?.frozen.policy.pipeline;
+        pipeline.stage(run.job.stage.as_ref()?).map(|stage| stage.role)
+    };
+    draft.worker(&run.worker).map(|worker| worker.role).or_else(stage)
 }
 
 /// What it has used so far counts for the budgets that it shares with others.

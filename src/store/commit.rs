@@ -7,9 +7,10 @@ use super::{Store, StoreError};
 use crate::domain::draft::{Changed, Step};
 use crate::domain::effect::EffectId;
 use crate::domain::event::Envelope;
+use crate::domain::ids::CommitSha;
 use crate::domain::spent::SpentRow;
 use crate::domain::state::{Feature, Run, RunStatus};
-use crate::domain::task::{Status, Task};
+use crate::domain::task::{Task, TaskKey};
 use crate::domain::worker::Worker;
 
 /// Everything that one transaction writes.
@@ -110,6 +111,8 @@ fn write_step(transaction: &Transaction<'_>, envelope: &Envelope, step: &Step) -
     // A worker may end one run and get the next in one step, and has only one at a time.
     let (over, living): (Vec<_>, Vec<_>) = step.runs.iter().partition(|row| row.after.is_none());
     over.into_iter().chain(living).try_for_each(|row| write_run(transaction, row, envelope.now.wall_ms))?;
+    step.landed.iter().try_for_each(|row| write_landing(transaction, row))?;
+    step.found.iter().try_for_each(|run| insert_run(transaction, run, "ended", envelope.now.wall_ms))?;
     step.spent.iter().try_for_each(|row| write_spent(transaction, row, envelope.now.wall_ms))?;
     for reply in &step.replies {
         let mut insert =
@@ -186,23 +189,17 @@ fn write_task(transaction: &Transaction<'_>, row: &Changed<Task>) -> Result<(), 
             ])?,
     };
     let expected = row.before.as_ref().map_or("new", |before| before.status.word());
-    one(changed, "tasks", &after.key.id, expected)?;
-    record_landing(transaction, row, after)
+    one(changed, "tasks", &after.key.id, expected)
 }
 
 /// A task lands once: a second row for the same (feature, task) violates the primary key.
-fn record_landing(
+fn write_landing(
     transaction: &Transaction<'_>,
-    row: &Changed<Task>,
-    after: &Task,
+    (key, commit): &(TaskKey, CommitSha),
 ) -> Result<(), StoreError> {
-    let landed_now =
-        row.before.as_ref().is_some_and(|before| matches!(before.status, Status::Landing { .. }));
-    if let (true, Status::Done { commit }) = (landed_now, &after.status) {
-        transaction
-            .prepare_cached("INSERT INTO landings (feature, task, commit_) VALUES (?1,?2,?3)")?
-            .execute([after.key.feature.as_str(), after.key.id.as_str(), commit.as_str()])?;
-    }
+    transaction
+        .prepare_cached("INSERT INTO landings (feature, task, commit_) VALUES (?1,?2,?3)")?
+        .execute([key.feature.as_str(), key.id.as_str(), commit.as_str()])?;
     Ok(())
 }
 
@@ -223,7 +220,7 @@ fn write_worker(transaction: &Transaction<'_>, row: &Changed<Worker>) -> Result<
 
 fn write_run(transaction: &Transaction<'_>, row: &Changed<Run>, wall_ms: i64) -> Result<(), StoreError> {
     match (&row.before, &row.after) {
-        (None, Some(run)) => insert_run(transaction, run, wall_ms),
+        (None, Some(run)) => insert_run(transaction, run, word(run.status), wall_ms),
         (Some(before), Some(after)) => {
             let changed = transaction
                 .prepare_cached("UPDATE runs SET status = ?1, body = ?2 WHERE id = ?3 AND status = ?4")?
@@ -247,15 +244,20 @@ fn write_run(transaction: &Transaction<'_>, row: &Changed<Run>, wall_ms: i64) ->
     }
 }
 
-fn insert_run(transaction: &Transaction<'_>, run: &Run, wall_ms: i64) -> Result<(), StoreError> {
+fn insert_run(
+    transaction: &Transaction<'_>,
+    run: &Run,
+    status: &str,
+    wall_ms: i64,
+) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
-            "INSERT INTO runs (id, status, worker, feature, task, stage, member, attempt, began_ms, body)
-             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+            "INSERT INTO runs (id, status, worker, feature, task, stage, member, attempt, began_ms, ended_ms, body)
+             VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
         )?
         .execute(params![
             run.id.as_str(),
-            word(run.status),
+            status,
             run.worker.as_str(),
             run.job.feature.as_str(),
             run.job.task.as_ref().map(ToString::to_string),
@@ -263,6 +265,7 @@ fn insert_run(transaction: &Transaction<'_>, run: &Run, wall_ms: i64) -> Result<
             run.job.member,
             run.job.attempt,
             wall_ms,
+            (status == "ended").then_some(wall_ms),
             json("runs", run)?,
         ])?;
     Ok(())

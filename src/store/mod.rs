@@ -6,6 +6,7 @@
 mod client;
 mod commit;
 mod error;
+pub mod ladder;
 mod open;
 mod read;
 pub mod reports;

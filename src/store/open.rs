@@ -55,18 +55,18 @@ impl Store {
         self.file.is_lost()
     }
 
-    /// Raises the epoch: from now on an older supervisor's writes are refused.
+    /// Raises the epoch, to more than `above` too: from now on an older supervisor's writes are refused.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn raise_epoch(&mut self, boot_id: &str) -> Result<(u64, bool), StoreError> {
+    pub fn raise_epoch(&mut self, boot_id: &str, above: u64) -> Result<(u64, bool), StoreError> {
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let old: String =
             transaction.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0))?;
         let boot: String =
             transaction.query_row("SELECT value FROM meta WHERE key = 'boot'", [], |row| row.get(0))?;
-        let epoch = old.parse::<u64>().unwrap_or(0) + 1;
+        let epoch = old.parse::<u64>().unwrap_or(0).max(above) + 1;
         transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch.to_string()])?;
         transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'boot'", [boot_id])?;
         transaction.commit()?;
@@ -103,7 +103,7 @@ impl Store {
 /// Makes a database that is whole before it is at its place: in WAL mode, and with its tables. The
 /// switch to WAL needs the database alone and does not wait for it (SQLite's busy handler is not asked
 /// where a read lock becomes a write lock), so nobody else may have it open then.
-fn make(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make(path: &Path) -> Result<(), StoreError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| StoreError::Io { path, source }
@@ -136,7 +136,7 @@ fn make(path: &Path) -> Result<(), StoreError> {
 }
 
 /// `sprint.db` with something after it.
-fn beside(path: &Path, end: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)

@@ -119,6 +119,33 @@ impl Store {
         Ok(query.query_row([fingerprint], |row| row.get(0)).optional()?)
     }
 
+    /// The database's own name, which its copies share.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn name(&self) -> Result<String, StoreError> {
+        name(&self.connection)
+    }
+
+    /// Whether there is a row of the run.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn knows_run(&self, run: &RunId) -> Result<bool, StoreError> {
+        let mut query = self.connection.prepare_cached("SELECT 1 FROM runs WHERE id = ?1")?;
+        Ok(query.exists([run.as_str()])?)
+    }
+
+    /// The newest run of a task, whatever became of it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn newest_run(&self, feature: &FeatureId, task: &TaskId) -> Result<Option<String>, StoreError> {
+        let mut query =
+            self.connection.prepare_cached("SELECT max(id) FROM runs WHERE feature = ?1 AND task = ?2")?;
+        Ok(query.query_row([feature.as_str(), task.as_str()], |row| row.get(0))?)
+    }
+
     /// The events of the log in order, for replay.
     ///
     /// # Errors
@@ -128,7 +155,19 @@ impl Store {
     }
 }
 
+fn name(connection: &Connection) -> Result<String, StoreError> {
+    Ok(connection.query_row("SELECT value FROM meta WHERE key = 'name'", [], |row| row.get(0))?)
+}
+
 impl Client {
+    /// The database's own name, which its copies share.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn name(&self) -> Result<String, StoreError> {
+        name(&self.connection)
+    }
+
     /// What `status` and `health` need, as one moment. Of features that are finished or refused
     /// the plan and the rules are left out.
     ///

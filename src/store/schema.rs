@@ -4,7 +4,7 @@
 use rusqlite_migration::{M, Migrations};
 
 /// The version that this program writes.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// Every state-changing statement names the state that it leaves; the constraints here say
 /// which states there are. `body` holds the row as JSON; the columns beside it are what
@@ -131,9 +131,12 @@ CREATE INDEX spent_of_task ON spent (feature, task);
 /// The date of the configured prices by which a cost was computed; NULL where the program told it.
 const V3: &str = "ALTER TABLE spent ADD COLUMN estimated TEXT;";
 
+/// The database's own name: a report file says which database gave the run.
+const V4: &str = "INSERT INTO meta VALUES ('name', lower(hex(randomblob(16))));";
+
 /// All migrations, oldest first.
 pub fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3)])
+    Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3), M::up(V4)])
 }
 
 #[cfg(test)]

@@ -18,8 +18,10 @@ use crate::domain::report::{Filed, Report};
 use crate::domain::spent::Spent;
 use crate::domain::state::State;
 use crate::domain::step::step;
-use crate::domain::task::{Status, TaskKey};
+use crate::domain::task::{Status, Task, TaskKey};
 use crate::domain::worker::ProcRef;
+
+mod ladder;
 
 struct Case {
     directory: TempDir,
@@ -44,7 +46,7 @@ impl Case {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut store = Store::open(&directory.path().join("sprint.db")).unwrap();
-        assert_eq!(store.raise_epoch("boot").unwrap(), (1, true));
+        assert_eq!(store.raise_epoch("boot", 0).unwrap(), (1, true));
         Self { directory, store, state: State::default(), number: 0 }
     }
 
@@ -78,6 +80,10 @@ impl Case {
     /// Until a developer has the task.
     fn work(&mut self) -> RunId {
         self.start();
+        self.work_on()
+    }
+
+    fn work_on(&mut self) -> RunId {
         self.write(Event::FeatureBegun { feature: feature_id(), head: sha('1') });
         let worker = WorkerName::parse("developer-1").unwrap();
         let proc = ProcRef { boot: "boot".to_owned(), pid: 7, start: 1 };
@@ -181,12 +187,12 @@ fn a_row_that_is_not_in_the_state_that_is_left_is_a_conflict_and_nothing_is_writ
 fn a_supervisor_of_an_older_epoch_writes_nothing() {
     let mut case = Case::new();
     let mut newer = Store::open(&case.path()).unwrap();
-    assert_eq!(newer.raise_epoch("boot").unwrap(), (2, false));
+    assert_eq!(newer.raise_epoch("boot", 0).unwrap(), (2, false));
     let (envelope, done) = case.step(Event::SupervisorStarted { epoch: 1, rebooted: false });
     let error = case.store.commit(&Batch { steps: vec![(envelope, done)], ..Batch::default() }).unwrap_err();
     assert!(matches!(error, StoreError::Fenced { epoch: 1 }), "{error}");
     assert_eq!(case.count("log"), 0);
-    assert_eq!(newer.raise_epoch("another boot").unwrap(), (3, true));
+    assert_eq!(newer.raise_epoch("another boot", 0).unwrap(), (3, true));
 }
 
 #[test]
@@ -249,8 +255,11 @@ fn a_task_lands_once_whatever_the_state_says() {
         after: Some(Clone::clone(after)),
     };
     let (envelope, _) = case.step(Event::TimePassed);
-    let write = |store: &mut Store, tasks| {
-        let step = Step { tasks, ..Step::default() };
+    let write = |store: &mut Store, tasks: Vec<crate::domain::draft::Changed<Task>>| {
+        let now_done = |status: &Status| matches!(status, Status::Done { .. });
+        let lands = tasks.iter().any(|row| row.after.as_ref().is_some_and(|task| now_done(&task.status)));
+        let landed = if lands { vec![(task_key(), sha('2'))] } else { Vec::new() };
+        let step = Step { tasks, landed, ..Step::default() };
         store.commit(&Batch { steps: vec![(envelope.clone(), step)], ..Batch::default() })
     };
     write(&mut case.store, vec![row(&before, &landing)]).unwrap();
@@ -481,6 +490,7 @@ fn a_report_file_is_whole_or_not_there() {
         report: Report::Interrupted { reason: "x".to_owned() },
         spent: None,
         at_once: None,
+        given: None,
     };
     assert_eq!(reports::read(directory.path()).unwrap(), None);
     std::fs::write(directory.path().join("report.part"), "{").unwrap();

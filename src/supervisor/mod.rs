@@ -11,6 +11,7 @@
 mod effects;
 mod engine;
 mod error;
+mod found;
 pub mod freeze;
 mod history;
 mod lost;

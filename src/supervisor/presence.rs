@@ -62,6 +62,14 @@ impl Presence {
         Ok(presence)
     }
 
+    /// The epoch of the supervisor before, as it was announced; 0 if nothing says so. A database that was
+    /// made again from a copy may be of an older one.
+    pub(super) fn last_epoch(place: &Place) -> u64 {
+        let before = SupervisorFile::read(&place.layout.supervisor_file());
+        let before = before.inspect_err(|error| tracing::debug!(%error, "who supervised cannot be read"));
+        before.ok().flatten().map_or(0, |file| file.epoch)
+    }
+
     /// Returns when somebody has rung.
     pub(super) async fn rung(&self) -> Result<(), SupervisorError> {
         self.socket.readable().await.map_err(SupervisorError::system("listen to the doorbell"))?;

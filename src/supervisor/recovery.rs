@@ -1,7 +1,7 @@
 //! The boot order: what happened without a supervisor is known before anything is decided.
 //!
 //! 1. No git child of an older supervisor lives.
-//! 2. The inbox and every report file are applied.
+//! 2. The inbox and every report file are applied, also of runs that the database knows nothing of.
 //! 3. Living workers are adopted, panes that nobody registered end, and only then do rows without
 //!    a process count as dead.
 //! 4. What was in the outbox is done, and git is compared with the store.
@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 
 use super::place::proc_id;
 use super::run::Supervisor;
-use super::{Place, SupervisorError};
+use super::{Place, SupervisorError, found};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::Event;
 use crate::domain::ids::{FeatureId, RunId};
@@ -119,6 +119,8 @@ pub(super) async fn recover(
         supervisor.apply(Vec::new()).await?;
     }
     supervisor.apply(filed_reports(supervisor)?).await?;
+    supervisor.apply(found::landed_already(supervisor)?).await?;
+    supervisor.apply(found::reports(supervisor)?).await?;
     let panes = supervisor.panes.list().await?;
     let fresh = dead_workers(supervisor.engine.state());
     end_strangers(supervisor, &panes).await;

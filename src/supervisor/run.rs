@@ -28,7 +28,7 @@ use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
 use crate::process::{clock, identity};
-use crate::store::{Client, InboxBody, LogWatch, Store};
+use crate::store::{Client, InboxBody, LogWatch, Store, ladder};
 
 /// Results of effects that wait for the loop.
 const NOTES_MAX: usize = 1024;
@@ -126,9 +126,9 @@ impl Supervisor {
     async fn boot(place: &Place, lock: Arc<Lock>) -> Result<Self, SupervisorError> {
         recovery::end_old_children(place)?;
         recovery::clear_locks(place);
-        let mut store = Store::open(&place.layout.database())?;
+        let mut store = open_store(place)?;
         let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
-        let (epoch, rebooted) = store.raise_epoch(boot_id)?;
+        let (epoch, rebooted) = store.raise_epoch(boot_id, Presence::last_epoch(place))?;
         let presence = Presence::begin(place, lock, epoch)?;
         let panes = Panes::open(place).await?;
         let (sender, notes) = mpsc::channel(NOTES_MAX);
@@ -370,6 +370,16 @@ impl Supervisor {
         client.append(&InboxBody::Request(request), clock::wall_ms())?;
         self.apply(Vec::new()).await
     }
+}
+
+/// What had to be done about the database is in the history too.
+fn open_store(place: &Place) -> Result<Store, SupervisorError> {
+    let layout = &place.layout;
+    let (store, mended) = ladder::open(&layout.database(), &layout.snapshots(), clock::wall_ms())?;
+    if let Some(mended) = mended {
+        tracing::error!("{}", mended.text());
+    }
+    Ok(store)
 }
 
 /// Ticks when everybody else looks too.

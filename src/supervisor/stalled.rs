@@ -28,6 +28,7 @@ pub(super) const CALM: Duration = Duration::from_mins(10);
 enum Fault {
     Full,
     Failing,
+    Damaged,
 }
 
 /// Why nothing goes on for now.
@@ -63,7 +64,7 @@ impl Stall {
                 _ = int.recv() => return Ok(false),
                 _ = hup.recv() => return Ok(false),
             }
-            if self.fault == Fault::Failing || has_room(place) {
+            if self.fault != Fault::Full || has_room(place) {
                 return Ok(true);
             }
             pause = LOOK;
@@ -73,13 +74,16 @@ impl Stall {
     fn pause(&self, tries: u32) -> Duration {
         match self.fault {
             Fault::Full => LOOK,
-            Fault::Failing => RETRY.saturating_mul(2_u32.saturating_pow(tries.min(8))).min(RETRY_MAX),
+            Fault::Failing | Fault::Damaged => {
+                RETRY.saturating_mul(2_u32.saturating_pow(tries.min(8))).min(RETRY_MAX)
+            }
         }
     }
 
     fn told(&self) -> String {
         let then = match self.fault {
             Fault::Full => "it goes on by itself when 64 MB are free",
+            Fault::Damaged => "it is made again from a copy by itself",
             Fault::Failing => "it is tried again by itself; look at the disk",
         };
         format!("nothing is decided or landed: {}; {then}", self.why)
@@ -90,6 +94,7 @@ fn fault(error: &StoreError) -> Option<Fault> {
     match error {
         StoreError::Full => Some(Fault::Full),
         StoreError::Io { .. } => Some(Fault::Failing),
+        StoreError::Corrupt { .. } | StoreError::Row { .. } => Some(Fault::Damaged),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use crate::config::layout::Layout;
 use crate::domain::event::Event;
 use crate::domain::ids::{RunId, WorkerName};
 use crate::domain::pipeline::{Role, StageKind};
-use crate::domain::report::{Filed, Report};
+use crate::domain::report::{Filed, Given, Report};
 use crate::domain::spent::Spent;
 use crate::domain::state::{Run, RunStatus};
 use crate::domain::worker::ProcRef;
@@ -212,10 +212,18 @@ fn take(place: &Place, interrupts: &Interrupts, screen: &mut Screen, run: &Run) 
         perform(place, interrupts, screen, run)
     };
     screen.say(&outcome(&report));
-    let filed = Filed { run: run.id.clone(), token: run.token.clone(), report, spent, at_once };
+    let given = given(place, interrupts.client(), run);
+    let filed = Filed { run: run.id.clone(), token: run.token.clone(), report, spent, at_once, given };
     let delivered = deliver::deliver(place, interrupts.client(), &filed);
     screen.stop_recording();
     Ok(delivered?)
+}
+
+/// For a database that is made again from an older copy. One that cannot say its name is damaged already.
+fn given(place: &Place, client: &Client, run: &Run) -> Option<Box<Given>> {
+    let database = client.name();
+    let database = database.inspect_err(|error| tracing::warn!(%error, "the database does not say its name"));
+    Some(Box::new(Given { database: database.ok()?, worker: place.worker.clone(), job: run.job.clone() }))
 }
 
 fn perform(

@@ -77,7 +77,7 @@ impl Sprint {
         let layout = Layout::new(&homes, &repo.name, &repo_id.hash);
         layout.directories().iter().for_each(|path| std::fs::create_dir_all(path).unwrap());
         let mut store = Store::open(&layout.database()).unwrap();
-        store.raise_epoch(clock::boot_id().unwrap()).unwrap();
+        store.raise_epoch(clock::boot_id().unwrap(), 0).unwrap();
         Self {
             dir,
             top,

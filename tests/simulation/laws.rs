@@ -35,10 +35,15 @@ pub fn check(
     }
     for row in &step.tasks {
         let (Some(old), Some(new)) = (&row.before, &row.after) else { continue };
+        what_is_done_stays_done(old, new, envelope);
+        // A found run puts its task where it was, verdicts and all; and what a person has skipped since the
+        // copy is open again, though what came after it had begun.
+        if matches!(envelope.event, Event::RunFound { .. }) {
+            continue;
+        }
         if old.status == Status::ToDo && new.in_flight() {
             what_begins_may_begin(new, before, after);
         }
-        what_is_done_stays_done(old, new, envelope);
         a_new_head_is_judged_from_the_beginning(old, new, after);
         a_conflict_is_resolved_once_an_attempt(old, new);
     }
@@ -205,7 +210,9 @@ fn what_is_done_stays_done(old: &Task, new: &Task, envelope: &Envelope) {
         assert_eq!(old.status, new.status, "{} was done: {:?}", old.key.id, envelope.event);
     }
     if matches!(new.status, Status::Done { .. }) && !matches!(old.status, Status::Done { .. }) {
-        assert!(matches!(old.status, Status::Landing { .. }), "{} is done without landing", old.key.id);
+        let landed = matches!(old.status, Status::Landing { .. })
+            || matches!(envelope.event, Event::RunFound { landed: true, .. });
+        assert!(landed, "{} is done without landing", old.key.id);
     }
 }
 

@@ -38,7 +38,7 @@ fn the_log_rebuilds_the_stored_state_and_so_do_the_rows() {
         world.calm();
         let directory = tempfile::tempdir().unwrap();
         let mut store = Store::open(&directory.path().join("sprint.db")).unwrap();
-        store.raise_epoch("boot").unwrap();
+        store.raise_epoch("boot", 0).unwrap();
         for steps in world.log.chunks(40) {
             // Outbox rows stay open here: what is dispatched is no part of this.
             store.commit(&Batch { steps: steps.to_vec(), ..Batch::default() }).unwrap();
@@ -58,7 +58,7 @@ fn a_state_in_the_middle_survives_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sprint.db");
     let mut store = Store::open(&path).unwrap();
-    store.raise_epoch("boot").unwrap();
+    store.raise_epoch("boot", 0).unwrap();
     let mut state = State::default();
     for (at, chunk) in world.log.chunks(25).enumerate() {
         store.commit(&Batch { steps: chunk.to_vec(), ..Batch::default() }).unwrap();

@@ -53,7 +53,7 @@ fn the_cost_of_an_overview_at_a_thousand_tasks() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sprint.db");
     let mut store = Store::open(&path).unwrap();
-    store.raise_epoch("boot").unwrap();
+    store.raise_epoch("boot", 0).unwrap();
     store.commit(&Batch { steps: world.log.clone(), ..Batch::default() }).unwrap();
     let client = Client::open_read_only(&path).unwrap();
     let begun = Instant::now();

@@ -38,8 +38,13 @@ pub fn play(numbers: Vec<u16>) -> World {
     world
 }
 
+/// `SPRINT_TEST_SCHEDULES` asks for more.
+fn schedules() -> u32 {
+    std::env::var("SPRINT_TEST_SCHEDULES").map_or(600, |text| text.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: schedules(), max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_it_comes_to_rest(numbers in proptest::collection::vec(any::<u16>(), 0..2500)) {

@@ -1,6 +1,7 @@
 //! The outside of a supervisor: processes, the branch, people, time. Everything that it does is
 //! decided by a stream of numbers, so that a schedule can be shrunk and repeated.
 
+mod copies;
 mod people;
 mod reports;
 
@@ -13,11 +14,11 @@ use sprint::domain::event::{Envelope, Event, ForeignBranch, NewFeature, Now, Req
 use sprint::domain::gate::Verdict;
 use sprint::domain::ids::{CommitSha, FeatureId, GateName, RunId, TaskId, Token, WorkerName};
 use sprint::domain::pipeline::StageKind;
-use sprint::domain::report::{Candidate, GateRecord, Report};
+use sprint::domain::report::{Candidate, Filed, GateRecord, Given, Report};
 use sprint::domain::spent::Spent;
-use sprint::domain::state::{Job, Mode, Run, State};
+use sprint::domain::state::{FeatureStatus, Job, Mode, Run, State};
 use sprint::domain::step::step;
-use sprint::domain::task::{Status, TaskKey, TaskName, WaitKind};
+use sprint::domain::task::{Status, Task, TaskKey, TaskName, WaitKind};
 use sprint::domain::triage::{self, Proposal};
 use sprint::domain::worker::{Life, ProcRef};
 
@@ -70,6 +71,8 @@ enum Action {
     Stale(RunId),
     Foreign,
     Free(FeatureId),
+    Copy,
+    Forget,
 }
 
 /// How long a person has a branch checked out.
@@ -100,6 +103,13 @@ pub struct World {
     processes: BTreeMap<WorkerName, ProcRef>,
     clears: BTreeSet<RunId>,
     outbox: Vec<Effect>,
+    /// What `sprint/<feature>` has gone through.
+    history: BTreeMap<FeatureId, BTreeSet<CommitSha>>,
+    /// Report files, in the order in which they were written.
+    files: Vec<Filed>,
+    /// Runs that the database has a row of.
+    given: BTreeSet<RunId>,
+    copy: Option<copies::Copy>,
     next: u64,
     request: i64,
     epoch: u64,
@@ -128,6 +138,10 @@ impl World {
             processes: BTreeMap::new(),
             clears: BTreeSet::new(),
             outbox: Vec::new(),
+            history: BTreeMap::new(),
+            files: Vec::new(),
+            given: BTreeSet::new(),
+            copy: None,
             next: 1_000,
             request: 0,
             epoch: 0,
@@ -156,6 +170,7 @@ impl World {
             utc_offset_s: 3600,
         };
         let envelope = Envelope { now, entropy: format!("{number:064x}"), event };
+        self.file(&envelope.event);
         let done = step(&self.state, &envelope);
         let before = self.state.clone();
         self.state.apply(&done);
@@ -168,6 +183,8 @@ impl World {
         for effect in &done.effects {
             self.dispatch(effect);
         }
+        let new = done.runs.iter().filter_map(|row| row.after.as_ref()).chain(&done.found);
+        self.given.extend(new.map(|run| run.id.clone()));
         self.log.push((envelope, done));
     }
 
@@ -274,6 +291,10 @@ impl World {
                 actions = vec![Action::Crash];
             } else if self.choices.chance(20) {
                 actions = vec![Action::Foreign];
+            } else if self.choices.chance(25) {
+                actions = vec![Action::Copy];
+            } else if self.copy.is_some() && self.choices.chance(10) {
+                actions = vec![Action::Forget];
             }
             actions.push(Action::Tick);
         } else if actions.is_empty() && self.state.next_due().is_some() {
@@ -309,6 +330,8 @@ impl World {
             }
             Action::Foreign => self.foreign(),
             Action::Free(feature) => self.free(feature),
+            Action::Copy => self.copy(),
+            Action::Forget => self.forget(),
         }
     }
 
@@ -393,6 +416,9 @@ impl World {
         if self.checked_out.contains_key(feature) {
             return self.apply(Event::RefCheckedOut { entry, reason: "checked out".to_owned() });
         }
+        if self.has_landed(feature, &new) {
+            return self.apply(Event::RefMoved { entry });
+        }
         let at = self.branches[feature].clone();
         if at != *old {
             let reason = "somebody moved it".to_owned();
@@ -400,6 +426,7 @@ impl World {
         }
         assert!(!self.landed.contains(&(feature.clone(), task.clone())), "{task} lands twice");
         self.branches.insert(feature.clone(), new.clone());
+        self.history.entry(feature.clone()).or_default().insert(new.clone());
         self.landed.push((feature.clone(), task));
         self.apply(Event::RefMoved { entry });
         assert_eq!(self.state.features[feature].head, Some(new), "the head is what landed last");
@@ -455,6 +482,20 @@ impl World {
                 self.report(&run, report);
             }
         }
+        self.see_who_is_gone();
+        // What was freed without a supervisor is known before anything is decided.
+        let waiting = self.state.tasks.values().filter(|task| task.waits_for_branch());
+        let free: BTreeSet<FeatureId> = waiting
+            .map(|task| task.key.feature.clone())
+            .filter(|feature| !self.checked_out.contains_key(feature))
+            .collect();
+        for feature in free {
+            self.apply(Event::BranchFree { feature });
+        }
+        self.apply(Event::Recovered);
+    }
+
+    fn see_who_is_gone(&mut self) {
         for worker in self.state.workers.values().cloned().collect::<Vec<_>>() {
             let proc = worker.life.proc().cloned();
             let starting = matches!(worker.life, Life::Starting { .. });
@@ -466,16 +507,6 @@ impl World {
                 self.clears.insert(run.clone());
             }
         }
-        // What was freed without a supervisor is known before anything is decided.
-        let waiting = self.state.tasks.values().filter(|task| task.waits_for_branch());
-        let free: BTreeSet<FeatureId> = waiting
-            .map(|task| task.key.feature.clone())
-            .filter(|feature| !self.checked_out.contains_key(feature))
-            .collect();
-        for feature in free {
-            self.apply(Event::BranchFree { feature });
-        }
-        self.apply(Event::Recovered);
     }
 
     /// Nothing goes wrong any more: the person resumes what is paused or halted, and starts again

@@ -19,8 +19,10 @@ use crate::process::detach::{Background, DetachError, spawn_detached};
 use crate::process::lock::Lock;
 use crate::process::private::{PrivateError, make_private};
 use crate::process::{clock, doorbell};
+use crate::store::ladder::{self, Mended};
 use crate::store::session::Session;
-use crate::store::{Client, InboxBody, Store, StoreError};
+use crate::store::{Client, InboxBody, StoreError};
+use crate::supervisor::Place;
 
 /// How long a supervisor that is ending may take: its workers' and its own limits.
 const END_WAIT: Duration = Duration::from_secs(100);
@@ -37,6 +39,8 @@ pub(super) struct Started {
     pub(super) since: i64,
     /// Nothing is left to do, and this is the exit code.
     pub(super) over: Option<u8>,
+    /// What had to be done about the database.
+    pub(super) mended: Option<Mended>,
 }
 
 /// Hands the features over to the supervisor, which is started if it does not run.
@@ -54,9 +58,7 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
     let _turn = Lock::exclusive_within(&layout.start_lock(), "sprint start", TURN_WAIT)
         .map_err(|error| CliError::environment("another `sprint start` is under way").because(error))?;
     // A supervisor that runs has checked and migrated the database, and holds it.
-    if live_supervisor(repo, &layout).is_none() {
-        Store::open(&layout.database()).map_err(store_error)?;
-    }
+    let mended = if live_supervisor(repo, &layout).is_none() { open_store(repo, &layout)? } else { None };
     let client = Client::open(&layout.database()).map_err(store_error)?;
     let state = client.overview().map_err(store_error)?.state;
     let features: Vec<FeatureId> = plan.features.iter().map(|ready| ready.new.id.clone()).collect();
@@ -64,7 +66,7 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
     let nothing_runs = live_supervisor(repo, &layout).is_none() && !died_supervisor(repo, &layout);
     if nothing_runs && inbox_is_empty(&client)? && all_over(plan, &state)? {
         let code = exit_of(&state, &features);
-        return Ok(Started { client, layout, features, since, over: Some(code) });
+        return Ok(Started { client, layout, features, since, over: Some(code), mended });
     }
     let identity = &plan.checked.identity;
     Session::new(&repo.top, &identity.name, &identity.email, env.variables.iter().cloned())
@@ -76,7 +78,21 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
         client.append(&InboxBody::Request(request), clock::wall_ms()).map_err(store_error)?;
     }
     ensure_supervisor(&layout, repo, env)?;
-    Ok(Started { client, layout, features, since, over: None })
+    Ok(Started { client, layout, features, since, over: None, mended })
+}
+
+/// Makes the database if there is none, and makes it again if it is damaged. The lock is taken for the latter
+/// alone: what a supervisor that died has noted in it is read later.
+fn open_store(repo: &Repo, layout: &Layout) -> Result<Option<Mended>, CliError> {
+    let (database, snapshots) = (layout.database(), layout.snapshots());
+    if ladder::is_sound(&database, &snapshots).map_err(store_error)? {
+        return Ok(None);
+    }
+    let _alone = Lock::try_exclusive(&Place::lock_of(repo), "sprint start").map_err(|error| {
+        CliError::environment("the database is damaged, and somebody uses it").because(error)
+    })?;
+    let opened = ladder::open(&database, &snapshots, clock::wall_ms());
+    Ok(opened.map_err(store_error)?.1)
 }
 
 /// A supervisor whose state was removed under it ends as soon as it notices, with everything that it
@@ -105,11 +121,15 @@ fn wait_for_stateless(repo: &Repo, layout: &Layout) -> Result<(), CliError> {
 pub(super) fn refuse_unfit(repo: &Repo, features: &[Ready], env: &Environment) -> Result<(), CliError> {
     let told = |error| git_error("the repository's `sprint.id` cannot be read", error);
     let layout = id::read(repo).map_err(told)?.map(|id| layout_of(env, repo, &id));
-    let path = layout.map(|layout| layout.database()).filter(|path| path.exists());
+    let path = layout.as_ref().map(Layout::database).filter(|path| path.exists());
     let overview = path.map(|path| Client::open_read_only(&path).and_then(|client| client.overview()));
     let state = match overview {
         // A file without tables is what a start leaves that found the disk full.
         None | Some(Err(StoreError::Missing(_))) => State::default(),
+        // It is made again before anything is handed over.
+        Some(Err(StoreError::Corrupt { .. } | StoreError::Row { .. })) => {
+            layout.map_or_else(State::default, |layout| ladder::state_of_copies(&layout.snapshots()))
+        }
         Some(overview) => overview.map_err(store_error)?.state,
     };
     for ready in features.iter().filter(|ready| !state.features.contains_key(&ready.new.id)) {

@@ -43,6 +43,10 @@ pub fn run(args: &StartArgs) -> Result<u8, CliError> {
     }
     out.flush();
     let started = hand_over::hand_over(&plan, &env)?;
+    if let Some(mended) = &started.mended {
+        out.line(format!("warning: {}", plain(&mended.text(), 1000)));
+        out.flush();
+    }
     if let Some(code) = started.over {
         let checked = &plan.checked;
         summary::print(

@@ -16,7 +16,9 @@ impl World {
         }
         let found = self.commit();
         self.branches.insert(feature.clone(), found.clone());
-        if self.choices.chance(500) {
+        // Nobody looks for a branch that the state knows nothing of.
+        let begun = self.state.features.get(&feature).is_some_and(|row| row.head.is_some());
+        if begun && self.choices.chance(500) {
             self.apply(Event::BranchMoved { feature, found: Some(found) });
         }
     }
