@@ -9,6 +9,7 @@ use super::report::Report;
 use super::screen::Stand;
 use super::spent::Spent;
 use super::task::TaskName;
+use super::trace::Trace;
 use super::worker::ProcRef;
 
 /// The time of an event. The domain has no clock of its own.
@@ -172,6 +173,15 @@ pub enum Event {
         /// What.
         text: String,
     },
+    /// Branches or settings of the person's repository changed while a run was on.
+    RepositoryChanged {
+        /// Which run.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// What changed.
+        traces: Vec<Trace>,
+    },
     /// How an agent's program stands, as its worker sees it.
     AgentSeen {
         /// In which run.
@@ -322,6 +332,11 @@ impl Event {
             | Self::RefCheckedOut { entry: _, reason } => f(reason),
             Self::RunReported { run: _, token: _, report } => report.each_text(f),
             Self::RunCleared { run: _, survivors } => survivors.iter_mut().for_each(f),
+            Self::RepositoryChanged { run: _, token: _, traces } => {
+                for trace in traces {
+                    trace.each_text(f);
+                }
+            }
             Self::Comment { run: _, token: _, text }
             | Self::AgentSeen { run: _, token: _, stand: _, source: _, text } => f(text),
             Self::Request { id: _, request } => request.each_text(f),
