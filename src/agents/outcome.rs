@@ -19,6 +19,8 @@ pub enum ProgramEnding {
     Signaled(i32),
     /// It could not be started.
     NotStarted(String),
+    /// There is no program to start: it was there when the sprint began.
+    NoProgram(String),
     /// It took longer than it may.
     TimedOut(Duration),
     /// It gave no sign of life.
@@ -270,6 +272,10 @@ fn claimed_by(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed 
         ProgramEnding::Interrupted => Claimed::Interrupted,
         ProgramEnding::OverBudget(scope) => Claimed::Overspent(*scope),
         ProgramEnding::NotStarted(why) => Claimed::Failure(format!("the agent could not be started: {why}")),
+        // Every task that is given to it would fail so.
+        ProgramEnding::NoProgram(why) => {
+            Claimed::Unserved(Unserved { reason: why.clone(), lasting: true, until: None })
+        }
         ProgramEnding::Unreached(why) => Claimed::Unreached(format!(
             "the prompt did not reach the agent: {why}; `sprint logs` with the task's id shows its screen"
         )),
@@ -383,6 +389,7 @@ mod tests {
             ProgramEnding::Exited(127),
             ProgramEnding::Signaled(9),
             ProgramEnding::NotStarted("no such file".to_owned()),
+            ProgramEnding::NoProgram("the agent program `x` is not there".to_owned()),
             ProgramEnding::TimedOut(minute),
             ProgramEnding::Hung(minute),
             ProgramEnding::EndedAfterClaim,

@@ -16,6 +16,11 @@ pub use input::{Document, FeatureText, GateCommand, PeerText, PromptInput, Story
 /// Bytes of a text in a box; what is longer is cut, and says so.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
 
+/// Steps of the engine for one prompt: well below a second, and a hundred times what the longest needs.
+const STEPS_MAX: u64 = 2_000_000;
+/// Bytes of a prompt. Programs take less; a template that makes more has a loop that should not be.
+const PROMPT_BYTES_MAX: usize = 16 << 20;
+
 /// Characters of an expression in a message.
 const EXPRESSION_MAX: usize = 120;
 
@@ -78,13 +83,57 @@ pub fn render(template: Template<'_>, input: &PromptInput) -> Result<String, Pro
 /// As [`render`].
 pub fn render_any<T: serde::Serialize>(template: Template<'_>, input: &T) -> Result<String, PromptError> {
     let Template { name, text } = template;
-    let mut prompt = environment()
-        .render_named_str(name, text, minijinja::value::Serde(input))
-        .map_err(|error| told(name, &error))?;
+    let environment = environment();
+    let mut written = Bounded::default();
+    let parsed = environment.template_from_named_str(name, text).map_err(|error| told(name, &error))?;
+    let rendered = parsed.render_captured_to(minijinja::value::Serde(input), &mut written).map(drop);
+    let is_endless = |error: &minijinja::Error| error.kind() == minijinja::ErrorKind::OutOfFuel;
+    let wrong = |message: String| PromptError { name: name.to_owned(), line: None, message };
+    match rendered {
+        Err(_) if written.full => {
+            let most = PROMPT_BYTES_MAX >> 20;
+            return Err(wrong(format!(
+                "it makes a prompt of more than {most} MiB: a loop in it repeats too much"
+            )));
+        }
+        Err(error) if is_endless(&error) => {
+            return Err(wrong(
+                "it takes more steps than a prompt may: a loop in it repeats too often".to_owned(),
+            ));
+        }
+        rendered => rendered.map_err(|error| told(name, &error))?,
+    }
+    let mut prompt = String::from_utf8(written.bytes).expect("the engine writes text");
+    // A part may have nothing to say; a prompt may not.
+    if prompt.trim().is_empty() && !name.starts_with("parts/") {
+        return Err(wrong("it makes an empty prompt, by which nobody knows what to do".to_owned()));
+    }
     if !prompt.ends_with('\n') {
         prompt.push('\n');
     }
     Ok(prompt)
+}
+
+/// Takes as much as a prompt may have.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > PROMPT_BYTES_MAX {
+            self.full = true;
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What an agent is told whose answer does not count, with the reason.
@@ -154,6 +203,7 @@ fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // Only so an error tells where in the template it is.
     environment.set_debug(true);
+    environment.set_fuel(Some(STEPS_MAX));
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.add_filter("data", data);
     environment.add_filter("line", line);
@@ -281,6 +331,21 @@ mod tests {
                 wrong("{{ task.nope.deeper }}"),
                 wrong("{{ task.id | shout }}"),
                 wrong("{% if task %}"),
+            ]
+            .join("\n")
+        );
+    }
+
+    #[test]
+    fn a_template_that_never_ends_or_says_nothing_is_refused() {
+        let wrong = |text: &str| check(Template { name: "review.md", text }).unwrap_err().to_string();
+        let long = "x".repeat(1 << 12);
+        insta::assert_snapshot!(
+            [
+                wrong(" \n{# nothing #}\n"),
+                wrong(""),
+                wrong("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"),
+                wrong(&format!("{{% for a in range(100000) %}}{long}{{% endfor %}}")),
             ]
             .join("\n")
         );

@@ -9,6 +9,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::protocol::plain;
+use super::stopped::Shown;
 use super::stream::BadRule;
 use crate::config::interactive::{Dialog, ScreenKeys, SignalKeys};
 use crate::config::keys;
@@ -46,6 +47,7 @@ pub struct Sight {
 #[derive(Debug, Clone)]
 pub struct SignalRules {
     rules: Vec<(Stand, Rule)>,
+    stopped: Option<Regex>,
     dialogs: Vec<DialogRule>,
 }
 
@@ -95,6 +97,7 @@ impl SignalRules {
         let rule = |(stand, keys): (Stand, &SignalKeys)| Ok((stand, Rule::new(keys)?));
         Ok(Self {
             rules: rules.into_iter().map(rule).collect::<Result<_, BadRule>>()?,
+            stopped: pattern(&keys.stopped.screen)?,
             dialogs: keys.dialogs.iter().map(DialogRule::new).collect::<Result<_, _>>()?,
         })
     }
@@ -240,6 +243,7 @@ pub struct Watch {
     /// Whether the glass has shown, since the last hook, what that hook told.
     agreed: bool,
     worked: bool,
+    stops: Shown,
 }
 
 /// A dialog that is on the screen.
@@ -263,6 +267,7 @@ impl Watch {
             dialog: None,
             agreed: false,
             worked: false,
+            stops: Shown::default(),
         }
     }
 
@@ -297,6 +302,8 @@ impl Watch {
     pub fn glass(&mut self, title: &str, lines: &[String], now: u64) {
         let screen = lower(lines);
         self.look_for_dialog(&screen);
+        let stopped = self.rules.stopped.as_ref();
+        self.stops.look(stopped.map_or(0, |pattern| pattern.find_iter(&screen).count()), now);
         let seen = self.rules.of_glass(title, &screen, self.reads);
         self.shown = self.asked_on(seen.map(|(stand, _)| stand), &screen);
         let same = matches!((&self.glass, seen), (Some((was, _, _)), Some((is, _))) if *was == is);
@@ -316,6 +323,11 @@ impl Watch {
         let text = asks.map(|stand| self.rules.shown(stand, screen)).unwrap_or_default();
         // While it is drawn again, what it has shown still holds.
         if text.is_empty() && asks.is_some() { self.shown.clone() } else { text }
+    }
+
+    /// When the screen last came to say that a person has stopped a turn; 0: never.
+    pub fn stopped_ms(&self) -> u64 {
+        self.stops.at_ms
     }
 
     fn look_for_dialog(&mut self, screen: &str) {

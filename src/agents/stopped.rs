@@ -1,5 +1,5 @@
-//! Whether a person has stopped a program's turn at its own screen, with the keys that do so
-//! everywhere: Escape, and C-c. Pure: times come with the calls, in monotonic milliseconds.
+//! Whether a person has stopped a program's turn at its own screen: with the keys that do so everywhere,
+//! Escape and C-c, or in a way of the program's, which its screen tells. Pure: times come with the calls, in monotonic milliseconds.
 //!
 //! A turn that was stopped looks like one that is over. What follows is the person's to say, so that
 //! nothing is typed and nothing is judged before the program works again.
@@ -28,8 +28,8 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// How the program stands, with that in mind. `pressed_ms`: when a person last pressed such a key,
-    /// 0 for never; `worked_ms`: when the program was last seen at work.
+    /// How the program stands, with that in mind. `pressed_ms`: when a person last pressed such a key
+    /// or the screen told of it, 0 for never; `worked_ms`: when the program was last seen at work.
     pub fn look(&mut self, sight: Sight, pressed_ms: u64, worked_ms: u64, now: u64) -> Sight {
         if pressed_ms > self.seen_ms {
             self.seen_ms = pressed_ms;
@@ -58,12 +58,33 @@ impl Stopped {
     }
 }
 
-/// Whether these keys stop a turn: Escape alone (what begins with it and goes on is another key), or C-c.
+/// What a screen tells of turns that were stopped. The line stays there for a while: only one more is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    lines: usize,
+    /// When one more came last; 0: never.
+    pub at_ms: u64,
+}
+
+impl Shown {
+    /// So many such lines are on the screen now.
+    pub fn look(&mut self, lines: usize, now: u64) {
+        if lines > self.lines {
+            self.at_ms = now;
+        }
+        self.lines = lines;
+    }
+}
+
+/// Whether these keys stop a turn: Escape alone (what begins with it and goes on is another key), or C-c,
+/// also in the two longer forms that a program may ask its terminal for. What is pasted is no key.
 pub fn stops(keys: &[u8]) -> bool {
     const ESCAPE: u8 = 0x1b;
-    keys.contains(&0x03)
-        || (!keys.is_empty() && keys.iter().all(|key| *key == ESCAPE))
-        || matches!(keys, b"\x1b[27u" | b"\x1b[27;1u" | b"\x1b[99;5u")
+    const LONG: [&[u8]; 6] =
+        [b"\x1b[27u", b"\x1b[27;1u", b"\x1b[27;1:1u", b"\x1b[99;5u", b"\x1b[99;5:1u", b"\x1b[27;5;99~"];
+    let alone = !keys.is_empty() && keys.iter().all(|key| *key == ESCAPE);
+    let is_pasted = keys.starts_with(b"\x1b[200~");
+    alone || LONG.contains(&keys) || (keys.contains(&0x03) && !is_pasted)
 }
 
 #[cfg(test)]
@@ -116,11 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_stays_on_the_screen_is_told_once() {
+        let mut shown = Shown::default();
+        let seen: Vec<u64> = [0, 1, 1, 0, 0, 1, 2]
+            .into_iter()
+            .zip(10..)
+            .map(|(lines, now)| {
+                shown.look(lines, now);
+                shown.at_ms
+            })
+            .collect();
+        assert_eq!(seen, [0, 11, 11, 11, 11, 15, 16]);
+    }
+
+    #[test]
     fn keys_that_stop() {
-        for keys in [&b"\x1b"[..], b"\x1b\x1b", b"\x03", b"abc\x03", b"\x1b[27u"] {
+        for keys in [&b"\x1b"[..], b"\x1b\x1b", b"\x03", b"abc\x03", b"\x1b[27u", b"\x1b[27;5;99~"] {
             assert!(stops(keys), "{keys:?}");
         }
-        for keys in [&b""[..], b"\x1b[A", b"\x1bb", b"\r", b"y", b"\x1b[200~x\x1b[201~"] {
+        for keys in [&b""[..], b"\x1b[A", b"\x1bb", b"\r", b"y", b"\x1b[200~x\x03\x1b[201~"] {
             assert!(!stops(keys), "{keys:?}");
         }
     }

@@ -8,15 +8,16 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::args::{AgentsCommand, AgentsListArgs, AgentsShowArgs};
-use super::context::Context;
+use super::context::sources;
 use super::environment::Environment;
 use super::out::Out;
 use super::text::{Cell, Table, Tone, plain};
 use crate::agents::program;
 use crate::agents::version::{self, Untold};
 use crate::config::cli_agent::LoginKeys;
-use crate::config::{AdapterKind, AgentConfig, AgentMode, Config, Role, nearest};
+use crate::config::{AdapterKind, AgentConfig, AgentMode, Config, Role, load, nearest};
 use crate::error::{CliError, chain, exit};
+use crate::git::Repo;
 
 /// An adapter and its program, as `--json` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -47,11 +48,12 @@ pub struct AgentRow {
 /// Runs it.
 ///
 /// # Errors
-/// No repository, a configuration that is wrong, or an unknown name.
+/// A configuration that is wrong, or an unknown name.
 pub fn run(command: &AgentsCommand, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let context = Context::find(env)?;
-    let config = context.config(env)?;
-    let look = Look { env, top: &context.repo.top, config: &config };
+    // Outside of a repository there are the built-in adapters and the person's own.
+    let top = Repo::discover(&env.cwd).ok().map(|repo| repo.top);
+    let config = load(&sources(env, top.as_deref()).read()?)?;
+    let look = Look { env, top: top.as_deref().unwrap_or(&env.cwd), config: &config };
     match command {
         AgentsCommand::List(args) => Ok(list(&look, args, out)),
         AgentsCommand::Show(args) => show(&look, args, out),
@@ -207,12 +209,15 @@ fn quoted(word: &str) -> String {
 }
 
 fn check(look: &Look<'_>, args: &super::args::AgentsCheckArgs, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let rows: Vec<AgentRow> = match &args.name {
-        Some(name) => vec![look.examined(name, look.agent(name)?)],
-        None => programs(look.config)
-            .filter(|(name, _)| Role::ALL.iter().any(|role| look.config.names_agent(*role, name)))
-            .map(|(name, agent)| look.examined(name, agent))
-            .collect(),
+    let used = |name: &str| Role::ALL.iter().any(|role| look.config.names_agent(*role, name));
+    let rows: Vec<AgentRow> = if args.names.is_empty() {
+        let all = programs(look.config).filter(|(name, _)| used(name));
+        all.map(|(name, agent)| look.examined(name, agent)).collect()
+    } else {
+        let named = args.names.iter().map(|name| Ok((name, look.agent(name)?)));
+        // Nothing is asked before all names are known.
+        let named = named.collect::<Result<Vec<_>, CliError>>()?;
+        named.into_iter().map(|(name, agent)| look.examined(name, agent)).collect()
     };
     if args.json {
         out.json(&rows);

@@ -394,8 +394,8 @@ pub struct AgentsShowArgs {
 /// `sprint agents check`.
 #[derive(Debug, Args)]
 pub struct AgentsCheckArgs {
-    /// The adapter; without it, those that a role uses
-    pub name: Option<String>,
+    /// The adapters; without any, those that a role uses
+    pub names: Vec<String>,
     /// Print JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,

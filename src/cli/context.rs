@@ -108,7 +108,7 @@ impl Context {
     /// # Errors
     /// A file or a variable cannot be read (exit 2).
     pub fn layers(&self, env: &Environment) -> Result<Vec<Layer>, CliError> {
-        Ok(sources(env, &self.repo.top).read()?)
+        Ok(sources(env, Some(&self.repo.top)).read()?)
     }
 }
 
@@ -126,10 +126,10 @@ pub fn discover(cwd: &Path) -> Result<Repo, CliError> {
         match code {
             ErrorCode::NotFound => CliError::refused(format!("`{at}` is not in a git repository"))
                 .hint("go to a repository, or make one with `git init` and a first commit"),
-            ErrorCode::BareRepo => {
-                CliError::refused(format!("the repository at `{at}` is bare: it has no files to work on"))
-                    .hint("call sprint in a clone of it")
-            }
+            ErrorCode::BareRepo => CliError::refused(format!(
+                "the repository at `{at}` is bare: it has no files to work on"
+            ))
+            .hint("call sprint where its files are: in a worktree of it (`git worktree list`), or a clone"),
             ErrorCode::Owner => {
                 CliError::refused(format!("the repository at `{at}` belongs to another user"))
                     .hint(format!("if you trust it: git config --global --add safe.directory '{at}'"))
@@ -139,9 +139,9 @@ pub fn discover(cwd: &Path) -> Result<Repo, CliError> {
     })
 }
 
-/// Where the configuration of a checkout is read.
-pub fn sources(env: &Environment, top: &Path) -> Sources {
-    let top = Utf8PathBuf::from_path_buf(top.to_owned()).ok();
+/// Where the configuration of a checkout is read; without one, the person's own.
+pub fn sources(env: &Environment, top: Option<&Path>) -> Sources {
+    let top = top.and_then(|top| Utf8PathBuf::from_path_buf(top.to_owned()).ok());
     Sources::usual(top.as_deref(), env.variables.clone(), Vec::new())
 }
 
@@ -161,7 +161,7 @@ pub fn layout_of(env: &Environment, repo: &Repo, id: &RepoId) -> Layout {
 
 /// `general.state_dir` alone: a mistake elsewhere in the configuration must not hide the state.
 fn state_dir(env: &Environment, top: &Path) -> Option<PathBuf> {
-    let sources = sources(env, top);
+    let sources = sources(env, Some(top));
     let from_file = |path: &Utf8PathBuf| {
         let text = std::fs::read_to_string(path).ok()?;
         let table: toml::Table = text.parse().ok()?;

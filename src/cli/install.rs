@@ -103,8 +103,8 @@ pub fn run(args: &InstallArgs, env: &Environment, out: &mut Out<'_>) -> Result<u
 fn wanted(args: &InstallArgs, env: &Environment) -> Result<(Vec<GateConfig>, PathBuf), CliError> {
     let here = discover(&env.cwd);
     let config = match &here {
-        Ok(repo) => load(&super::context::sources(env, &repo.top).read()?)?,
-        Err(_) => load(&super::context::sources(env, Path::new("/nowhere")).read()?)?,
+        Ok(repo) => load(&super::context::sources(env, Some(&repo.top)).read()?)?,
+        Err(_) => load(&super::context::sources(env, None).read()?)?,
     };
     if !args.gates.is_empty() {
         let find = |name: &String| {

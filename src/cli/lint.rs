@@ -59,6 +59,6 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 /// The planner's rules, where there is a configuration that can be read: the file alone is enough.
 fn options(env: &Environment) -> PlanOptions {
     let top = Context::find(env).map(|context| context.repo.top);
-    let config = top.ok().and_then(|top| load(&sources(env, &top).read().ok()?).ok());
+    let config = top.ok().and_then(|top| load(&sources(env, Some(&top)).read().ok()?).ok());
     config.map_or_else(PlanOptions::default, |config| plan_options(&config))
 }

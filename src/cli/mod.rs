@@ -22,6 +22,7 @@ mod prompts;
 mod radar;
 pub mod request;
 pub mod text;
+mod traces;
 mod why;
 
 pub mod agent;

@@ -7,14 +7,14 @@ use super::disk::MEND_RUNNING;
 use super::foreign::Foreign;
 use super::out::Out;
 use super::picture::{NeedRow, Picture, ProposalRow, TEXT_MAX};
-use super::text::{LINE_MAX, Tone, plain};
+use super::text::{LINE_MAX, Tone, count, plain};
 use crate::domain::accounts::Hold;
 use crate::domain::budget::Scope;
 use crate::domain::ids::TaskId;
 use crate::domain::state::{Feature, FeatureStatus};
 use crate::domain::task::{Status, Task, TaskName, WaitKind};
 use crate::domain::triage::{Action, Proposal};
-use crate::domain::worker::Worker;
+use crate::domain::worker::{Life, Worker};
 
 /// Where a program does not tell what it asks.
 const UNKNOWN: &str = "its screen says what for";
@@ -27,7 +27,30 @@ impl Picture<'_> {
         let disk = features.iter().find_map(|feature| self.held_by_disk(feature));
         let disk =
             disk.map(|disk| need(None, None, "operator", &disk.consequence(), MEND_RUNNING.to_owned()));
-        disk.into_iter().chain(features.into_iter().flat_map(|feature| self.needs_of(feature))).collect()
+        let all = disk.into_iter().chain(features.into_iter().flat_map(|feature| self.needs_of(feature)));
+        all.chain(self.broken_workers()).collect()
+    }
+
+    /// Slots whose workers die at their start: their tasks wait, and nothing else says why.
+    fn broken_workers(&self) -> Vec<NeedRow> {
+        let open = |worker: &&Worker| matches!(worker.life, Life::Backoff { open_since_ms: Some(_), .. });
+        let row = |worker: &Worker| {
+            let name = &worker.name;
+            let text = format!(
+                "{name} has died {} at its start, and is tried again once a minute: something on this machine, or its agent, ends it",
+                count(usize::try_from(worker.instant_deaths).unwrap_or(usize::MAX), "time")
+            );
+            need(
+                None,
+                None,
+                "retry",
+                &text,
+                format!("sprint logs {name}      and mend it; it goes on by itself"),
+            )
+        };
+        let workers = self.state().workers.values();
+        // Without a supervisor nothing is tried; the next start begins afresh.
+        workers.filter(|_| self.supervisor.is_some()).filter(open).map(row).collect()
     }
 
     fn needs_of(&self, feature: &Feature) -> Vec<NeedRow> {

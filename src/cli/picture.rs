@@ -11,6 +11,7 @@ use super::flaky::FlakyRow;
 use super::foreign::Foreign;
 use super::spending::{self, CostOf};
 use super::text::{plain, rfc3339};
+use super::traces::TraceRow;
 use super::why::not_begun;
 use crate::config::layout::Layout;
 use crate::domain::event::Now;
@@ -49,6 +50,9 @@ pub struct StatusJson {
     /// Tests that failed and then passed alone, worst first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flaky: Vec<FlakyRow>,
+    /// What changed in the person's repository while a run was on, and still is so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<TraceRow>,
     /// What a person has asked for and the supervisor has not applied yet.
     pub pending: Vec<PendingRow>,
     /// What the feature's models have used, and the budgets.
@@ -178,6 +182,8 @@ pub struct Picture<'a> {
     pub foreign: &'a BTreeMap<FeatureId, Foreign>,
     /// Where things live.
     pub layout: &'a Layout,
+    /// What changed in the person's repository while a run was on, and still is so.
+    pub traces: &'a [TraceRow],
     /// The living supervisor.
     pub supervisor: Option<&'a SupervisorFile>,
     /// Too little room on the disk, if the supervisor begins nothing because of it.
@@ -238,6 +244,7 @@ impl Picture<'_> {
             queue: self.feature().map(|feature| self.queue(feature)).unwrap_or_default(),
             needs_you: self.needs(),
             flaky: self.flaky(),
+            traces: self.traces.to_vec(),
             pending: self.asked.rows(),
             cost: self.feature().map(|feature| self.cost(feature)).unwrap_or_default(),
         }

@@ -16,6 +16,7 @@ use super::out::Out;
 use super::picture::{Picture, StatusJson, TaskRow, WorkerRow, is_there, shown_feature};
 use super::spending::{self, CostOf};
 use super::text::{Cell, LINE_MAX, Table, Tone, count, plain, span};
+use super::traces::{self, TraceRow};
 use crate::domain::event::Now;
 use crate::domain::ids::FeatureId;
 use crate::domain::state::FeatureStatus;
@@ -62,6 +63,7 @@ pub(super) struct Moment<'a> {
     asked: Asked,
     spent: Sum,
     foreign: BTreeMap<FeatureId, Foreign>,
+    traces: Vec<TraceRow>,
     pub(super) supervisor: Option<SupervisorFile>,
     /// What the supervisor takes for too little room, if one runs.
     pub(super) disk_free_min: Option<u64>,
@@ -92,12 +94,14 @@ impl<'a> Moment<'a> {
             Some(feature) => Sum::of(&client.spent_of(&feature.id).map_err(super::context::store_error)?),
             None => Sum::default(),
         };
+        let traces = traces::standing(&context.repo, &overview.state);
         Ok(Some(Self {
             layout,
             overview,
             asked,
             spent,
             foreign,
+            traces,
             supervisor,
             disk_free_min,
             disk,
@@ -113,6 +117,7 @@ impl<'a> Moment<'a> {
             asked: &self.asked,
             spent: &self.spent,
             foreign: &self.foreign,
+            traces: &self.traces,
             layout: self.layout,
             supervisor: self.supervisor.as_ref(),
             disk: self.disk,
@@ -133,6 +138,7 @@ pub(super) fn nothing() -> StatusJson {
         queue: Vec::new(),
         needs_you: Vec::new(),
         flaky: Vec::new(),
+        traces: Vec::new(),
         pending: Vec::new(),
         cost: CostOf::default(),
     }
@@ -184,6 +190,7 @@ pub fn render(picture: &Picture<'_>, out: &mut Out<'_>) {
     workers(picture, &status.workers, out);
     features(picture, out);
     needs::show(picture, &status.needs_you, out);
+    traces::show(&status.traces, out);
     flaky::show(&status.flaky, out);
     pending(picture, &status.pending, out);
 }

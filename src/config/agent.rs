@@ -10,7 +10,7 @@ use super::cli_agent::{
     ClassKeys, CliKeys, DoneKeys, FailKeys, Headless, LoginKeys, McpKeys, ResetKeys, SessionKeys, Show,
     UsageKeys, VersionKeys,
 };
-use super::interactive::{AgentMode, Dialog, HookKeys, Interactive, ScreenKeys, SignalKeys};
+use super::interactive::{AgentMode, Dialog, HookKeys, Interactive, ScreenKeys, SignalKeys, StoppedKeys};
 use super::label::LabelConfig;
 use super::model::{Config, Role, RoleConfig};
 use super::pipeline::StageKind;
@@ -124,6 +124,9 @@ pub struct AgentConfig {
     /// A turn has ended.
     #[serde(default, skip_serializing_if = "is_default")]
     pub idle: SignalKeys,
+    /// A person has stopped its turn.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stopped: StoppedKeys,
     /// What only a person should answer.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dialogs: Vec<Dialog>,
@@ -319,6 +322,7 @@ impl AgentConfig {
                 question: self.question.clone(),
                 retrying: self.retrying.clone(),
                 idle: self.idle.clone(),
+                stopped: self.stopped.clone(),
                 dialogs: self.dialogs.clone(),
             },
             session: self.session.clone(),

@@ -100,6 +100,20 @@ pub struct SignalKeys {
     pub shown: String,
 }
 
+/// By what it is known that a person has stopped a turn, beside the keys that do so everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoppedKeys {
+    /// The line that the program prints at every such stop, on the lower part of its screen.
+    pub screen: String,
+}
+
+impl StoppedKeys {
+    fn is_none(&self) -> bool {
+        self.screen.is_empty()
+    }
+}
+
 /// Something on the screen that only a person should answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -129,6 +143,9 @@ pub struct ScreenKeys {
     pub retrying: SignalKeys,
     /// A turn has ended.
     pub idle: SignalKeys,
+    /// A person has stopped its turn.
+    #[serde(skip_serializing_if = "StoppedKeys::is_none")]
+    pub stopped: StoppedKeys,
     /// What only a person should answer.
     pub dialogs: Vec<Dialog>,
 }

@@ -201,6 +201,7 @@ const AGENT: &[Field] = &[
     field("question", Kind::Table(SIGNAL)),
     field("retrying", Kind::Table(SIGNAL)),
     field("idle", Kind::Table(SIGNAL)),
+    field("stopped", Kind::Table(STOPPED)),
     field("dialogs", Kind::Tables(DIALOG)),
     field("session", Kind::Table(SESSION)),
     field("show", Kind::Tables(SHOW)),
@@ -266,6 +267,8 @@ const SIGNAL: &[Field] = &[
     field("wants", Kind::Texts(values::event_path)),
     field("shown", Kind::Text(values::regex)),
 ];
+
+const STOPPED: &[Field] = &[field("screen", Kind::Text(values::regex))];
 
 const DIALOG: &[Field] = &[
     field("match", Kind::Text(values::regex)),

@@ -72,7 +72,10 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
         (_, Report::Interrupted { .. }) => return,
         _ => {}
     }
-    let worked = was_served(run, report);
+    // Gates that passed or failed without it tell nothing about it.
+    if !was_served(run, report) {
+        return;
+    }
     let role = draft.worker(&run.worker).map(|worker| worker.role);
     let policy = draft.feature(&run.job.feature).map(|feature| &feature.frozen.policy);
     let agent = role.zip(policy).and_then(|(role, policy)| policy.agent_of(role, &run.job.labels)).cloned();
@@ -80,9 +83,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, run: &Run, report: &Report) {
     if draft.sprint().at_once.contains_key(&agent) {
         draft.edit_sprint().at_once.remove(&agent);
     }
-    if worked {
-        served(draft, &agent);
-    }
+    served(draft, &agent);
 }
 
 /// Whether the task's last run failed at once.
@@ -109,11 +110,10 @@ fn was_served(run: &Run, report: &Report) -> bool {
         Report::Added { .. } | Report::Unjudged { .. } | Report::Checked { verdict: Verdict::Pass, .. } => {
             asked
         }
-        Report::Proposed { .. } | Report::Resolved { .. } => true,
+        Report::Proposed { .. } | Report::Resolved { .. } | Report::Blocked { .. } => true,
         Report::Checked { .. }
         | Report::Landable { .. }
         | Report::NothingToDo { .. }
-        | Report::Blocked { .. }
         | Report::Unserved { .. }
         | Report::Errored { .. }
         | Report::Survived { .. }
@@ -124,9 +124,9 @@ fn was_served(run: &Run, report: &Report) -> bool {
 /// The service of an agent did not serve a run. `lasting`: waiting alone does not help.
 fn unserved(draft: &mut Draft<'_>, agent: &str, reason: &str, lasting: bool, told_ms: Option<i64>) {
     let (now, known) = (draft.now, draft.sprint().holds.get(agent).cloned());
-    // Of several runs that meet the same limit, the first one counts.
-    let meets = known.as_ref().is_some_and(Hold::holds);
-    if meets && !lasting {
+    // Of several runs that meet the same limit, the first one counts, and is told once.
+    let waits = |hold: &Hold| if lasting { hold.until_ms.is_none() } else { hold.holds() };
+    if known.as_ref().is_some_and(waits) {
         return;
     }
     let tries = known.map_or(0, |hold| hold.tries) + 1;

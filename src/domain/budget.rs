@@ -22,6 +22,9 @@ use super::state::{FeatureStatus, Run, RunStatus};
 use super::task::{Input, Status, Task, TaskKey};
 use super::work::{self, WorkKind};
 
+/// How a budget that was raised comes to count: the first with a supervisor, the other without one.
+const GO_ON: &str = ", then: sprint reload, or, where the sprint has ended, sprint start";
+
 /// Days of which the sums are kept: a clock that was set wrong for a while, and back, forgets nothing.
 const DAYS_MAX: usize = 8;
 /// While a day's budget is used up, the date is looked at so often: the machine may sleep over midnight.
@@ -327,20 +330,24 @@ fn note(draft: &mut Draft<'_>, id: &FeatureId, known: Option<Over>, found: Optio
         _ if same => {}
         Some(scope) => {
             let used = if scope == Scope::Day { today } else { used };
-            let text = used_up_text(scope, &limits, &used);
+            let text = format!("{}: {}{GO_ON}", used_up_text(scope, &limits, &used), raise(scope));
             draft.say("budget_used_up", Some(id), text);
         }
         None => draft.say("budget_again", Some(id), "there is budget again; models go on"),
     }
 }
 
-/// What a person is told about a feature's or a day's budget that is used up.
+/// What a person does about a budget that is used up.
+fn raise(scope: Scope) -> String {
+    format!("raise `[budget] {scope}`")
+}
+
+/// What a person is told about a feature's or a day's budget that is used up; what to do about it, he who
+/// tells knows best.
 pub fn used_up_text(scope: Scope, limits: &Budget, used: &Used) -> String {
     let what = limits.limit(scope).with(used);
-    let next = if scope == Scope::Day { "it goes on by itself at midnight, or sooner: " } else { "" };
-    format!(
-        "the budget of the {scope} is used up ({what}), and no model is asked; {next}raise `[budget] {scope}`, then: sprint reload"
-    )
+    let next = if scope == Scope::Day { "; it goes on by itself at midnight, or sooner" } else { "" };
+    format!("the budget of the {scope} is used up ({what}), and no model is asked{next}")
 }
 
 fn end_runs(draft: &mut Draft<'_>, id: &FeatureId, scope: Scope) {
@@ -427,7 +434,8 @@ pub(super) fn reason(draft: &Draft<'_>, key: &TaskKey, scope: Scope, run: &Used)
     let what = limits.limit(scope).with(&used);
     let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
     format!(
-        "the budget of the {scope} is used up{what}; its work is saved: raise `[budget] {scope}` and `sprint reload`, then `sprint task retry {}`",
+        "the budget of the {scope} is used up{what}; its work is saved: {}{GO_ON}; then: sprint task retry {}",
+        raise(scope),
         draft.name_of(key)
     )
 }

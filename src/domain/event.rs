@@ -9,6 +9,7 @@ use super::report::{Filed, Report};
 use super::screen::Stand;
 use super::spent::Spent;
 use super::task::TaskName;
+use super::trace::Trace;
 use super::worker::ProcRef;
 
 /// The time of an event. The domain has no clock of its own.
@@ -184,6 +185,15 @@ pub enum Event {
         /// What.
         text: String,
     },
+    /// Branches or settings of the person's repository changed while a run was on.
+    RepositoryChanged {
+        /// Which run.
+        run: RunId,
+        /// Must be the run's own.
+        token: Token,
+        /// What changed.
+        traces: Vec<Trace>,
+    },
     /// How an agent's program stands, as its worker sees it.
     AgentSeen {
         /// In which run.
@@ -335,6 +345,11 @@ impl Event {
             Self::RunReported { run: _, token: _, report } => report.each_text(f),
             Self::RunFound { filed, landed: _ } => filed.report.each_text(f),
             Self::RunCleared { run: _, survivors } => survivors.iter_mut().for_each(f),
+            Self::RepositoryChanged { run: _, token: _, traces } => {
+                for trace in traces {
+                    trace.each_text(f);
+                }
+            }
             Self::StoreMended { text }
             | Self::Comment { run: _, token: _, text }
             | Self::AgentSeen { run: _, token: _, stand: _, source: _, text } => f(text),

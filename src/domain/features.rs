@@ -87,6 +87,7 @@ fn queue(draft: &mut Draft<'_>, new: &NewFeature, round: u32) {
         halted: None,
         adopting: None,
         flaky: Flakies::default(),
+        traces: Vec::new(),
         queue_last: 0,
         used: draft.feature(&new.id).map(|known| known.used).unwrap_or_default(),
         over: None,

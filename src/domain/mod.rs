@@ -25,6 +25,7 @@ pub mod report;
 pub mod schedule;
 pub mod screen;
 pub mod task;
+pub mod trace;
 pub mod triage;
 pub mod worker;
 

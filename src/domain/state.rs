@@ -15,6 +15,7 @@ use super::policy::Policy;
 use super::report::{Candidate, Feedback, GateRecord};
 use super::spent::Spent;
 use super::task::{Answered, Task, TaskKey, TaskName};
+use super::trace::Told;
 use super::triage::Cause;
 use super::worker::{Life, Worker};
 
@@ -123,6 +124,9 @@ pub struct Feature {
     /// Tests that failed and then passed alone.
     #[serde(default, skip_serializing_if = "Flakies::is_empty")]
     pub flaky: Flakies,
+    /// What changed in the person's repository while its runs were on, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Told>,
 }
 
 /// What is fixed when a feature is queued.

@@ -9,8 +9,9 @@ use super::screen::{Seen, Stand};
 use super::spent::{Spent, SpentRow};
 use super::state::{Mode, Run, RunStatus, State};
 use super::task::TaskKey;
+use super::trace::Trace;
 use super::worker::Life;
-use super::{accounts, budget, features, found, moves, reported, requests, schedule, triage, workers};
+use super::{accounts, budget, features, found, moves, reported, requests, schedule, trace, triage, workers};
 
 /// Applies one event. Total: every event in every state has an answer, and a fact that comes
 /// late or from the wrong side is recorded and changes nothing.
@@ -42,6 +43,7 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
         Event::RunFailedAtOnce { run, token, agent } => failed_at_once(draft, run, token, agent),
         Event::RunCleared { run, survivors } => workers::run_cleared(draft, run, survivors),
         Event::Comment { run, token, text } => comment(draft, run, token, text),
+        Event::RepositoryChanged { run, token, traces } => repository_changed(draft, run, token, traces),
         Event::AgentSeen { run, token, stand, source, text } => {
             agent_seen(draft, run, token, (*stand, source, text));
         }
@@ -219,4 +221,10 @@ fn comment(draft: &mut Draft<'_>, id: &RunId, token: &Token, text: &str) {
     };
     let key = run.job.task.map(|id| TaskKey { feature: run.job.feature, id });
     draft.say_worker("comment", &run.worker, key.as_ref(), text);
+}
+
+fn repository_changed(draft: &mut Draft<'_>, id: &RunId, token: &Token, traces: &[Trace]) {
+    if let Some(run) = draft.run(id).filter(|run| run.token == *token).cloned() {
+        trace::seen(draft, &run, traces);
+    }
 }

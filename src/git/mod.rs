@@ -35,6 +35,7 @@ pub mod pushed;
 pub mod radar;
 pub mod repo;
 mod restore;
+pub mod traces;
 mod trees;
 pub mod worktree;
 

@@ -13,7 +13,8 @@ use super::command::Git;
 use super::error::Error;
 use super::landing;
 use super::pool;
-use super::repo::{Identity, Repo, oid};
+use super::repo::{self, Identity, Repo, oid};
+use super::traces::quoted;
 use super::trees;
 use crate::domain::ids::{CommitSha, FeatureId};
 
@@ -51,6 +52,9 @@ pub enum Refusal {
     /// No checkout.
     #[error("the repository at `{}` is bare", .0.display())]
     Bare(PathBuf),
+    /// Somebody has set `core.bare` where there are files.
+    #[error("the repository at `{}` calls itself bare (`core.bare`), and has files all the same", .0.display())]
+    CalledBare(PathBuf),
     /// Nothing to begin from.
     #[error("the repository has no commit yet")]
     NoCommit,
@@ -122,7 +126,13 @@ impl Refusal {
             Self::Unsupported { .. } => {
                 "sprint reads SHA-1 repositories with files for references".to_owned()
             }
-            Self::Bare(_) => "start in a clone that has files".to_owned(),
+            Self::Bare(_) => {
+                "start where its files are: in a worktree of it (`git worktree list`), or a clone".to_owned()
+            }
+            Self::CalledBare(_) => {
+                "if you have not set that, a program has; take it back: `git config core.bare false`"
+                    .to_owned()
+            }
             Self::NoCommit => "commit something first: `git add -A && git commit -m \"begin\"`".to_owned(),
             Self::Shallow => "fetch the rest: `git fetch --unshallow`".to_owned(),
             Self::NoIdentity => {
@@ -147,15 +157,6 @@ impl Refusal {
             Self::Git(_) => "nothing was begun: mend what git says above, and type it again".to_owned(),
         }
     }
-}
-
-/// For a command that the person copies.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if !text.starts_with('-') && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The file of the checkout that counts without being committed.
@@ -246,6 +247,9 @@ pub fn check(cwd: &Path) -> Result<Checked, Refusal> {
         return Err(Refusal::OwnWorktree(repo.top));
     }
     let lib = Repository::open(&repo.git_dir).map_err(|source| lib_error(source, "cannot open it"))?;
+    if repo::called_bare(&lib).is_some() {
+        return Err(Refusal::CalledBare(repo.top));
+    }
     if lib.is_shallow() {
         return Err(Refusal::Shallow);
     }

@@ -56,11 +56,12 @@ impl Repo {
     ///
     /// # Errors
     /// [`Error::Lib`] with libgit2's code: `NotFound` (none), `Owner` (somebody else's), others.
-    /// A bare repository has no `top` and gives [`ErrorCode::BareRepo`].
+    /// A bare repository has no `top` and gives [`ErrorCode::BareRepo`]; a checkout that only calls itself
+    /// bare has one, so that what runs there can still be asked and stopped.
     pub fn discover(cwd: &Path) -> Result<Self> {
         let found = Repository::open_ext(cwd, RepositoryOpenFlags::empty(), std::iter::empty::<&Path>())
             .during(format!("no repository at `{}`", cwd.display()))?;
-        let Some(top) = found.workdir() else {
+        let Some(top) = found.workdir().or_else(|| called_bare(&found)) else {
             let bare = git2::Error::new(ErrorCode::BareRepo, git2::ErrorClass::Repository, "it is bare");
             return Err(bare).during(format!("no checkout at `{}`", cwd.display()));
         };
@@ -144,6 +145,14 @@ pub(crate) fn oid(sha: &CommitSha) -> Result<Oid> {
 /// Our form of an id.
 pub(crate) fn sha(oid: Oid) -> CommitSha {
     CommitSha::parse(&oid.to_string()).expect("libgit2 prints 40 lower-case hex digits")
+}
+
+/// The checkout of a repository in which somebody has set `core.bare`: git keeps an index only where there
+/// are files.
+pub(super) fn called_bare(lib: &Repository) -> Option<&Path> {
+    let git_dir = lib.path();
+    let has_files = lib.is_bare() && git_dir.file_name()? == ".git" && git_dir.join("index").is_file();
+    git_dir.parent().filter(|_| has_files)
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -131,7 +131,9 @@ impl Presence {
     }
 
     /// Everything that was started has ended: says so, and takes away what is of no use any more.
-    /// The announcement stays: until this process has gone, commands must see it.
+    /// The announcement stays, also when this process has gone: until then commands must see it, and after
+    /// that its last word, that all was ended, is what tells a clean end from one after which something may
+    /// be left.
     pub(super) fn end(&mut self) -> Result<(), SupervisorError> {
         self.own.ended = true;
         self.note()?;

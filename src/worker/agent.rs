@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::brief::Order;
+use super::brief::{NoOrder, Order};
 use super::conversation::{self, Talk};
 use super::deliver;
 use super::interactive::{self, Setting};
@@ -47,7 +47,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// What makes a run's command, for a conversation.
-type Ordered<'a> = &'a dyn Fn(&Talk) -> Result<Order, String>;
+type Ordered<'a> = &'a dyn Fn(&Talk) -> Result<Order, NoOrder>;
 
 /// Asks the program, in the conversation of before where there is one. A program that does not know
 /// that one any more is asked again in a new one, within the same run: what it is told has everything
@@ -62,8 +62,17 @@ pub(super) fn ask(
     worktree: &Worktree,
     (order, changed): (Ordered<'_>, &dyn Fn() -> bool),
 ) -> Result<(ProgramEnding, Said), String> {
-    let chat = Talk::begin(desk, adapter, worktree);
-    let (ending, said) = drive(desk, screen, adapter, &order(&chat)?, (chat, changed))?;
+    let begin = |screen: &mut Screen| {
+        let chat = Talk::begin(desk, adapter, worktree);
+        match order(&chat) {
+            Ok(order) => drive(desk, screen, adapter, &order, (chat, changed)),
+            Err(NoOrder::Program(error)) => {
+                Ok((ProgramEnding::NoProgram(crate::error::chain(&error)), Said::default()))
+            }
+            Err(NoOrder::Other(reason)) => Err(reason),
+        }
+    };
+    let (ending, said) = begin(screen)?;
     if !said.forgotten {
         return Ok((ending, said));
     }
@@ -71,8 +80,7 @@ pub(super) fn ask(
         "{} does not know the conversation of before any more: another one begins",
         adapter.name
     ));
-    let chat = Talk::begin(desk, adapter, worktree);
-    drive(desk, screen, adapter, &order(&chat)?, (chat, changed))
+    begin(screen)
 }
 
 /// Runs the program to its end.

@@ -10,7 +10,7 @@ use super::life::Desk;
 use super::offer;
 use super::prompt::{self, Scene, feedback, previous};
 use crate::agents::environment::RunContext;
-use crate::agents::program::Way;
+use crate::agents::program::{CommandLineError, ProgramError, Way};
 use crate::agents::prompt as agents_prompt;
 use crate::agents::{environment, hooks, program, sent};
 use crate::config::{Adapter, Home, StageConfig};
@@ -64,6 +64,29 @@ pub(super) struct Order {
     pub(super) typed: Option<String>,
 }
 
+/// Why a run has no command.
+pub(super) enum NoOrder {
+    /// Its agent's program cannot be started: nobody who works with it can go on.
+    Program(ProgramError),
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl From<String> for NoOrder {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
+}
+
+impl From<CommandLineError> for NoOrder {
+    fn from(error: CommandLineError) -> Self {
+        match error {
+            CommandLineError::Program(error) => Self::Program(error),
+            CommandLineError::Command(error) => Self::Other(chain(&error)),
+        }
+    }
+}
+
 /// The command of a run, and what goes with it.
 pub(super) fn order(
     desk: &Desk<'_>,
@@ -72,7 +95,7 @@ pub(super) fn order(
     adapter: &Adapter,
     chat: &Talk,
     subject: &Subject<'_>,
-) -> Result<Order, String> {
+) -> Result<Order, NoOrder> {
     order_with(
         desk,
         task,
@@ -102,7 +125,7 @@ pub(super) fn order_with(
     adapter: &Adapter,
     chat: &Talk,
     (candidate, prompt): (Option<&Candidate>, Words<'_>),
-) -> Result<Order, String> {
+) -> Result<Order, NoOrder> {
     let mut context = context(desk, task, worktree, adapter)?;
     if let Some(candidate) = candidate {
         context.base = candidate.base.clone();
@@ -123,9 +146,8 @@ pub(super) fn order_with(
     let checkout = utf8(&desk.session.checkout)?;
     write_hooks(adapter, &context)?;
     let way = program::way(adapter, &context, &text);
-    let line = program::command_line(adapter, &context, way.argument(&text, &context), &checkout, &path)
-        .map_err(|error| chain(&error))?;
-    let (program, args) = line.split_first().ok_or("the agent has no command")?;
+    let line = program::command_line(adapter, &context, way.argument(&text, &context), &checkout, &path)?;
+    let (program, args) = line.split_first().ok_or_else(|| "the agent has no command".to_owned())?;
     let spec = Spec {
         program: program.clone(),
         args: args.to_vec(),

@@ -321,7 +321,11 @@ pub(super) fn summary(results: &[GateResult]) -> String {
     let notable = results.iter().filter(|result| tells(result.verdict));
     let notable: Vec<String> =
         notable.map(|result| format!("{} {}{}", result.name, result.verdict, in_brackets(result))).collect();
-    if notable.is_empty() { format!("{} gates passed", results.len()) } else { notable.join("; ") }
+    match results.len() {
+        1 if notable.is_empty() => "1 gate passed".to_owned(),
+        all if notable.is_empty() => format!("{all} gates passed"),
+        _ => notable.join("; "),
+    }
 }
 
 /// Its reason, and of what blocks the most severe: ` (2 new findings; F401 pkg/a.py:3 first)`.

@@ -157,7 +157,9 @@ pub(super) fn result(desk: &Desk<'_>, adapter: &Adapter) -> Option<Vec<u8>> {
 /// Whether a program has used its service and does not tell how much.
 fn keeps_its_use(adapter: &Adapter, told: &Told, ending: &ProgramEnding) -> bool {
     match (adapter.mode, ending) {
-        (_, ProgramEnding::NotStarted(_) | ProgramEnding::Unreached(_)) => false,
+        (_, ProgramEnding::NotStarted(_) | ProgramEnding::NoProgram(_) | ProgramEnding::Unreached(_)) => {
+            false
+        }
         // One that ends before its turn may not have come to it.
         (AgentMode::Headless, ProgramEnding::Exited(_) | ProgramEnding::Signaled(_)) => told.done,
         _ => true,

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::interrupt::{Interrupts, Why};
 use super::screen::Screen;
+use super::traces::Before;
 use super::{check, deliver, land};
 use crate::config::Config;
 use crate::config::layout::Layout;
@@ -241,12 +242,14 @@ fn perform(
     redact::know(&session.environment());
     redact::know(&config.variables());
     let desk = Desk { place, interrupts, run, config, session, spent: &spent, at_once: &at_once };
+    let before = Before::now(&desk);
     let report = match run.job.kind {
         _ if let Some(cause) = &run.job.triage => super::triage::run(&desk, screen, cause),
         StageKind::Work => super::work::run(&desk, screen),
         StageKind::Check | StageKind::Wait => check::run(&desk, screen),
         StageKind::Land => land::run(&desk, screen),
     };
+    before.tell(&desk, screen);
     let report = match interrupts.run_ends(&run.id) {
         // A result that is there is worth more than the wish to end.
         Some(why) if !is_result(&report) => Report::Interrupted { reason: interrupted(why).to_owned() },

@@ -29,6 +29,7 @@ mod screen;
 mod select;
 mod spending;
 mod stream;
+mod traces;
 mod trees;
 mod triage;
 pub mod trial;

@@ -115,7 +115,9 @@ impl Typist {
     /// How the program stands now.
     pub(super) fn look(&mut self) -> Sight {
         let now = monotonic_ms();
-        let sight = self.stopped.look(self.watch.sight(now), self.port.stopped_ms, self.worked_ms, now);
+        // A turn is stopped by a key, or by an answer to a question, which only the screen tells.
+        let stopped_ms = self.port.stopped_ms.max(self.watch.stopped_ms());
+        let sight = self.stopped.look(self.watch.sight(now), stopped_ms, self.worked_ms, now);
         if matches!(sight.stand, Stand::Busy | Stand::Retrying) {
             self.worked_ms = now;
         }

@@ -16,6 +16,7 @@ pub(super) fn may_be_its_version(ending: &ProgramEnding, said: &Said) -> bool {
         ProgramEnding::Exited(code) => unexplained && (*code != 0 || said.failure.is_some()),
         ProgramEnding::Signaled(_)
         | ProgramEnding::NotStarted(_)
+        | ProgramEnding::NoProgram(_)
         | ProgramEnding::EndedAfterClaim
         | ProgramEnding::OverBudget(_)
         | ProgramEnding::TurnEnded

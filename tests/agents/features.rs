@@ -2,14 +2,14 @@
 //! that needs a permission: on the screen a person gives it, without one it is denied.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::common::{World, task_row};
 use crate::homes::{Homes, model, programs};
 use crate::scenario::{TASKS, scenario};
-use crate::standin::scenario::{Step, bash, call, say, write};
+use crate::standin::scenario::{Scenario, Step, bash, call, say, write};
 use crate::standin::{self, Standin};
 
 pub fn world(agent: &str, programs: &Path, homes: &Homes, standin: &Standin) -> World {
@@ -238,4 +238,46 @@ fn aider_builds_the_feature() {
 #[test]
 fn mini_swe_agent_builds_the_feature() {
     a_feature_with("mini-swe-agent");
+}
+
+/// A person who says "no" by the number of the answer has stopped the turn as one does who presses escape:
+/// the program waits for that person, and so does sprint.
+#[test]
+fn codex_waits_for_the_person_who_has_said_no_by_its_number() {
+    let agent = "codex";
+    let Some(programs) = programs(agent) else { return };
+    let homes = Homes::new();
+    let asked = permission(agent, &homes, "one.txt");
+    let scenario = Scenario::default()
+        .rule("forty-two", [write("one.txt", "1\n"), say("Written.\nTASK_COMPLETE")])
+        .rule("T001", asked.steps);
+    let standin = Standin::start(scenario);
+    let mut world = world(agent, &programs, &homes, &standin);
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+    world.set("agent.codex.mode", "\"interactive\"");
+    world.configure();
+    world.commit("one task, on the screen");
+    homes.trust(&world);
+    world.be_patient(Duration::from_mins(2));
+    world.detach();
+    let is = |kind: &'static str| move |status: &Value| status["needs_you"][0]["kind"] == kind;
+    world.wait_for("the permission", is("permission"));
+    let screen = world.tmux(&["capture-pane", "-p", "-t", "developer-1"]).expect(0).stdout;
+    let no = screen.lines().find(|line| line.contains(". No,")).unwrap_or_else(|| panic!("{screen}"));
+    let number = no.chars().find(char::is_ascii_digit).unwrap().to_string();
+    world.tmux(&["send-keys", "-t", "developer-1", &number]).expect(0);
+    let status = world.wait_for("the person", is("question"));
+    let text = status["needs_you"][0]["text"].as_str().unwrap();
+    assert_eq!(text, "you have stopped it: type there what it is to do instead", "{status:#}");
+    world.tmux(&["send-keys", "-t", "developer-1", "-l", "forty-two"]).expect(0);
+    let shows = |text: &str| world.tmux(&["capture-pane", "-p", "-t", "developer-1"]).stdout.contains(text);
+    world.wait_until("the words are on the screen", || shows("forty-two"));
+    // A key that follows a text too soon is a part of it there.
+    let since = Instant::now();
+    world.wait_until("the text is over", || since.elapsed() > Duration::from_millis(500));
+    world.tmux(&["send-keys", "-t", "developer-1", "Enter"]).expect(0);
+    world.wait_for("the end of the turn", |status| !is("question")(status));
+    world.wait_until("the sprint has ended", || world.supervisor().is_none());
+    assert_eq!((world.landed(), world.landed_file("one.txt")), ("T001:1".to_owned(), "1".to_owned()));
+    world.assert_nothing_left();
 }

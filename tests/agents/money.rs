@@ -42,7 +42,7 @@ fn is_ended_at_its_budget(world: &World, standin: &Standin) -> Value {
     assert_eq!((&task["state"], &task["attempt"]), (&json!("Waiting"), &json!(1)), "{status:#}");
     let text = status["needs_you"][0]["text"].as_str().unwrap();
     assert!(text.contains("the budget of the run is used up"), "{text}");
-    assert!(text.contains("raise `[budget] run` and `sprint reload`"), "{text}");
+    assert!(text.contains("raise `[budget] run`, then: sprint reload"), "{text}");
     let saved = world.git(&["for-each-ref", "--format=%(refname)", "refs/sprint/wip"]);
     assert_eq!(world.git(&["show", &format!("{}:draft.txt", saved.trim())]), "half");
     let asked = standin.count();

@@ -152,3 +152,108 @@ fn a_run_has_a_temporary_directory_of_its_own() {
     assert_eq!(directories.len(), 2, "each run has its own: {seen}");
     world.assert_nothing_left();
 }
+
+/// Sprint cannot know who it was, and takes nothing back: the person is told once, for as long as it is so.
+#[test]
+fn branches_and_settings_that_change_while_a_task_runs_are_told_with_the_way_back() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n- [ ] T002 write b.txt (depends on T001)\n",
+        "echo $1 > $1.txt; git add -A; git commit -qm $1\n\
+         if [ $1 = T001 ]; then git update-ref refs/heads/main HEAD; git branch left; git config core.bare true; fi",
+    );
+    let base = world.git(&["rev-parse", "main"]);
+    let ended = world.start().expect(0).stdout;
+    let moved = world.git(&["rev-parse", "main"]);
+    assert_ne!(moved, base);
+    assert_eq!(world.landed(), "T001:1 T002:1", "sprint's own work goes on");
+    let short = |commit: &str| commit[..10].to_owned();
+    let told = format!("while T001 ran, branch `main` moved from {} to {}", short(&base), short(&moved));
+    let events = world.sprint(&["events", "-n", "200"]).expect(0).stdout;
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    for text in [&ended, &events, &shown] {
+        assert!(text.contains(&told), "{text}");
+        assert!(text.contains("while T001 ran, branch `left` was made"), "{text}");
+        assert!(text.contains("`core.bare` was set to `true`"), "{text}");
+    }
+    assert_eq!(events.matches("if that was not you").count(), 3, "once each: {events}");
+    let traces = world.status()["traces"].clone();
+    assert_eq!(traces[0]["name"], "core.bare", "{traces:#}");
+    assert_eq!((&traces[0]["during"], &traces[0]["kind"]), (&"T001".into(), &"setting".into()));
+    let refused = world.sprint(&["start", "specs/001-demo"]).expect(4).stderr;
+    assert!(refused.contains("git config core.bare false"), "{refused}");
+    for trace in traces.as_array().unwrap() {
+        let fix = trace["fix"].as_str().unwrap();
+        assert!(world.command("sh").args(["-c", fix]).status().unwrap().success(), "{fix}");
+    }
+    assert_eq!(world.git(&["rev-parse", "main"]), base);
+    assert!(world.status().get("traces").is_none(), "{:#}", world.status());
+    world.assert_nothing_left();
+}
+
+/// An agent that ends the worker above it does so again and again: `status` says why nothing goes on.
+#[test]
+fn a_slot_whose_workers_are_killed_at_their_start_is_told_in_status() {
+    let mut world = World::with(
+        "- [ ] T001 write a.txt\n- [ ] T002 write b.txt\n- [ ] T003 write c.txt\n- [ ] T004 write d.txt\n",
+        "kill -9 $PPID; sleep 600",
+    );
+    world.set("agents.max_developers", "1");
+    world.configure();
+    world.commit("one developer");
+    world.detach();
+    let tells = |status: &serde_json::Value| {
+        let needs = status["needs_you"].as_array().unwrap();
+        needs.iter().any(|need| need["text"].as_str().unwrap().contains("developer-1 has died"))
+    };
+    world.wait_for("the slot's breaker", tells);
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    assert!(
+        shown.contains("tried again once a minute") && shown.contains("sprint logs developer-1"),
+        "{shown}"
+    );
+    world.sprint(&["stop", "--now"]).expect(0);
+    assert!(!tells(&world.status()), "the next start begins afresh");
+    world.assert_nothing_left();
+}
+
+/// Work is found where the worktree's HEAD is, on whatever branch, as long as it goes on from the base.
+#[test]
+fn commits_on_another_branch_land_if_they_go_on_from_the_base() {
+    let world = first(&format!("git switch -q -c mine; {WORK}"));
+    let base = world.git(&["rev-parse", "HEAD"]);
+    world.start().expect(0);
+    assert_eq!((world.landed(), world.landed_file("a.txt")), ("T001:1".to_owned(), "a".to_owned()));
+    assert_eq!(world.git(&["rev-parse", "mine~1"]), base);
+    let shown = world.sprint(&["status"]).expect(0).stdout;
+    assert!(shown.contains("while T001 ran, branch `mine` was made"), "{shown}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_program_that_goes_away_holds_everybody_with_it_once() {
+    let mut world = World::with(
+        "- [ ] T001 write a.txt\n- [ ] T002 [P] write b.txt (depends on T001)\n- [ ] T003 [P] write c.txt (depends on T001)\n",
+        "exit 1",
+    );
+    let work = "echo $1 > $1.txt; git add -A; git commit -qm $1; mv $0 $W/away";
+    let program = world.program("bin/agent", work);
+    world.set("agent.mine.command", &format!("[{:?}, \"{{task.id}}\"]", program.to_str().unwrap()));
+    world.configure();
+    world.commit("configured");
+    world.start().expect(1);
+    assert_eq!(world.landed(), "T001:1");
+    let status = world.status();
+    let events = world.sprint(&["events", "-n", "200"]).expect(0).stdout;
+    assert_eq!(events.matches("is not there").count(), 1, "{events}");
+    for task in ["T002", "T003"] {
+        let row = task_row(&status, task);
+        assert!(row["reason"].as_str().unwrap().contains("is not there"), "{status:#}");
+        assert!(row["attempt"].as_u64().unwrap() <= 1, "no attempt is spent: {status:#}");
+    }
+    world.program("bin/agent", "echo $1 > $1.txt; git add -A; git commit -qm $1");
+    world.start().expect(0);
+    let mut landed = world.landed_of("001-demo");
+    landed.sort();
+    assert_eq!(landed, ["T001", "T002", "T003"].map(|task| (task.to_owned(), 1)));
+    world.assert_nothing_left();
+}

@@ -53,7 +53,7 @@ fn a_run_is_ended_at_its_budget_within_a_turn_and_its_work_is_saved() {
     let text = need["text"].as_str().unwrap();
     assert!(text.contains("the budget of the run is used up ($0.") && text.contains("of $0.25"), "{text}");
     assert!(
-        text.contains("raise `[budget] run` and `sprint reload`, then `sprint task retry T001`"),
+        text.contains("raise `[budget] run`, then: sprint reload, or, where the sprint has ended, sprint start; then: sprint task retry T001"),
         "{text}"
     );
     let saved = world.git(&["for-each-ref", "--format=%(refname)", "refs/sprint/wip"]);

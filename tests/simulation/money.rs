@@ -86,7 +86,7 @@ fn a_task_whose_budget_is_used_up_waits_and_goes_on_when_it_is_raised() {
     let Status::Waiting { wait: WaitKind::Operator, text } = task(&world, 1).status else { panic!() };
     assert_eq!(
         text,
-        "the budget of the task is used up (110 of 100 tokens); its work is saved: raise `[budget] task` and `sprint reload`, then `sprint task retry T001`"
+        "the budget of the task is used up (110 of 100 tokens); its work is saved: raise `[budget] task`, then: sprint reload, or, where the sprint has ended, sprint start; then: sprint task retry T001"
     );
     // Without more of it nothing begins.
     world.request(Request::TaskRetry { task: task_id(1).into() });

@@ -138,7 +138,7 @@ fn layers(args: &StartArgs, env: &Environment, checked: &Checked) -> Result<Vec<
     if let Some(agent) = &args.agent {
         flags.push(("roles.developer.agent".to_owned(), agent.clone()));
     }
-    let files = sources(env, &checked.repo.top);
+    let files = sources(env, Some(&checked.repo.top));
     Ok(Sources { flags, ..files }.read()?)
 }
 

@@ -7,6 +7,7 @@ use crate::cli::foreign::Foreign;
 use crate::cli::out::Out;
 use crate::cli::spending::{self, CostOf};
 use crate::cli::text::{count, plain};
+use crate::cli::traces;
 use crate::cli::why::{held_agent, not_begun, waits_to_begin};
 use crate::domain::accounts::Hold;
 use crate::domain::ids::FeatureId;
@@ -99,6 +100,7 @@ pub(super) fn print(
             None => out.line(format!("  to take it over: git merge {integration}")),
         }
     }
+    traces::show(&traces::standing(repo, &state), out);
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod pool;
 mod preflight;
 mod prepare;
 mod radar;
+mod traces;
 
 use std::fs;
 use std::path::{Path, PathBuf};
