@@ -79,10 +79,12 @@ elif tool == "coverage":
     print(json.loads(text)["totals"]["percent_covered"])
 elif tool == "pip-audit":
     for dependency in json.loads(text)["dependencies"]:
+        if "URL requirement" in dependency.get("skip_reason", ""):
+            continue
         if "skip_reason" in dependency:
             sys.exit(1)
         for found in dependency["vulns"]:
-            told("requirements.txt", 0, found["id"])
+            told(dependency["name"], 0, found["id"])
 elif tool == "mutmut":
     # Its own words for its own exit codes.
     counts = {}
