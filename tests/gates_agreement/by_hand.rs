@@ -334,8 +334,9 @@ fn mutants(name: &str) {
         setup.push_str(&table);
         fs::write(tree.join("setup.cfg"), setup).unwrap();
         let mut mutmut = world.command("mutmut", &tree);
-        let printed =
-            output(mutmut.args(["run", "--max-children", "2"]).env("PYTEST_ADDOPTS", "-p no:cacheprovider"));
+        // Its tests need what the project has installed.
+        mutmut.env("PYTHONPATH", world.packages()).env("PYTEST_ADDOPTS", "-p no:cacheprovider");
+        let printed = output(mutmut.args(["run", "--max-children", "2"]));
         let counts = read(&world, "mutmut", &tree.join("mutants"), "").unwrap();
         let counts: BTreeMap<String, u32> = serde_json::from_str(&counts).unwrap();
         let of = |end: &str| counts.get(end).copied().unwrap_or(0);

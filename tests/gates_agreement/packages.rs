@@ -113,6 +113,12 @@ impl World {
         command
     }
 
+    /// Where the packages lie that tests need.
+    pub fn packages(&self) -> PathBuf {
+        let mut pythons = fs::read_dir(self.venv.join("lib")).unwrap().map(|entry| entry.unwrap().path());
+        pythons.find_map(|python| Some(python.join("site-packages")).filter(|dir| dir.is_dir())).unwrap()
+    }
+
     pub fn venv(&self) -> &Path {
         &self.venv
     }

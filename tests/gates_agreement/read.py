@@ -90,6 +90,6 @@ elif tool == "mutmut":
     counts = {}
     for meta in Path(tree).rglob("*.meta"):
         for code in json.loads(meta.read_text("utf-8"))["exit_code_by_key"].values():
-            end = {0: "survived", 1: "killed", 3: "killed", 5: "no tests", 33: "no tests", 34: "skipped"}.get(code, "timeout")
+            end = {0: "survived", 1: "killed", 3: "killed", 5: "no tests", 33: "no tests", 34: "skipped", None: "not checked"}.get(code, "timeout")
             counts[end] = counts.get(end, 0) + 1
     print(json.dumps(counts))

@@ -6,7 +6,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Broken, GRACE, REPORT_MAX, Ready, Scanner};
-use crate::error::chain;
 use crate::gates::context::Room;
 use crate::gates::flaky::{is_failed_test, mark_flaky};
 use crate::gates::pane::Pane;
@@ -144,4 +143,15 @@ fn not_found(program: &str, install: &str) -> String {
     }
     let how = if install.is_empty() { String::new() } else { format!(" ({install})") };
     format!("`{}` is not installed{how}", parse::clean(program, 200))
+}
+
+/// An error with all its sources, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }
