@@ -259,10 +259,9 @@ fn tools(env: &Environment, context: &Context, config: &Config) -> Vec<Check> {
         .iter()
         .map(|tool| {
             let what = format!("{} of the gate {} is not there", tool.program, tool.gate);
-            let fix = match (tool.install.as_str(), tool.required) {
-                ("", _) => "install it, or set `enabled = false` for the gate".to_owned(),
-                (install, true) => format!("sprint install, or {install}"),
-                (install, false) => install.to_owned(),
+            let fix = match tool.install.as_str() {
+                "" => "install it, or set `enabled = false` for the gate".to_owned(),
+                install => install.to_owned(),
             };
             if tool.required { Check::problem("tool", what, fix) } else { Check::warning("tool", what, fix) }
         })

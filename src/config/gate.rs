@@ -178,7 +178,8 @@ pub struct Tool {
     /// Prints its version.
     #[serde(default)]
     pub version: Vec<String>,
-    /// Files above so many bytes are not among `{files}`, and the verdict says so; 0: there is no bound.
+    /// Files above so many bytes are not among `{files}`, or are in `{large}`, and the verdict says so; 0:
+    /// there is no bound.
     #[serde(default)]
     pub file_max: u64,
     /// Exit codes that mean "I did my work"; empty: the parser decides.
@@ -193,7 +194,8 @@ pub struct Tool {
     /// Arguments that the parser relies on, each group added unless its first word is there
     /// already: a command that a person wrote keeps working. One with `{venv}` needs a `.venv`, one
     /// with `{diff}`, a file with the lines that the candidate changes, a base, one with `{has:NAME}` a
-    /// file of that name where the gate starts, one with `{changed}` the mode `new`.
+    /// file of that name where the gate starts, one with `{changed}` the mode `new`, one with `{large}`,
+    /// patterns of the files above `file_max` with commas between them, such files.
     #[serde(default)]
     pub ensure: Vec<Vec<String>>,
     /// Where it writes its report, with the placeholders of `command`, if it cannot be told `{out}`.
@@ -238,6 +240,18 @@ pub struct Package {
     /// The programs of it that gates call; empty: the one that the gate needs.
     #[serde(default)]
     pub programs: Vec<String>,
+}
+
+impl Tool {
+    /// How a person gets the tool: `sprint install` where that can bring it, and its own way; empty where
+    /// nothing is known.
+    pub fn how_to_get(&self) -> String {
+        match (&self.package, self.install.as_str()) {
+            (Some(_), "") => "sprint install".to_owned(),
+            (Some(_), own) => format!("sprint install, or: {own}"),
+            (None, own) => own.to_owned(),
+        }
+    }
 }
 
 impl Package {

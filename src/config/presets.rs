@@ -73,6 +73,7 @@ pub(super) const PARSERS: &[&str] = &[
 const BROUGHT: &[(&str, &str)] = &[
     ("sprint_coverage.py", include_str!("../../config/gates/sprint_coverage.py")),
     ("mutmut.py", include_str!("../../config/gates/mutmut.py")),
+    ("pip_audits.py", include_str!("../../config/gates/pip_audits.py")),
     ("python.yml", include_str!("../../config/semgrep/python.yml")),
 ];
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use super::context::{Context, Room, Side};
 use super::integrity::{self, Around, Changed};
 use super::parse::Parsed;
-use super::run::{Context, Room, Side};
 use super::tools::languages;
 use crate::config::presets::{preset, preset_names};
 

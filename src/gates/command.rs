@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::targets;
 use crate::config::gate::GateConfig;
 
 /// Where the placeholders of a command point.
@@ -28,6 +29,8 @@ pub(super) struct Places {
     pub(super) keep: PathBuf,
     /// `{files}`
     pub(super) files: Vec<String>,
+    /// The names in `{large}`, relative to the root.
+    pub(super) large: Vec<String>,
     /// `{changed}`, in mode `new`.
     pub(super) changed: Option<String>,
     /// The names in `{has:NAME}` that are there.
@@ -46,6 +49,7 @@ impl Places {
             kit: tmp.join("kit"),
             keep: tmp.join("keep"),
             files: vec![".".to_owned()],
+            large: Vec::new(),
             changed: None,
             has: Vec::new(),
         }
@@ -94,6 +98,7 @@ impl Places {
             ("{files}", ..) => self.files.clone(),
             ("{changed}", Some(changed), _) => vec![changed.clone()],
             (_, _, Some(name)) => vec![name.to_owned()],
+            ("{large}", ..) => vec![targets::patterns(&self.root, &self.large)],
             _ => vec![self.fill(word, str::to_owned)],
         }
     }
@@ -104,6 +109,7 @@ impl Places {
             (self.venv.is_some() || !word.contains("{venv}"))
                 && (self.diff.is_some() || !word.contains("{diff}"))
                 && (self.changed.is_some() || word != "{changed}")
+                && (!self.large.is_empty() || word != "{large}")
                 && asked_for(word).is_none_or(|name| self.has.iter().any(|there| there == name))
         })
     }
@@ -138,9 +144,10 @@ fn has_option(command: &[String], option: &str) -> bool {
     command.iter().any(|word| word == option || word.split_once('=').is_some_and(|(name, _)| name == option))
 }
 
-/// Whether the tool is told its files one by one.
-pub(super) fn wants_files(gate: &GateConfig) -> bool {
-    gate.command.iter().any(|word| word == "{files}")
+/// Whether the tool is told its files one by one, or which ones to pass by.
+pub(super) fn chooses_files(gate: &GateConfig) -> bool {
+    let named = |word: &String| word == "{files}" || word == "{large}";
+    gate.command.iter().chain(gate.tool.ensure.iter().flatten()).any(named)
 }
 
 /// Whether the tool works on the lines that the candidate changes.

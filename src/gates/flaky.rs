@@ -12,6 +12,15 @@ pub(super) fn is_failed_test(finding: &Finding) -> bool {
         && matches!(finding.rule.as_str(), "test-failed" | "test-error")
 }
 
+/// What a flake said takes at most so many bytes: it asks for no correction, and is told again and again.
+const SAID_MAX: usize = 300;
+
+/// What it said when it failed, on one line.
+fn in_a_line(said: &str) -> String {
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    parse::clean(&format!("failed, then passed alone: {words}"), SAID_MAX)
+}
+
 /// Marks the failed tests that are among `green`: shown, counted, not blocking.
 pub(super) fn mark_flaky(parsed: &mut Parsed, green: &BTreeSet<String>) {
     for finding in &mut parsed.findings {
@@ -24,6 +33,6 @@ pub(super) fn mark_flaky(parsed: &mut Parsed, green: &BTreeSet<String>) {
         tests.flaky += 1;
         "test-flaky".clone_into(&mut finding.rule);
         finding.severity = Severity::Info;
-        finding.message = parse::clean(&format!("failed, then passed alone: {}", finding.message), 2000);
+        finding.message = in_a_line(&finding.message);
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fingerprint::hash;
-use super::integrity;
+use super::integrity::{self, Versions};
 use super::parse::{Parsed, Ran};
 use crate::domain::gate::{Finding, Fingerprint, Severity};
 
@@ -19,7 +19,7 @@ const NAMED_MAX: usize = 8;
 
 /// What is written in both trees.
 pub(super) struct Texts<'a> {
-    /// Sources of the candidate that may have tests.
+    /// The files of the candidate.
     pub(super) files: &'a [String],
     /// A file of the base by the candidate's name for it; nothing where there is none.
     pub(super) base: &'a dyn Fn(&str) -> Option<Vec<u8>>,
@@ -47,65 +47,104 @@ pub(super) fn findings(head: &Parsed, base: &Parsed, texts: &Texts<'_>) -> Vec<F
         head.ran.iter().map(|ran| ((&*ran.path, &*ran.name), ran)).collect();
     let broken: BTreeSet<&str> =
         head.findings.iter().filter(|f| f.rule == "test-error").map(|f| &*f.path).collect();
+    let mut search = Search::of(texts);
     let mut lost: BTreeMap<(String, Severity), Vec<(u32, String)>> = BTreeMap::new();
     for was in base.ran.iter().filter(|was| was.times > 0) {
         let path = if was.path.is_empty() { String::new() } else { (texts.renamed)(&was.path) };
         let is = now.get(&(&*path, &*was.name)).copied();
-        let times = is.map_or(0, |is| is.times);
-        if times >= was.times || (!path.is_empty() && broken.contains(&*path)) {
+        let is_as_before = is.is_some_and(|is| is.times >= was.times);
+        if is_as_before || (!path.is_empty() && broken.contains(&*path)) {
             continue;
         }
-        let Some((path, line, sure)) = place(&path, was, is, texts) else { continue };
-        let said = match is {
-            Some(is) if is.times == 0 && is.skipped > 0 => format!("{} (skipped)", was.name),
-            Some(is) if is.times > 0 => format!("{} ({times} of {})", was.name, was.times),
-            _ => was.name.clone(),
-        };
-        lost.entry((path.clone(), severity(&path, sure, texts))).or_default().push((line, said));
+        let Some(place) = search.find(&path, was, is) else { continue };
+        let severity = severity(&place, texts);
+        lost.entry((place.path, severity)).or_default().push((place.line, said(was, is)));
     }
     lost.into_iter().map(|((path, severity), tests)| finding(&path, severity, &tests)).collect()
 }
 
-/// File and line where the test is still written, and whether it is sure that the change is to blame;
-/// `None` where its text has gone, which is told by who reads texts.
-fn place(path: &str, was: &Ran, is: Option<&Ran>, texts: &Texts<'_>) -> Option<(String, u32, bool)> {
-    if path.is_empty() {
-        return anywhere(was, texts).map(|(path, line)| (path, line, true));
+/// The test's name, with what is left of it.
+fn said(was: &Ran, is: Option<&Ran>) -> String {
+    match is {
+        Some(is) if is.times > 0 => format!("{} ({} of {})", was.name, is.times, was.times),
+        Some(is) if is.skipped > 0 => format!("{} (skipped)", was.name),
+        _ => was.name.clone(),
     }
-    if !texts.files.iter().any(|file| file == path) {
-        return None;
-    }
-    let changed = (texts.changed)(path);
-    let head = (texts.head)(path)?;
-    let base = if changed { (texts.base)(path)? } else { head.clone() };
-    let written = integrity::written(path, &base, &head, &was.name);
-    if written.is_gone() {
-        return None;
-    }
-    // A plugin's own, one that is inherited, or one of a list that is made of other files: who can say.
-    let skipped = is.is_some_and(|is| is.times > 0 || is.skipped > 0);
-    Some((path.to_owned(), written.line, written.line > 0 && (changed || !skipped)))
 }
 
-/// A test whose runner does not say in which file it is.
-fn anywhere(was: &Ran, texts: &Texts<'_>) -> Option<(String, u32)> {
-    let mut found = None;
-    for path in texts.files {
-        let Some(head) = (texts.head)(path) else { continue };
-        let base = if (texts.changed)(path) { (texts.base)(path).unwrap_or_default() } else { head.clone() };
-        let written = integrity::written(path, &base, &head, &was.name);
+/// Where a test is still written.
+struct Place {
+    path: String,
+    line: u32,
+    /// Whether the change is to blame for certain.
+    sure: bool,
+}
+
+/// Looks for tests in files, each of which is read once: hundreds of tests can be lost together.
+struct Search<'a> {
+    texts: &'a Texts<'a>,
+    files: BTreeSet<&'a str>,
+    read: BTreeMap<String, Option<Versions>>,
+}
+
+impl<'a> Search<'a> {
+    fn of(texts: &'a Texts<'a>) -> Self {
+        let files = texts.files.iter().map(String::as_str).collect();
+        Self { texts, files, read: BTreeMap::new() }
+    }
+
+    /// `None` where its text has gone, which is told by who reads texts, or where nobody can say.
+    fn find(&mut self, path: &str, was: &Ran, is: Option<&Ran>) -> Option<Place> {
+        if path.is_empty() {
+            return self.anywhere(was);
+        }
+        let written = self.versions(path)?.written(&was.name);
         if written.is_gone() {
             return None;
         }
-        if written.line > 0 {
-            found.get_or_insert((path.clone(), written.line));
-        }
+        // A plugin's own, one that is inherited, or one of a list that is made of other files: who can say.
+        let skipped = is.is_some_and(|is| is.times > 0 || is.skipped > 0);
+        let sure = written.line > 0 && ((self.texts.changed)(path) || !skipped);
+        Some(Place { path: path.to_owned(), line: written.line, sure })
     }
-    found
+
+    /// A test whose runner does not say in which file it is.
+    fn anywhere(&mut self, was: &Ran) -> Option<Place> {
+        let mut found = None;
+        for path in self.texts.files.iter().filter(|path| integrity::is_test_file(path)) {
+            let Some(versions) = self.versions(path) else { continue };
+            let written = versions.written(&was.name);
+            if written.is_known() && written.is_gone() {
+                return None;
+            }
+            if written.line > 0 {
+                found.get_or_insert(Place { path: path.clone(), line: written.line, sure: true });
+            }
+        }
+        found
+    }
+
+    /// Both versions of a file that the candidate has.
+    fn versions(&mut self, path: &str) -> Option<&Versions> {
+        if !self.read.contains_key(path) {
+            let read = self.files.contains(path).then(|| self.texts.versions(path)).flatten();
+            self.read.insert(path.to_owned(), read);
+        }
+        self.read.get(path)?.as_ref()
+    }
 }
 
-fn severity(path: &str, sure: bool, texts: &Texts<'_>) -> Severity {
-    match (sure, (texts.named)(path)) {
+impl Texts<'_> {
+    fn versions(&self, path: &str) -> Option<Versions> {
+        let head = (self.head)(path)?;
+        // A new file has nothing of its own at the base: what is in it came from elsewhere.
+        let base = if (self.changed)(path) { (self.base)(path).unwrap_or_default() } else { head.clone() };
+        Some(Versions::of(path, &base, &head))
+    }
+}
+
+fn severity(place: &Place, texts: &Texts<'_>) -> Severity {
+    match (place.sure, (texts.named)(&place.path)) {
         (_, true) => Severity::Info,
         (true, false) => Severity::High,
         (false, false) => Severity::Low,
@@ -194,6 +233,40 @@ mod tests {
         let unread = Parsed { incomplete: Some("stopped".into()), ..head };
         assert_eq!(lost(&unread, &base, (TWO, TWO), false), Vec::<String>::new());
         assert_eq!(lost(&Parsed::default(), &base, (TWO, TWO), false), Vec::<String>::new(), "kept long ago");
+    }
+
+    /// Go's runner names packages, and no files; a mark in another file excuses nothing.
+    #[test]
+    fn a_test_of_a_runner_that_names_no_file_is_looked_for_in_all() {
+        const GO: &str = "package a\n\nfunc TestA(t *testing.T) {\n\tcheck(t)\n}\n";
+        const OTHER: &str = "package a\n\nfunc TestB(t *testing.T) {\n\tcheck(t)\n}\n";
+        let ran = |names: &[&str]| Parsed {
+            ran: names.iter().map(|name| Ran { name: (*name).into(), times: 1, ..Ran::default() }).collect(),
+            ..Parsed::default()
+        };
+        let with = |head: &str, other: &str, is_new: bool| {
+            let text = |path: &str, a: &str, b: &str| match path {
+                "a_test.go" => Some(a.as_bytes().to_vec()),
+                "b_test.go" => Some(b.as_bytes().to_vec()),
+                other => panic!("{other} is no file of tests"),
+            };
+            let texts = Texts {
+                files: &["a.go".to_owned(), "a_test.go".to_owned(), "b_test.go".to_owned()],
+                base: &|path| text(path, GO, OTHER).filter(|_| !is_new),
+                head: &|path| text(path, head, other),
+                renamed: &str::to_owned,
+                changed: &|_| true,
+                named: &|_| false,
+            };
+            let found = findings(&ran(&["TestB"]), &ran(&["TestA", "TestB"]), &texts);
+            found.iter().map(|f| format!("{}:{}", f.path, f.line)).collect::<Vec<_>>()
+        };
+        let lost = |head: &str, other: &str| with(head, other, false);
+        assert_eq!(lost(GO, OTHER), ["a_test.go:3"]);
+        assert_eq!(with(GO, OTHER, true), ["a_test.go:3"], "moved to where it is not run");
+        assert_eq!(lost(GO, &OTHER.replace("check(t)", "t.Skip()")), ["a_test.go:3"], "another's mark");
+        assert_eq!(lost(&GO.replace("check(t)", "t.Skip()"), OTHER), Vec::<String>::new());
+        assert_eq!(lost(OTHER, OTHER), Vec::<String>::new(), "its text is gone");
     }
 
     #[test]

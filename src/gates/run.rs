@@ -1,258 +1,87 @@
 //! One gate on one candidate, from its trees to its result.
 
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::cache::Cache;
 use super::changes;
+use super::context::{BaseScan, Context, Room, Side};
 use super::inputs::{Allowed, Inputs};
 use super::integrity;
-use super::judge::{self, Base, Change, Judged, Thresholds};
+use super::judge::{self, Base, Change, Judged};
 use super::lost::{self, Texts};
 use super::pane::Pane;
 use super::parse::Parsed;
 use super::scan::{Done, Scan, Scanner};
 use super::secrets;
 use super::shown;
-use super::tools;
 use super::validate::validate;
 use super::variant;
-use super::version::Version;
+use super::version::{Asking, Version};
 use super::watch::{Moment, Watch};
 use crate::config::gate::{Evidence, GateConfig};
 use crate::domain::gate::{ChangedLines, Finding, GateResult, Mode, Status, Verdict};
-use crate::domain::ids::GateName;
 use crate::process::beside::Stop;
-use crate::process::slots::Slots;
-
-/// Which of the two trees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The candidate.
-    Head,
-    /// Its first parent, or what else it is held against.
-    Base,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Head => "candidate",
-            Self::Base => "base",
-        })
-    }
-}
-
-/// Which worktree of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Room {
-    /// For gates that only read it; many may at once.
-    Reading,
-    /// For one that may run the tree's own code, which can write there.
-    Working,
-}
-
-impl Room {
-    /// The one for this gate.
-    pub(super) fn of(gate: &GateConfig) -> Self {
-        if gate.tool.reads { Self::Reading } else { Self::Working }
-    }
-}
-
-/// The trees of a candidate and its base, from whoever knows git. What goes wrong is a text for
-/// people: it becomes the reason of a verdict `error`.
-pub trait Trees {
-    /// The tree's object id; `None` for a worktree as it is, whose results are not kept.
-    fn tree(&self, side: Side) -> Option<String>;
-
-    /// Whether there is a base to compare with. Without one, every finding is new.
-    fn has_base(&self) -> bool;
-
-    /// The files of the tree, relative to the repository's root.
-    ///
-    /// # Errors
-    /// Why they cannot be listed.
-    fn files(&self, side: Side) -> Result<Vec<String>, String>;
-
-    /// The root of a worktree of exactly that tree, cleaned of what other gates left. Called before
-    /// every run of a tool, and for the base only when it is needed.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String>;
-
-    /// The root of that worktree as it is, to look for what was prepared there.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn root(&self, side: Side, room: Room) -> Result<PathBuf, String> {
-        self.checkout(side, room)
-    }
-
-    /// Whether the two rooms are worktrees of their own, so that gates may run in both at once.
-    fn apart(&self) -> bool {
-        false
-    }
-
-    /// What the worktree is called, among all of this person; `None`: nothing is kept for it.
-    fn slot(&self, _side: Side) -> Option<String> {
-        None
-    }
-
-    /// Tracked files of that worktree which differ from the tree now.
-    ///
-    /// # Errors
-    /// Why they cannot be compared.
-    fn modified(&self, side: Side, room: Room) -> Result<Vec<String>, String>;
-
-    /// Makes that worktree the tree again, after a gate has changed it.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    fn restore(&self, side: Side) -> Result<(), String>;
-
-    /// Whether the path is a file in the candidate or in the base.
-    fn is_file(&self, path: &str) -> bool;
-
-    /// Whether the candidate changes, adds or removes that file.
-    fn changed(&self, path: &str) -> bool;
-
-    /// Whether the task that is judged names that file.
-    fn named_by_task(&self, path: &str) -> bool;
-
-    /// The file's content in the base.
-    fn base_file(&self, path: &str) -> Option<Vec<u8>>;
-
-    /// Renamed files: (path in the base, path in the candidate).
-    fn renames(&self) -> Vec<(String, String)>;
-
-    /// The lines that the candidate adds or changes; none without a base.
-    ///
-    /// # Errors
-    /// Why they cannot be told.
-    fn changed_lines(&self) -> Result<ChangedLines, String>;
-}
-
-/// When the base is scanned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BaseScan {
-    /// When the candidate has something that the base could excuse, or a result is kept: a clean
-    /// candidate needs no second run.
-    WhenNeeded,
-    /// Always, so that what was fixed is shown too.
-    Always,
-}
-
-/// What a gate runs in.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
-    /// Candidate and base.
-    pub trees: &'a dyn Trees,
-    /// `general.root`: where gates start, relative to the repository; empty for its root.
-    pub subdir: &'a str,
-    /// The person's environment, less sprint's secrets.
-    pub env: &'a [(OsString, OsString)],
-    /// sprint's own tools, last in PATH.
-    pub tools: Option<&'a Path>,
-    /// An existing directory for temporary files, of this run alone. Short: sockets go in there.
-    pub tmp: &'a Path,
-    /// Kept results.
-    pub cache: Option<&'a Cache>,
-    /// The machine's gate slots; `None` only in tests.
-    pub slots: Option<&'a Slots>,
-    /// From `[quality]`.
-    pub thresholds: Thresholds,
-    /// When the base is scanned.
-    pub base: BaseScan,
-    /// Whether kept results are not believed: a red base runs once more.
-    pub fresh: bool,
-    /// Asked at least ten times a second.
-    pub cancel: &'a dyn Fn() -> bool,
-    /// Called when a tool has ended: ends what it left running, or says why that is not possible.
-    pub end_left: &'a dyn Fn() -> Result<(), String>,
-    /// Who looks on.
-    pub watch: Option<&'a dyn Watch>,
-    /// Whether a red gate leaves the others running; else they are cancelled.
-    pub all: bool,
-    /// Seconds that a gate took last, where that is known: long ones begin first.
-    pub usual: &'a dyn Fn(&GateName) -> Option<f64>,
-}
-
-impl Context<'_> {
-    /// PATH for a gate in that worktree. A virtual environment that the candidate itself brings or
-    /// changes does not count: its `pytest` would be the judge of its own cause.
-    pub(super) fn search_path(&self, gate: &GateConfig, root: &Path) -> OsString {
-        let path = tools::search_path(root, self.variable("PATH"), self.tools);
-        let others = std::env::split_paths(&path).filter(|directory| !directory.starts_with(root));
-        let own = self.own_programs(gate).into_iter().map(|directory| root.join(directory));
-        std::env::join_paths(own.chain(others)).unwrap_or_default()
-    }
-
-    /// The directories of the worktree that a gate's programs may come from, first ones first.
-    pub(super) fn own_programs(&self, gate: &GateConfig) -> Vec<String> {
-        let files = self.trees.files(Side::Head);
-        let brings = |directory: &str| {
-            let own = |path: &String| {
-                path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
-                    && self.trees.changed(path)
-            };
-            files.as_ref().map_or(true, |files| files.iter().any(own))
-        };
-        let usable = tools::own_directories(gate, self.subdir);
-        usable.into_iter().filter(|(dir, _)| !brings(dir)).map(|(dir, bin)| format!("{dir}/{bin}")).collect()
-    }
-
-    /// Where files lie that gates bring along.
-    pub(super) fn kit(&self) -> PathBuf {
-        self.cache.map_or_else(|| self.tmp.join("kit"), |cache| cache.beside("kit"))
-    }
-
-    /// The root of that side's worktree as tools see it: they print real paths, and one that does
-    /// not begin with the root could not be compared with the base's.
-    pub(super) fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String> {
-        real(side, self.trees.checkout(side, room))
-    }
-
-    /// The root of that side's worktree, to look for programs and the like.
-    pub(super) fn root(&self, side: Side, room: Room) -> Result<PathBuf, String> {
-        real(side, self.trees.root(side, room))
-    }
-
-    /// A variable of the person's environment.
-    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
-        self.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_os_str())
-    }
-}
-
-fn real(side: Side, root: Result<PathBuf, String>) -> Result<PathBuf, String> {
-    let told = |why: &dyn fmt::Display| format!("cannot check out the {side}: {why}");
-    root.map_err(|why| told(&why))?.canonicalize().map_err(|error| told(&error))
-}
 
 /// The caller cancelled; there is no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the gate was cancelled")]
 pub struct Cancelled;
 
+/// A gate that is ready to run, whose tool is already being asked for its version.
+pub(super) struct Prepared<'a> {
+    gate: Cow<'a, GateConfig>,
+    plan: Plan,
+}
+
+enum Plan {
+    /// Nothing is run: that is its result.
+    Said(Box<GateResult>),
+    /// sprint itself looks.
+    Builtin,
+    /// A tool, with what it looks at, where, and which one it is.
+    Tool(Box<Tool>),
+}
+
+struct Tool {
+    inputs: Inputs,
+    root: PathBuf,
+    asking: Asking,
+}
+
+/// Finds out what there is to run. Tools of gates that are prepared one after another say their versions
+/// at the same time: one that hangs then keeps them waiting once. Within [`crate::process::beside::wait`].
+pub(super) fn prepare<'a>(gate: &'a GateConfig, context: &Context<'_>, stop: &Stop) -> Prepared<'a> {
+    let gate = match variant::of(gate, context) {
+        Ok(Some(other)) => Cow::Owned(other),
+        Ok(None) => Cow::Borrowed(gate),
+        Err(why) => {
+            let said = without_run(gate, Verdict::Error, &why);
+            return Prepared { gate: Cow::Borrowed(gate), plan: Plan::Said(said.into()) };
+        }
+    };
+    let plan = Run { gate: &gate, context, stop }.plan().unwrap_or_else(Plan::Said);
+    Prepared { gate, plan }
+}
+
 /// Runs one gate and judges it. What goes wrong on the way is a verdict, with its reason.
 ///
 /// # Errors
 /// [`Cancelled`] alone, when `stop` says so.
 pub(super) async fn run_gate(
-    gate: &GateConfig,
+    prepared: Prepared<'_>,
     context: &Context<'_>,
     stop: &Stop,
     mut pane: Pane<'_, '_>,
 ) -> Result<GateResult, Cancelled> {
+    let gate: &GateConfig = &prepared.gate;
     let tell = |moment: Moment<'_>| {
         if let Some(watch) = context.watch {
             watch.saw(&gate.name, moment);
         }
     };
     tell(Moment::Began);
-    let result = secrets::without(Run { gate, context, stop }.run(&mut pane).await?);
+    let result = secrets::without(Run { gate, context, stop }.run(prepared.plan, &mut pane).await?);
     tell(Moment::Ended(&result));
     let told = context.watch.is_some_and(Watch::tells_findings);
     shown::result(&result, !told, &mut pane);
@@ -267,44 +96,61 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn run(&self, pane: &mut Pane<'_, '_>) -> Result<GateResult, Cancelled> {
-        match variant::of(self.gate, self.context) {
-            Ok(Some(gate)) => Run { gate: &gate, ..*self }.run_as_it_is(pane).await,
-            Ok(None) => self.run_as_it_is(pane).await,
-            Err(why) => Ok(self.without_run(Verdict::Error, &why)),
+    /// What there is to do, or the result of a gate that runs nothing.
+    fn plan(&self) -> Result<Plan, Box<GateResult>> {
+        let error = |why: &str| Box::new(self.without_run(Verdict::Error, why));
+        validate(self.gate).map_err(|invalid| error(&invalid.to_string()))?;
+        let inputs = Inputs::of(self.gate).map_err(|invalid| error(&invalid.to_string()))?;
+        Allowed::of(self.gate).map_err(|invalid| error(&invalid.to_string()))?;
+        if self.gate.tool.builtin {
+            return Ok(Plan::Builtin);
         }
+        if let Some(result) = self.nothing_to_check(&inputs) {
+            return Err(result.into());
+        }
+        let root = self.context.root(Side::Head, Room::of(self.gate)).map_err(|why| error(&why))?;
+        let asking = Asking::begin(self.gate, self.context, &root, self.stop);
+        Ok(Plan::Tool(Tool { inputs, root, asking }.into()))
     }
 
-    async fn run_as_it_is(&self, pane: &mut Pane<'_, '_>) -> Result<GateResult, Cancelled> {
-        if let Err(error) = validate(self.gate) {
-            return Ok(self.without_run(Verdict::Error, &error.to_string()));
-        }
-        let inputs = match Inputs::of(self.gate) {
-            Ok(inputs) => inputs,
-            Err(error) => return Ok(self.without_run(Verdict::Error, &error.to_string())),
-        };
+    async fn run(&self, plan: Plan, pane: &mut Pane<'_, '_>) -> Result<GateResult, Cancelled> {
         let allowed = match Allowed::of(self.gate) {
             Ok(allowed) => allowed,
             Err(error) => return Ok(self.without_run(Verdict::Error, &error.to_string())),
         };
-        if self.gate.tool.builtin {
-            return Ok(self.integrity(&allowed));
-        }
-        if let Some(result) = self.nothing_to_check(&inputs) {
-            return Ok(result);
-        }
-        let root = match self.context.root(Side::Head, Room::of(self.gate)) {
-            Ok(root) => root,
-            Err(why) => return Ok(self.without_run(Verdict::Error, &why)),
+        let Tool { inputs, root, asking } = match plan {
+            Plan::Said(result) => return Ok(*result),
+            Plan::Builtin => return Ok(self.integrity(&allowed)),
+            Plan::Tool(tool) => *tool,
         };
-        let version = Version::ask(self.gate, self.context, &root, self.stop).await;
-        let scanner = |side| Scanner::new(self.gate, self.context, &inputs, side, self.stop);
-        let command = scanner(Side::Head).shown_command(&root);
+        let version = asking.end().await;
+        let said = version.silent.clone();
+        if let Some(said) = &said {
+            pane.line(&format!("  {said}"));
+        }
+        let mut result = self.judged(&inputs, &allowed, &root, version, pane).await?;
+        if let Some(said) = said {
+            let colon = if result.reason.is_empty() { "" } else { "; " };
+            result.reason = format!("{}{colon}{said}", result.reason);
+        }
+        Ok(result)
+    }
+
+    async fn judged(
+        &self,
+        inputs: &Inputs,
+        allowed: &Allowed<'_>,
+        root: &Path,
+        version: Version,
+        pane: &mut Pane<'_, '_>,
+    ) -> Result<GateResult, Cancelled> {
+        let scanner = |side| Scanner::new(self.gate, self.context, inputs, side, self.stop);
+        let command = scanner(Side::Head).shown_command(root);
         let usual = (self.context.usual)(&self.gate.name);
         let usual = usual.map_or(String::new(), |seconds| format!(" (usually {seconds:.1} s)"));
         pane.line(&format!("▶ {}{usual}: {}", self.gate.name, shown::command(&command)));
         let blank = GateResult {
-            by_hand: scanner(Side::Head).by_hand(&root),
+            by_hand: scanner(Side::Head).by_hand(root),
             command,
             tool_version: version.text.clone(),
             ..self.without_run(Verdict::Error, "")
@@ -334,7 +180,7 @@ impl Run<'_> {
             }
         };
         let mut base = self.base(&scanner(Side::Base), &done, &version, pane).await?;
-        let lost = self.lost_tests(&done.parsed, &base, &root);
+        let lost = self.lost_tests(&done.parsed, &base, root);
         allowed.mark(&mut done.parsed.findings);
         if let Base::Scanned(parsed) = &mut base {
             allowed.mark(&mut parsed.findings);

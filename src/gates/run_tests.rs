@@ -1,187 +1,19 @@
 //! One gate from its trees to its result, with small scripts as tools.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
+#[path = "run_tests/world.rs"]
+mod world;
+
+use self::world::{World, gate, sh};
 use super::*;
 use crate::config::presets::preset;
-use crate::domain::gate::{ChangedLines, Status};
+use crate::domain::gate::Status;
+use crate::domain::ids::GateName;
+use crate::gates::version;
 use crate::gates::{run_gate, run_gates};
-
-/// Two directories that play a candidate and its base, both prepared from lists of files.
-struct World {
-    dir: tempfile::TempDir,
-    files: [BTreeMap<String, String>; 2],
-    has_base: bool,
-    named: Vec<String>,
-    keep: bool,
-    apart: bool,
-    tmp: PathBuf,
-    cache: Cache,
-    env: Vec<(OsString, OsString)>,
-}
-
-const HEAD: usize = 0;
-const BASE: usize = 1;
-
-fn index(side: Side) -> usize {
-    if side == Side::Head { HEAD } else { BASE }
-}
-
-impl World {
-    fn new(base: &[(&str, &str)], head: &[(&str, &str)]) -> Self {
-        let owned = |files: &[(&str, &str)]| {
-            files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect::<BTreeMap<_, _>>()
-        };
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("bin")).unwrap();
-        fs::create_dir(dir.path().join("tmp")).unwrap();
-        let path = format!("{}:/usr/bin:/bin", dir.path().join("bin").display());
-        Self {
-            tmp: dir.path().join("tmp"),
-            cache: Cache::new(&dir.path().join("cache")),
-            dir,
-            files: [owned(head), owned(base)],
-            has_base: true,
-            named: Vec::new(),
-            keep: false,
-            apart: false,
-            env: vec![("PATH".into(), path.into()), ("MINE".into(), "yes".into())],
-        }
-    }
-
-    /// A program in PATH.
-    fn tool(&self, name: &str, script: &str) {
-        let file = self.dir.path().join("bin").join(name);
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn root(&self, side: Side) -> PathBuf {
-        self.dir.path().join(side.to_string())
-    }
-
-    fn context(&self) -> Context<'_> {
-        Context {
-            trees: self,
-            subdir: "",
-            env: &self.env,
-            tools: None,
-            tmp: &self.tmp,
-            cache: Some(&self.cache),
-            slots: None,
-            thresholds: Thresholds::default(),
-            base: BaseScan::WhenNeeded,
-            fresh: false,
-            cancel: &|| false,
-            end_left: &|| Ok(()),
-            watch: None,
-            all: true,
-            usual: &|_| None,
-        }
-    }
-
-    fn run_with(&self, gate: &GateConfig, change: impl FnOnce(&mut Context<'_>)) -> (GateResult, String) {
-        let mut context = self.context();
-        change(&mut context);
-        let mut pane = Vec::new();
-        let result = run_gate(gate, &context, &mut pane).unwrap();
-        assert_eq!(fs::read_dir(&self.tmp).unwrap().count(), 0, "temporary directories are removed");
-        (result, String::from_utf8(pane).unwrap())
-    }
-
-    fn run(&self, gate: &GateConfig) -> GateResult {
-        self.run_with(gate, |_| {}).0
-    }
-
-    fn check(&self, gate: &GateConfig, verdict: Verdict, reason: &str) {
-        let result = self.run(gate);
-        assert_eq!((result.verdict, result.reason.as_str()), (verdict, reason));
-    }
-}
-
-impl Trees for World {
-    fn tree(&self, side: Side) -> Option<String> {
-        self.keep.then(|| format!("{:?}", self.files[index(side)]))
-    }
-
-    fn has_base(&self) -> bool {
-        self.has_base
-    }
-
-    fn files(&self, side: Side) -> Result<Vec<String>, String> {
-        Ok(self.files[index(side)].keys().cloned().collect())
-    }
-
-    fn checkout(&self, side: Side, _room: Room) -> Result<PathBuf, String> {
-        let root = self.root(side);
-        if root.exists() {
-            return Ok(root);
-        }
-        self.restore(side)?;
-        Ok(root)
-    }
-
-    fn modified(&self, side: Side, _room: Room) -> Result<Vec<String>, String> {
-        let differs = |path: &str, text: &str| {
-            fs::read_to_string(self.root(side).join(path)).ok().as_deref() != Some(text)
-        };
-        Ok(self.files[index(side)].iter().filter(|(p, t)| differs(p, t)).map(|(p, _)| p.clone()).collect())
-    }
-
-    fn restore(&self, side: Side) -> Result<(), String> {
-        for (path, text) in &self.files[index(side)] {
-            let file = self.root(side).join(path);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(&file, text).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        fs::create_dir_all(self.root(side)).map_err(|e| e.to_string())
-    }
-
-    fn apart(&self) -> bool {
-        self.apart
-    }
-
-    fn is_file(&self, path: &str) -> bool {
-        self.files.iter().any(|files| files.contains_key(path))
-    }
-
-    fn changed(&self, path: &str) -> bool {
-        self.files[HEAD].get(path) != self.files[BASE].get(path)
-    }
-
-    fn named_by_task(&self, path: &str) -> bool {
-        self.named.iter().any(|named| named == path)
-    }
-
-    fn base_file(&self, path: &str) -> Option<Vec<u8>> {
-        self.files[BASE].get(path).map(|text| text.clone().into_bytes())
-    }
-
-    fn renames(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn changed_lines(&self) -> Result<ChangedLines, String> {
-        Ok(ChangedLines::new())
-    }
-}
-
-fn gate(command: &[&str]) -> GateConfig {
-    let command = command.iter().map(ToString::to_string).collect();
-    let mut gate: GateConfig = toml::from_str("name = 'mine'\nstage = 'InTests'\ncommand = []").unwrap();
-    gate.command = command;
-    gate
-}
-
-fn sh(script: &str) -> GateConfig {
-    gate(&["sh", "-c", script])
-}
+use crate::process::slots::Slots;
 
 #[test]
 fn exit_codes_and_what_is_no_exit_code() {
@@ -246,9 +78,13 @@ fn a_subdirectory_is_where_gates_start_and_paths_stay_those_of_the_repository() 
 fn a_tool_that_is_absent_is_an_error_or_an_optional_ones_skip() {
     let world = World::new(&[], &[("a.py", "")]);
     let ruff = preset("ruff").unwrap();
-    world.check(&ruff, Verdict::Error, "`ruff` is not installed (pip install ruff)");
+    world.check(&ruff, Verdict::Error, "`ruff` is not installed (sprint install, or: pip install ruff)");
     let optional = GateConfig { required: false, ..ruff };
-    world.check(&optional, Verdict::Skipped, "`ruff` is not installed (pip install ruff)");
+    world.check(
+        &optional,
+        Verdict::Skipped,
+        "`ruff` is not installed (sprint install, or: pip install ruff)",
+    );
     world.check(&gate(&["./gone.sh"]), Verdict::Error, "`./gone.sh` is not there");
 }
 
@@ -539,4 +375,28 @@ fn short_gates_begin_in_their_order_and_then_the_longest() {
     );
     let order = fs::read_to_string(world.dir.path().join("order")).unwrap();
     assert_eq!(order, "short\nunknown\nlongest\nlong\n");
+}
+
+/// They are asked at the same time, and each says what to do about it.
+#[test]
+fn tools_that_hang_when_they_are_asked_for_their_version_hold_up_once() {
+    let world = World::new(&[], &[("a.txt", "")]);
+    let named = ["one", "two", "three"].map(|name| {
+        world.tool(name, "case $1 in --version) exec sleep 60;; esac");
+        let mut gate = GateConfig { name: GateName::parse(name).unwrap(), ..gate(&[name]) };
+        gate.tool.version = vec![name.to_owned(), "--version".to_owned()];
+        gate.tool.install = format!("get {name}");
+        gate
+    });
+    let began = Instant::now();
+    let results = run_gates(&named, &world.context(), &mut Vec::new()).unwrap();
+    let waits = began.elapsed().as_secs_f64() / version::TIMEOUT.as_secs_f64();
+    assert!((1.0..2.0).contains(&waits), "{waits}");
+    for (result, name) in results.iter().zip(["one", "two", "three"]) {
+        let said = format!(
+            "`{name} --version` did not answer within 3s, so nothing of it is kept: type it yourself, \
+             and if it hangs there, install it anew (get {name})"
+        );
+        assert_eq!((result.verdict, &result.reason, &result.tool_version), (Verdict::Pass, &said, &None));
+    }
 }

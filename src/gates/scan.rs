@@ -3,48 +3,37 @@
 //! Refuses to judge: what a result means against the base is `judge`'s.
 
 mod doubts;
+mod execute;
+mod prepare;
 mod read;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::doubts::advised;
-use super::by_hand::{self, Surroundings};
 use super::command::{self, BaseScript, Places};
+use super::context::{Context, Room, Side};
 use super::files::{REPORT_MAX, Temporary};
 use super::fingerprint;
-use super::flaky::{is_failed_test, mark_flaky};
 use super::inputs::Inputs;
 use super::keep::Keep;
 use super::kit::Kit;
 use super::pane::Pane;
 use super::parse::{self, Parsed};
 use super::patch;
-use super::run::{Cancelled, Context, Room, Side};
+use super::run::Cancelled;
 use super::secrets;
-use super::targets;
-use super::tools;
 use super::version::Version;
-use crate::config::gate::{GateConfig, StartIn};
-use crate::domain::gate::{Kind, Mode};
-use crate::process::beside::{Stop, pause};
-use crate::process::offline;
-use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
-use crate::process::slots::{Guard, LOOK};
-
-/// Output of a tool whose report is elsewhere is kept up to this, its end rather than its beginning.
-const WORDS_MAX: usize = 256 << 10;
+use crate::config::gate::GateConfig;
+use crate::domain::gate::Kind;
+use crate::process::beside::Stop;
 
 /// From SIGTERM to SIGKILL.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-
-/// More failed tests than this are no flakes; they are not run again.
-const RERUN_MAX: usize = 25;
 
 /// A run of a tool that is believed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -264,185 +253,6 @@ impl<'a> Scanner<'a> {
         Kit::of(self.gate, &self.context.kit())
     }
 
-    /// The lines that the candidate changes, where the tool looks only at them.
-    fn changed(&self) -> Result<Option<String>, String> {
-        let asked = self.gate.command.iter().chain(self.gate.tool.ensure.iter().flatten());
-        if self.gate.mode != Mode::New || asked.into_iter().all(|word| word != "{changed}") {
-            return Ok(None);
-        }
-        let trees = self.context.trees;
-        let lines = trees.has_base().then(|| trees.changed_lines()).transpose();
-        let lines = lines.map_err(|why| format!("cannot tell what the candidate changes: {why}"))?;
-        Ok(Some(targets::changed(lines.as_ref(), self.context.subdir)))
-    }
-
-    fn ready(&self, root: &Path, files: &[String]) -> Result<Ready, String> {
-        let tmp = self.context.tmp.join(format!("{}-{}", self.gate.name, self.side));
-        let places = Places::new(root, &tmp);
-        // Joining nothing would leave a slash at the end.
-        let start =
-            if self.context.subdir.is_empty() { root.to_owned() } else { root.join(self.context.subdir) };
-        let cwd = match self.gate.tool.start_in {
-            StartIn::Root => start.clone(),
-            StartIn::Tmp => tmp,
-        };
-        let path = self.context.search_path(self.gate, root);
-        let differs = self.side == Side::Head && self.gate.mode == Mode::New && self.context.trees.has_base();
-        let diff = (differs && command::wants_diff(self.gate)).then(|| places.tmp.join("change.diff"));
-        // `{root}` of a command is where the gate works.
-        let asked_for = self.gate.tool.ensure.iter().flatten().filter_map(|word| command::asked_for(word));
-        let places = Places {
-            kit: self.kit().dir,
-            files: targets::files(root, self.context.subdir, files, self.inputs, self.gate.tool.file_max),
-            changed: self.changed()?,
-            has: asked_for.filter(|name| start.join(name).is_file()).map(ToOwned::to_owned).collect(),
-            root: start,
-            diff,
-            ..places
-        };
-        Ok(Ready { places, cwd, path })
-    }
-
-    /// As it is shown to people: names of files up to a length.
-    fn shown(&self, root: &Path) -> Ready {
-        let files = self.context.trees.files(self.side).unwrap_or_default();
-        // What cannot be told is the verdict's reason, and here it is left out.
-        let mut ready = self.ready(root, &files).unwrap_or_else(|_| Ready {
-            places: Places::new(root, self.context.tmp),
-            cwd: root.to_owned(),
-            path: OsString::new(),
-        });
-        ready.places.files = targets::shortened(ready.places.files, targets::SHOWN_MAX);
-        ready
-    }
-
-    /// The lines that the candidate changes, for a tool that looks at nothing else.
-    fn write_diff(&self, file: &Path, root: &Path) -> Result<(), Broken> {
-        let changed = self.context.trees.changed_lines()?;
-        let diff = patch::diff(&changed, root, self.context.subdir);
-        fs::write(file, diff).map_err(|e| format!("cannot write `{}`: {e}", file.display()).into())
-    }
-
-    /// The script that the command starts, in the base's version, if the candidate changes it.
-    fn base_script(&self) -> Option<(usize, String, Vec<u8>)> {
-        let trees = self.context.trees;
-        if self.side != Side::Head || !trees.has_base() {
-            return None;
-        }
-        let changed = |path: &str| trees.changed(path);
-        let (index, path) =
-            command::script(&self.gate.command, self.context.subdir, &|path| trees.is_file(path))?;
-        if !changed(&path) || trees.named_by_task(&path) {
-            return None;
-        }
-        Some((index, path.clone(), trees.base_file(&path)?))
-    }
-
-    async fn slots(&self, pane: &mut Pane<'_, '_>) -> Result<Option<Guard>, Broken> {
-        let Some(slots) = self.context.slots else { return Ok(None) };
-        let weight = self.gate.weight as usize;
-        let mut waiter = slots.queue(weight);
-        let mut told = false;
-        while !self.stop.came() {
-            if let Some(guard) = waiter.try_take().map_err(|error| Broken::Because(chain(&error)))? {
-                return Ok(Some(guard));
-            }
-            if !told {
-                pane.line(&format!("  waits for {weight} of this machine's gate slots"));
-                told = true;
-            }
-            pause(LOOK).await;
-        }
-        Err(Broken::Cancelled)
-    }
-
-    async fn execute(
-        &self,
-        ready: &Ready,
-        argv: &[String],
-        pane: &mut Pane<'_, '_>,
-    ) -> Result<Outcome, Broken> {
-        let program = argv.first().map_or("", String::as_str);
-        let missing = |program| Broken::Missing(not_found(program, &self.gate.tool.install));
-        let absent = |needed: &&String| tools::find_program(needed, &ready.path, &ready.cwd).is_none();
-        if let Some(needed) = self.gate.tool.needs.iter().find(absent) {
-            return Err(missing(needed));
-        }
-        let Some(file) = tools::find_program(program, &ready.path, &ready.cwd) else {
-            return Err(missing(program));
-        };
-        let shown = !self.report_is_printed();
-        let mut tails = [Vec::new(), Vec::new()];
-        let mut on_output = |stream, bytes: &[u8]| {
-            pane.output(stream, bytes, shown);
-            keep_last(&mut tails[stream as usize], bytes);
-        };
-        let outcome = self.stop.run(self.spec(ready, file, argv), &mut on_output).await;
-        pane.end_output();
-        // Before anything is read or judged: what still runs could write. What only reads leaves
-        // nothing that would; helpers of those beside it are not for us to end.
-        if self.room() == Room::Working {
-            (self.context.end_left)().map_err(Broken::Because)?;
-        }
-        let mut outcome = outcome.map_err(|error| match error {
-            SpawnError::Missing { .. } => missing(program),
-            error => Broken::Because(chain(&error)),
-        })?;
-        if shown && outcome.dropped > 0 {
-            // People and the developer's next attempt want the end of a long log.
-            [outcome.stdout, outcome.stderr] = tails;
-        }
-        Ok(outcome)
-    }
-
-    fn spec(&self, ready: &Ready, program: PathBuf, argv: &[String]) -> Spec {
-        let online = self.gate.network || !offline::possible();
-        Spec {
-            program: program.into_os_string(),
-            args: argv.iter().skip(1).map(OsString::from).collect(),
-            cwd: ready.cwd.clone(),
-            env: command::environment(Some(self.gate), self.context.env, &ready.path, &ready.places),
-            stdin: Stdin::Null,
-            timeout: self.gate.timeout,
-            output_max: if self.report_is_printed() { REPORT_MAX } else { WORDS_MAX },
-            grace: GRACE,
-            session: if online { Session::NewSession } else { Session::Offline },
-        }
-    }
-
-    /// Failed tests run once more alone; one that passes then is flaky: shown, counted, not blocking.
-    async fn rerun(
-        &self,
-        ready: &Ready,
-        argv: &[String],
-        parsed: &mut Parsed,
-        seconds: &mut f64,
-        pane: &mut Pane<'_, '_>,
-    ) -> Result<(), Broken> {
-        let failed: BTreeSet<String> =
-            parsed.findings.iter().filter(|f| is_failed_test(f)).map(|f| f.symbol.clone()).collect();
-        let ids: Vec<String> = failed.into_iter().collect();
-        if ids.is_empty() || ids.len() > RERUN_MAX {
-            return Ok(());
-        }
-        let Some(words) = command::only_tests(argv, &ready.cwd, &ids) else { return Ok(()) };
-        pane.line(&format!("  {} failed: once more, alone", ids.len()));
-        if let Err(error) = fs::remove_file(&ready.places.out) {
-            return Err(format!("cannot remove the first report: {error}").into());
-        }
-        let outcome = self.execute(ready, &words, pane).await?;
-        *seconds += outcome.seconds;
-        if outcome.ending == Ending::Cancelled {
-            return Err(Broken::Cancelled);
-        }
-        // Whatever went wrong there, the first failure stands.
-        let Ending::Exit(exit) = outcome.ending else { return Ok(()) };
-        let file = self.report_file(ready)?;
-        let green = parse::passed_tests(&self.report(ready, exit, &outcome, file.as_deref()));
-        mark_flaky(parsed, &green);
-        Ok(())
-    }
-
     /// Whoever cleans temporary directories may have taken a tool's files away under it.
     fn undisturbed(&self) -> Result<(), Broken> {
         if self.context.tmp.is_dir() {
@@ -490,52 +300,4 @@ impl<'a> Scanner<'a> {
         parsed.metrics.retain(|metric| self.inputs.covers(&metric.path));
         fingerprint::stamp(&self.gate.parser, &mut parsed.findings, root, &old);
     }
-
-    /// The command as it is run on this side, for people.
-    pub(super) fn shown_command(&self, root: &Path) -> Vec<String> {
-        command::argv(self.gate, &self.shown(root).places)
-    }
-
-    /// The line that does the same when it is typed in a worktree like this one.
-    pub(super) fn by_hand(&self, root: &Path) -> String {
-        let ready = self.shown(root);
-        let mut programs = self.context.own_programs(self.gate);
-        programs.retain(|directory| root.join(directory).is_dir());
-        let around = Surroundings {
-            subdir: self.context.subdir,
-            person: self.context.env,
-            has_venv: ready.places.venv.is_some(),
-            programs: &programs,
-            tools: self.context.tools,
-            like: &ready.places,
-        };
-        by_hand::line(self.gate, &around)
-    }
-}
-
-/// Keeps the last [`WORDS_MAX`] bytes, at times twice as many.
-fn keep_last(tail: &mut Vec<u8>, bytes: &[u8]) {
-    tail.extend_from_slice(bytes);
-    if tail.len() > 2 * WORDS_MAX {
-        tail.drain(..tail.len() - WORDS_MAX);
-    }
-}
-
-fn not_found(program: &str, install: &str) -> String {
-    if program.contains('/') {
-        return format!("`{}` is not there", parse::clean(program, 200));
-    }
-    let how = if install.is_empty() { String::new() } else { format!(" ({install})") };
-    format!("`{}` is not installed{how}", parse::clean(program, 200))
-}
-
-/// An error with all its sources, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

@@ -39,6 +39,38 @@ pub(super) fn files(
     shortened(named.collect(), RUN_MAX)
 }
 
+/// The files of the tree that the gate looks at and that have more than `bytes_max`, relative to `start`,
+/// where it works; none where that is 0.
+pub(super) fn large(
+    start: &Path,
+    subdir: &str,
+    files: &[String],
+    inputs: &Inputs,
+    bytes_max: u64,
+) -> Vec<String> {
+    let prefix = if subdir.is_empty() { String::new() } else { format!("{subdir}/") };
+    let is_large = |path: &&str| {
+        bytes_max > 0 && start.join(path).symlink_metadata().is_ok_and(|meta| meta.len() > bytes_max)
+    };
+    let relative = inputs.of_tree(files, subdir).filter_map(|path| path.strip_prefix(&prefix));
+    relative.filter(is_large).map(ToOwned::to_owned).collect()
+}
+
+/// `{large}`: patterns of a shell's kind, each for one of these files.
+pub(super) fn patterns(root: &Path, names: &[String]) -> String {
+    let pattern = |name: &String| {
+        let path = root.join(name).to_string_lossy().into_owned();
+        let literal = |c: char| match c {
+            '*' | '?' | '[' => format!("[{c}]"),
+            // Nothing can stand for it but any character.
+            ',' => "?".to_owned(),
+            c => c.to_string(),
+        };
+        path.chars().map(literal).collect::<String>()
+    };
+    names.iter().map(pattern).collect::<Vec<_>>().join(",")
+}
+
 /// The names, or the directory where they take more than `max` bytes.
 pub(super) fn shortened(files: Vec<String>, max: usize) -> Vec<String> {
     // The kernel counts a pointer for each word.
@@ -95,6 +127,20 @@ mod tests {
         assert_eq!(files(dir.path(), "", &paths, &inputs, 0), ["a b.py", "./-x.py", "sub/c.py"]);
         assert_eq!(files(dir.path(), "sub", &paths, &inputs, 0), ["c.py"]);
         assert_eq!(shortened(vec!["x".repeat(100); 50], 4096), ["."]);
+    }
+
+    #[test]
+    fn a_large_file_is_a_pattern_that_is_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        std::fs::write(dir.path().join("sub/large.py"), "x = 1\n").unwrap();
+        std::fs::write(dir.path().join("sub/small.py"), "").unwrap();
+        let paths = ["sub/large.py", "sub/small.py", "sub/gone.py"].map(ToOwned::to_owned);
+        let inputs = Inputs::of(&preset("radon").unwrap()).unwrap();
+        let found = |max| large(&dir.path().join("sub"), "sub", &paths, &inputs, max);
+        assert_eq!((found(5), found(6), found(0)), (vec!["large.py".to_owned()], vec![], vec![]));
+        let names = ["a[1]*.py", "b,c?.py"].map(ToOwned::to_owned);
+        assert_eq!(patterns(Path::new("/w"), &names), "/w/a[[]1][*].py,/w/b?c[?].py");
     }
 
     #[test]

@@ -12,8 +12,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::context::{Context, Room};
 use super::pane::Board;
-use super::run::{self, Cancelled, Context, Room};
+use super::run::{self, Cancelled, Prepared};
 use super::watch::Moment;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Verdict};
@@ -85,13 +86,16 @@ struct Together<'a> {
 impl Together<'_> {
     async fn run(&self) -> Result<Vec<GateResult>, Cancelled> {
         let mut waiting = self.order();
+        let prepared = self.gates.iter().map(|gate| Some(run::prepare(gate, self.context, &self.stop)));
+        let mut prepared: Vec<Option<Prepared<'_>>> = prepared.collect();
         let mut running: Vec<Running<'_>> = Vec::new();
         let mut results: Vec<Option<GateResult>> = vec![None; self.gates.len()];
         let mut red: Option<GateName> = None;
         loop {
             while let Some(next) = waiting.iter().position(|next| self.may_start(*next, &running)) {
                 let id = waiting.remove(next);
-                let gate = run::run_gate(self.gates[id], self.context, &self.stop, self.board.pane(id));
+                let Some(ready) = prepared[id].take() else { continue };
+                let gate = run::run_gate(ready, self.context, &self.stop, self.board.pane(id));
                 running.push((id, Box::pin(gate)));
             }
             if running.is_empty() {

@@ -16,7 +16,7 @@ pub struct Missing {
     pub program: String,
     /// Whether `start` is refused without it.
     pub required: bool,
-    /// How a person gets it; may be empty.
+    /// How a person gets it, as [`crate::config::gate::Tool::how_to_get`] says it; may be empty.
     pub install: String,
 }
 
@@ -69,7 +69,7 @@ pub fn find_tools(gates: &[GateConfig], path: &OsStr, root: &Path) -> Vec<Missin
             gate: gate.name.to_string(),
             program: program.clone(),
             required: gate.required,
-            install: gate.tool.install.clone(),
+            install: gate.tool.how_to_get(),
         })
     };
     let started = |gate: &&GateConfig| gate.enabled && !gate.tool.builtin;
@@ -133,7 +133,7 @@ mod tests {
         let missing = find_tools(&[ruff, mine, off], dir.path().as_os_str(), Path::new("/nowhere"));
         assert_eq!(missing.len(), 1);
         assert_eq!((missing[0].program.as_str(), missing[0].required), ("ruff", true));
-        assert_eq!(missing[0].install, "pip install ruff");
+        assert_eq!(missing[0].install, "sprint install, or: pip install ruff");
     }
 
     #[test]

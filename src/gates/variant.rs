@@ -7,8 +7,8 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use super::context::{Context, Room, Side};
 use super::inputs;
-use super::run::{Context, Room, Side};
 use super::tools;
 use crate::config::gate::{DetectText, GateConfig, Instead, Setting};
 use crate::config::presets::preset;

@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use super::cache::Cache;
 use super::command::{self, Places};
+use super::context::Context;
 use super::parse;
-use super::run::Context;
 use super::scan::GRACE;
 use super::tools;
 use crate::config::gate::GateConfig;
-use crate::process::beside::Stop;
-use crate::process::run::{Outcome, Session, Spec, Stdin};
+use crate::process::beside::{Started, Stop};
+use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 
 /// A tool says its version within this, or its results are not kept.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 20 });
 
 /// The tool of a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,54 +31,83 @@ pub(super) struct Version {
     /// The file of the gate's program and its environment; empty for one in the worktree, which
     /// the tree and its setup determine.
     pub(super) program: String,
+    /// What to tell people of a tool that did not answer.
+    pub(super) silent: Option<String>,
 }
 
-impl Version {
-    /// Asks the tool of `gate`, or remembers what it said.
-    pub(super) async fn ask(gate: &GateConfig, context: &Context<'_>, root: &Path, stop: &Stop) -> Self {
+/// A tool that is asked for its version.
+pub(super) struct Asking {
+    program: String,
+    answer: Answer,
+}
+
+enum Answer {
+    /// It was kept, or there is nothing to ask.
+    Known(Option<String>),
+    /// It is running.
+    Asked { running: Started, shown: String, how: String, keep: Option<(Cache, String)> },
+}
+
+impl Asking {
+    /// Asks the tool of `gate`, or remembers what it said. It runs from now on, beside whatever else does.
+    /// Within [`crate::process::beside::wait`].
+    pub(super) fn begin(gate: &GateConfig, context: &Context<'_>, root: &Path, stop: &Stop) -> Self {
         let path = context.search_path(gate, root);
         let start = root.join(context.subdir);
         let find = |words: &[String]| tools::find_program(words.first()?, &path, &start);
         let program = find(&gate.command).map_or(String::new(), |file| identity(&file, root).0);
-        let text = match find(&gate.tool.version) {
-            Some(file) => text(gate, context, root, &file, stop).await,
-            None => None,
+        let asked = find(&gate.tool.version).map(|file| answer(gate, context, root, &file, stop));
+        Self { program, answer: asked.unwrap_or(Answer::Known(None)) }
+    }
+
+    /// What it says.
+    pub(super) async fn end(self) -> Version {
+        let program = self.program;
+        let (running, shown, how, keep) = match self.answer {
+            Answer::Known(text) => return Version { text, program, silent: None },
+            Answer::Asked { running, shown, how, keep } => (running, shown, how, keep),
         };
-        Self { text, program }
+        let outcome = running.end().await;
+        let hung = outcome.as_ref().is_ok_and(|outcome| outcome.ending == Ending::TimedOut);
+        let text = first_line(outcome);
+        if let (Some((cache, key)), Some(text)) = (keep, &text) {
+            cache.put(&key, text);
+        }
+        Version { text, program, silent: hung.then(|| silent(&shown, &how)) }
     }
 }
 
-async fn text(
-    gate: &GateConfig,
-    context: &Context<'_>,
-    root: &Path,
-    file: &Path,
-    stop: &Stop,
-) -> Option<String> {
+/// What to do about a tool that does not even say its version.
+fn silent(shown: &str, how: &str) -> String {
+    let after = crate::config::duration::format(TIMEOUT);
+    let anew = if how.is_empty() {
+        String::new()
+    } else {
+        format!(", and if it hangs there, install it anew ({how})")
+    };
+    format!("`{shown}` did not answer within {after}, so nothing of it is kept: type it yourself{anew}")
+}
+
+fn answer(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path, stop: &Stop) -> Answer {
     let (identity, stable) = identity(file, root);
     let kept = context.cache.filter(|_| stable && !identity.is_empty());
     // A link in a directory of this call alone leads to the same tool as in the next call.
     let place = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let key = Cache::key(&["version", &place.to_string_lossy(), &identity, &gate.tool.version.join("\0")]);
     if let Some(text) = kept.and_then(|cache| cache.get(&key)) {
-        return Some(text);
+        return Answer::Known(Some(text));
     }
-    let text = run(gate, context, root, file, stop).await?;
-    if let Some(cache) = kept {
-        cache.put(&key, &text);
+    Answer::Asked {
+        running: stop.start(spec(gate, context, root, file)),
+        shown: gate.tool.version.join(" "),
+        how: gate.tool.how_to_get(),
+        keep: kept.map(|cache| (cache.clone(), key)),
     }
-    Some(text)
 }
 
-async fn run(
-    gate: &GateConfig,
-    context: &Context<'_>,
-    root: &Path,
-    file: &Path,
-    stop: &Stop,
-) -> Option<String> {
+fn spec(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> Spec {
     let path = context.search_path(gate, root);
-    let spec = Spec {
+    Spec {
         program: file.into(),
         args: gate.tool.version.iter().skip(1).map(OsString::from).collect(),
         // Not in the repository, whose configuration may break even this.
@@ -89,8 +118,11 @@ async fn run(
         output_max: 4096,
         grace: GRACE,
         session: Session::NewSession,
-    };
-    let outcome = stop.run(spec, &mut |_, _| {}).await.ok().filter(Outcome::success)?;
+    }
+}
+
+fn first_line(outcome: Result<Outcome, SpawnError>) -> Option<String> {
+    let outcome = outcome.ok().filter(Outcome::success)?;
     let text = if outcome.stdout.is_empty() { outcome.stderr } else { outcome.stdout };
     let text = String::from_utf8_lossy(&text);
     let first = text.lines().find(|line| !line.trim().is_empty())?;

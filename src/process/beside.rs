@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::run::{Outcome, SpawnError, Spec, Stream, run};
 
@@ -26,6 +27,13 @@ impl Stop {
     /// Whether it has come.
     pub fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Starts a child that nobody listens to, on a thread of its own, whether or not anybody waits for it
+    /// yet. Within [`wait`].
+    pub fn start(&self, spec: Spec) -> Started {
+        let stop = self.clone();
+        Started(tokio::task::spawn_blocking(move || run(&spec, &mut |_, _| {}, &|| stop.came())))
     }
 
     /// Runs a child to its end, or until it comes: as [`run`], on a thread of its own, within [`wait`].
@@ -48,6 +56,20 @@ impl Stop {
             on_output(stream, &bytes);
         }
         driven.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+}
+
+/// A child that runs.
+#[derive(Debug)]
+pub struct Started(JoinHandle<Result<Outcome, SpawnError>>);
+
+impl Started {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn end(self) -> Result<Outcome, SpawnError> {
+        self.0.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 }
 

@@ -113,19 +113,29 @@ impl World {
         command
     }
 
+    /// Where the packages lie that tests need.
+    pub fn packages(&self) -> PathBuf {
+        let mut pythons = fs::read_dir(self.venv.join("lib")).unwrap().map(|entry| entry.unwrap().path());
+        pythons.find_map(|python| Some(python.join("site-packages")).filter(|dir| dir.is_dir())).unwrap()
+    }
+
     pub fn venv(&self) -> &Path {
         &self.venv
     }
 
-    /// The files of a commit in a directory of their own.
+    /// The files of a commit in a directory of their own, as a checkout has them: `git archive` leaves
+    /// some out and fills others in, where the repository's attributes say so.
     pub fn tree(&self, tag: &str) -> PathBuf {
         let tree = self.person.path(&format!("by-hand-{tag}"));
-        let file = self.person.path("tree.tar");
-        self.git(&["archive", "-o", file.to_str().unwrap(), tag]);
         fs::create_dir(&tree).unwrap();
-        let status = Command::new("tar").arg("-xf").arg(&file).arg("-C").arg(&tree).status().unwrap();
-        assert!(status.success());
-        fs::canonicalize(tree).unwrap()
+        let tree = fs::canonicalize(tree).unwrap();
+        let index = self.person.path(&format!("index-{tag}"));
+        for words in [["read-tree", tag], ["checkout-index", "--all"]] {
+            let mut git = self.person.command("git", &self.repo);
+            git.arg("--work-tree").arg(&tree).args(words).env("GIT_INDEX_FILE", &index);
+            assert!(git.status().unwrap().success(), "{words:?}");
+        }
+        tree
     }
 
     /// What `sprint gates run` says of `head` against `base`: its JSON.

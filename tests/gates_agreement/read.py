@@ -79,15 +79,17 @@ elif tool == "coverage":
     print(json.loads(text)["totals"]["percent_covered"])
 elif tool == "pip-audit":
     for dependency in json.loads(text)["dependencies"]:
+        if "URL requirement" in dependency.get("skip_reason", ""):
+            continue
         if "skip_reason" in dependency:
             sys.exit(1)
         for found in dependency["vulns"]:
-            told("requirements.txt", 0, found["id"])
+            told(dependency["name"], 0, found["id"])
 elif tool == "mutmut":
     # Its own words for its own exit codes.
     counts = {}
     for meta in Path(tree).rglob("*.meta"):
         for code in json.loads(meta.read_text("utf-8"))["exit_code_by_key"].values():
-            end = {0: "survived", 1: "killed", 3: "killed", 5: "no tests", 33: "no tests", 34: "skipped"}.get(code, "timeout")
+            end = {0: "survived", 1: "killed", 3: "killed", 5: "no tests", 33: "no tests", 34: "skipped", None: "not checked"}.get(code, "timeout")
             counts[end] = counts.get(end, 0) + 1
     print(json.dumps(counts))

@@ -271,6 +271,27 @@ fn paths_are_compared_though_a_link_leads_to_the_worktree_and_an_environment_lie
     world.check("radon", Verdict::Pass, "");
 }
 
+/// radon would take a gigabyte of memory for it.
+#[test]
+fn a_huge_file_is_passed_by_and_named_and_the_others_are_not() {
+    if !tools() {
+        return;
+    }
+    let table = format!("X = [{}]\n", "1, ".repeat(1 << 20));
+    let huge = with(CLEAN, "pkg/a [1], *.py", &table);
+    let said = "not looked at, for they have more than 2 MiB: pkg/a [1], *.py";
+    let result = World::new(CLEAN, &huge).check("radon", Verdict::Pass, said);
+    assert!(result.by_hand.contains("--exclude"), "{result:#?}");
+    let complex = branches("f", 30);
+    let red = with(&huge, "pkg/core.py", &complex);
+    World::new(CLEAN, &red).check("radon", Verdict::Fail, &format!("1 new finding; {said}"));
+    let alone = [("huge.py", table.as_str())];
+    let all = "not looked at, for they have more than 2 MiB: huge.py";
+    World::new(&alone, &alone).check("radon", Verdict::Skipped, all);
+    let gone = format!("{all}, but the base has something to check");
+    World::new(CLEAN, &alone).check("radon", Verdict::Fail, &gone);
+}
+
 #[test]
 fn nothing_is_left_in_the_worktree_or_the_home() {
     if !tools() {

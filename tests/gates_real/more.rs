@@ -295,6 +295,43 @@ fn played(name: &str, script: &str, files: Files<'_>) -> World {
     world
 }
 
+/// Each file by itself: one without pins is told, and hides nothing of the others.
+#[test]
+fn requirements_of_several_files() {
+    let tree = with_all(
+        CLEAN,
+        &[
+            ("requirements.txt", "idna==3.4\n"),
+            ("requirements/dev.txt", "pytest>=7\n"),
+            ("requirements/docs.txt", "-r ../requirements.txt\nflask==0.5\n"),
+        ],
+    );
+    let idna = r#"{"name": "idna", "version": "3.4", "vulns": [{"id": "PYSEC-1"}]}"#;
+    let script = format!(
+        "case $2 in\n\
+        */dev.txt) echo 'ERROR:pip_audit._cli:requirement pytest is not pinned to an exact version: pytest>=7 (from x)' >&2; exit 1;;\n\
+        */docs.txt) sed 's|\"dependencies\": .|&{idna},|' $R/findings.json > $out; exit 1;;\n\
+        esac\necho '{{\"dependencies\": [{idna}]}}' > $out; exit 1"
+    );
+    let result = played("pip-audit", &script, &tree).run("pip-audit");
+    assert_eq!(result.verdict, Verdict::Fail, "{result:#?}");
+    assert_eq!(
+        rules(&result, Status::New),
+        [
+            "PYSEC-1 requirements.txt:0",
+            "CVE-2019-1010083 requirements/docs.txt:0",
+            "CVE-2018-1000656 requirements/docs.txt:0",
+            "not-looked-up requirements/dev.txt:0",
+        ]
+    );
+    let said = "not looked up: all of it: requirement pytest is not pinned to an exact version: pytest>=7";
+    assert_eq!(result.findings.last().unwrap().message, said);
+    let loose = with(CLEAN, "requirements/dev.txt", "pytest>=7\n");
+    let result = played("pip-audit", &script, &loose).run("pip-audit");
+    assert_eq!(result.verdict, Verdict::Skipped, "{result:#?}");
+    assert!(result.reason.starts_with("no requirements are pinned: requirements/dev.txt: "), "{result:#?}");
+}
+
 #[test]
 fn programs_that_no_registry_has_are_read_by_what_they_document() {
     let tree = with_all(CLEAN, &[("requirements.txt", "flask==2.0.0\n"), ("pkg/risky.py", SECRET)]);

@@ -34,9 +34,12 @@ struct Row {
     tool_version: Option<String>,
     missing: Option<String>,
     install: String,
-    /// Whether `sprint install` knows where to get it.
+    /// How a person gets it.
     #[serde(skip)]
-    packaged: bool,
+    how: String,
+    /// What to tell people of a tool that does not say its version.
+    #[serde(skip)]
+    silent: Option<String>,
     last_seconds: Option<f64>,
 }
 
@@ -78,18 +81,19 @@ pub(super) fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Resul
             program: gate.command.first().cloned().unwrap_or_default(),
             missing: missing.map(|missing| missing.program.clone()),
             path: found.as_ref().and_then(|f| f.path.as_ref()).map(|p| p.to_string_lossy().into_owned()),
-            tool_version: found.and_then(|found| found.version),
+            tool_version: found.as_ref().and_then(|found| found.version.clone()),
             install: gate.tool.install.clone(),
-            packaged: gate.tool.package.is_some(),
+            how: gate.tool.how_to_get(),
+            silent: found.and_then(|found| found.silent),
             last_seconds: recall(&cache, &repo.common_dir, &gate.name),
         }
     };
     let rows = call.within(|context| {
-        let of = |gate: &GateConfig| {
-            // Whoever takes no part is not asked: that would be a dozen processes for nothing.
-            let Choice { takes_part, .. } = choice(gate, &config.gates.presets, &contents);
-            row(gate, takes_part.then(|| look(gate, context, &repo.top)))
-        };
+        // Whoever takes no part is not asked: that would be a dozen processes for nothing.
+        let takes_part = |gate: &&GateConfig| choice(gate, &config.gates.presets, &contents).takes_part;
+        let asked: Vec<&GateConfig> = config.gate.iter().filter(takes_part).collect();
+        let mut found = look(&asked, context, &repo.top).into_iter();
+        let of = |gate: &GateConfig| row(gate, takes_part(&gate).then(|| found.next()).flatten());
         config.gate.iter().map(of).collect::<Vec<Row>>()
     })?;
     if args.json {
@@ -123,14 +127,13 @@ fn show(rows: &[Row], out: &mut Out<'_>) {
         ]);
     }
     table.lines(out.colour, out.columns).iter().for_each(|line| out.line(line));
+    for row in rows {
+        row.silent.iter().for_each(|said| out.line(format!("{}: {said}", row.name)));
+    }
     let missing: Vec<&Row> = rows.iter().filter(|row| row.missing.is_some()).collect();
     for row in missing {
         let program = row.missing.as_deref().unwrap_or_default();
-        let how = match (row.packaged, row.install.as_str()) {
-            (true, install) => format!(": sprint install, or: {install}"),
-            (false, "") => String::new(),
-            (false, install) => format!(": {install}"),
-        };
+        let how = if row.how.is_empty() { String::new() } else { format!(": {}", row.how) };
         out.line(format!("{} needs `{}`, which is not installed{how}", row.name, plain(program, 100)));
     }
 }

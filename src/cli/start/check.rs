@@ -383,12 +383,11 @@ fn skipped(missing: &[crate::gates::Missing]) -> Option<String> {
     }
 }
 
-/// `sprint install` knows the tools of the presets, and no others.
 fn install_hint(tool: &crate::gates::Missing) -> String {
     if tool.install.is_empty() {
         format!("install `{}`, so that it is on PATH", tool.program)
     } else {
-        format!("install it: sprint install, or: {}", tool.install)
+        format!("install it: {}", tool.install)
     }
 }
 

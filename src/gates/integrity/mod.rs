@@ -167,21 +167,41 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// Whether either version has it.
+    pub(super) fn is_known(self) -> bool {
+        self.line > 0 || self.fewer
+    }
+
     /// Whether this gate has something to say of it: it is gone, has another name, or a mark.
     pub(super) fn is_gone(self) -> bool {
         self.fewer || self.marked
     }
 }
 
-/// What has become of the test `name` between two texts of `path`.
-pub(super) fn written(path: &str, base: &[u8], head: &[u8], name: &str) -> Written {
-    let (base, head) = (Content::of(Some(base), path), Content::of(Some(head), path));
-    let count = |side: &Content| side.tests.iter().filter(|test| test.name == name).count();
-    let skips = |side: &Content| side.marks.iter().filter(|mark| mark.rule == "skipped-test").count();
-    Written {
-        line: head.tests.iter().find(|test| test.name == name).map_or(0, |test| test.line),
-        fewer: count(&head) < count(&base),
-        marked: skips(&head) > skips(&base),
+/// Two versions of a file, read once for all the tests that are looked for in it.
+pub(super) struct Versions {
+    base: Content,
+    head: Content,
+    /// The candidate has more marks to skip something than the base.
+    marked: bool,
+}
+
+impl Versions {
+    pub(super) fn of(path: &str, base: &[u8], head: &[u8]) -> Self {
+        let (base, head) = (Content::of(Some(base), path), Content::of(Some(head), path));
+        let skips = |side: &Content| side.marks.iter().filter(|mark| mark.rule == "skipped-test").count();
+        let marked = skips(&head) > skips(&base);
+        Self { base, head, marked }
+    }
+
+    /// What has become of the test `name`.
+    pub(super) fn written(&self, name: &str) -> Written {
+        let count = |side: &Content| side.tests.iter().filter(|test| test.name == name).count();
+        Written {
+            line: self.head.tests.iter().find(|test| test.name == name).map_or(0, |test| test.line),
+            fewer: count(&self.head) < count(&self.base),
+            marked: self.marked,
+        }
     }
 }
 

@@ -15,6 +15,16 @@ fn finding(id: &str, path: &str, package: &str, severity: Severity, said: &str) 
 #[derive(Deserialize)]
 struct PipAudit {
     dependencies: Vec<Dependency>,
+    /// Of those that ran it: the files that it refused for want of pins.
+    #[serde(default)]
+    unread: Vec<Unread>,
+}
+
+#[derive(Deserialize)]
+struct Unread {
+    path: String,
+    #[serde(default)]
+    why: String,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +33,8 @@ struct Dependency {
     #[serde(default)]
     version: String,
     skip_reason: Option<String>,
+    /// Of those that ran it: the file that asks for the package.
+    manifest: Option<String>,
     #[serde(default)]
     vulns: Vec<Advisory>,
 }
@@ -40,7 +52,11 @@ struct Advisory {
 const UNREACHED: [&str; 5] =
     ["ConnectionError", "ConnectionTimeout", "ServiceError", "Max retries exceeded", "ReadTimeout"];
 
-/// `pip-audit -r requirements.txt --format json`. It knows no severities: each counts as high.
+/// Words for what has no version to look up, such as `-e .`; other reasons go away with the next run.
+const NO_VERSION: &str = "URL requirement";
+
+/// `pip-audit -r requirements.txt --format json`, or that of many files together. It knows no severities:
+/// each counts as high.
 pub(super) fn pip_audit(report: &Report<'_>) -> Result<Parsed, ParseError> {
     if report.body().iter().all(u8::is_ascii_whitespace) {
         let said = String::from_utf8_lossy(report.stderr);
@@ -50,20 +66,40 @@ pub(super) fn pip_audit(report: &Report<'_>) -> Result<Parsed, ParseError> {
         return Err(report.no_report());
     }
     let whole: PipAudit = json(report, "pip-audit")?;
-    if let Some(why) = whole.dependencies.iter().find_map(|one| one.skip_reason.as_deref()) {
-        let skipped = whole.dependencies.iter().filter(|one| one.skip_reason.is_some()).count();
-        let why = message(why);
-        let said =
-            format!("{skipped} of {} packages could not be looked up: {why}", whole.dependencies.len());
+    let unpinned = |one: &&Dependency| one.skip_reason.as_deref().is_some_and(|why| why.contains(NO_VERSION));
+    let skipped = || whole.dependencies.iter().filter(|one| one.skip_reason.is_some() && !unpinned(one));
+    if let Some(why) = skipped().find_map(|one| one.skip_reason.as_deref()) {
+        let (count, all) = (skipped().count(), whole.dependencies.len());
+        let said = format!("{count} of {all} packages could not be looked up: {}", message(why));
         return Ok(Parsed { unreachable: Some(said), ..Parsed::default() });
     }
     let all = whole.dependencies.iter().flat_map(|one| one.vulns.iter().map(move |vuln| (one, vuln)));
-    let findings: Vec<Finding> = all.map(|(one, vuln)| advisory(report, one, vuln)).collect();
+    let mut findings: Vec<Finding> = all.map(|(one, vuln)| advisory(report, one, vuln)).collect();
     if report.exit != 0 && findings.is_empty() {
         return Err(report.contradiction());
     }
-    let nothing = whole.dependencies.is_empty().then(|| "the requirements name no package".to_owned());
-    Ok(Parsed { findings, nothing, scanned: Some(whole.dependencies.len() as u64), ..Parsed::default() })
+    let without: Vec<&Dependency> = whole.dependencies.iter().filter(unpinned).collect();
+    let scanned = whole.dependencies.len() - without.len();
+    let nothing = (scanned == 0).then(|| match whole.unread.first() {
+        Some(one) => format!("no requirements are pinned: {}: {}", message(&one.path), message(&one.why)),
+        None => "the requirements name no package with a version".to_owned(),
+    });
+    findings
+        .extend(without.iter().map(|one| not_looked_up(report, one.path(), &one.name, "it has no version")));
+    findings.extend(whole.unread.iter().map(|one| not_looked_up(report, &one.path, "all of it", &one.why)));
+    Ok(Parsed { findings, nothing, scanned: Some(scanned as u64), ..Parsed::default() })
+}
+
+/// Shown, and no fault: most of what people develop with is not pinned.
+fn not_looked_up(report: &Report<'_>, path: &str, what: &str, why: &str) -> Finding {
+    let said = message(&format!("not looked up: {what}: {why}"));
+    Finding::code("not-looked-up", &report.path(path), 0, Severity::Low, &said)
+}
+
+impl Dependency {
+    fn path(&self) -> &str {
+        self.manifest.as_deref().unwrap_or(MANIFEST)
+    }
 }
 
 fn advisory(report: &Report<'_>, package: &Dependency, advisory: &Advisory) -> Finding {
@@ -74,10 +110,10 @@ fn advisory(report: &Report<'_>, package: &Dependency, advisory: &Advisory) -> F
         versions => format!("fixed in {}", versions.join(", ")),
     };
     let said = format!("{} {} has {id} ({}); {fixed}", package.name, package.version, advisory.id);
-    finding(id, &report.path(MANIFEST), &package.name, Severity::High, &said)
+    finding(id, &report.path(package.path()), &package.name, Severity::High, &said)
 }
 
-/// What the preset gives pip-audit to read; its report does not name it.
+/// The file where a report names none.
 const MANIFEST: &str = "requirements.txt";
 
 fn unreachable_because(what: &str, report: &Report<'_>) -> Parsed {

@@ -151,6 +151,33 @@ fn pip_audit_that_looked_nothing_up_is_never_clean() {
 }
 
 #[test]
+fn pip_audit_on_files_that_pin_all_some_and_nothing() {
+    let vulns = r#"[{"id": "PYSEC-1", "fix_versions": ["2"], "aliases": ["CVE-2026-1"]}]"#;
+    let pinned = |manifest: &str| {
+        format!(r#"{{"name": "flask", "version": "1", "vulns": {vulns}, "manifest": "{manifest}"}}"#)
+    };
+    let local = r#"{"name": "-e -", "skip_reason": "could not deduce package version from URL requirement"}"#;
+    let unread = r#"[{"path": "requirements/dev.txt", "why": "requirement pytest is not pinned: pytest"}]"#;
+    let read = |exit, packages: &str| {
+        let text = format!(r#"{{"dependencies": [{packages}], "unread": {unread}}}"#);
+        parse("pip-audit", exit, text.as_bytes())
+    };
+    let parsed = read(1, &format!("{}, {local}", pinned("requirements/docs.txt"))).unwrap();
+    assert_eq!(
+        short(&parsed),
+        [
+            "CVE-2026-1 requirements/docs.txt:0 high",
+            "not-looked-up requirements.txt:0 low",
+            "not-looked-up requirements/dev.txt:0 low",
+        ]
+    );
+    assert_eq!((parsed.scanned, parsed.nothing), (Some(1), None));
+    let why = "no requirements are pinned: requirements/dev.txt: requirement pytest is not pinned: pytest";
+    assert_eq!(read(0, local).unwrap().nothing.as_deref(), Some(why));
+    assert!(read(1, local).is_err(), "nothing explains that exit code");
+}
+
+#[test]
 fn trivy_by_severity_and_without_a_database() {
     let parsed = of("trivy", 0, "findings.json").unwrap();
     assert_eq!(

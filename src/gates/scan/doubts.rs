@@ -6,7 +6,6 @@ use std::path::Path;
 use super::{Broken, Scanner};
 use crate::config::gate::Evidence;
 use crate::config::presets::preset;
-use crate::gates::command;
 use crate::gates::integrity;
 use crate::gates::parse::Parsed;
 
@@ -33,6 +32,11 @@ impl Scanner<'_> {
         };
         // It passes hidden ones by.
         let looked_at = self.inputs.of_tree(files, self.context.subdir);
+        let fits = |path: &&String| {
+            let bytes = root.join(path).symlink_metadata().map_or(0, |meta| meta.len());
+            gate.tool.file_max == 0 || bytes <= gate.tool.file_max
+        };
+        let looked_at = looked_at.filter(fits);
         let mut shown = looked_at.filter(|path| path.split('/').all(|part| !part.starts_with('.')));
         match shown.find(has_function) {
             Some(path) => Err(format!("it lists no function, and `{path}` has some").into()),
@@ -42,19 +46,18 @@ impl Scanner<'_> {
 
     /// Says which files are too large for the tool to be shown them.
     pub(super) fn tell_large(&self, root: &Path, files: &[String], parsed: &mut Parsed) {
-        let max = self.gate.tool.file_max;
-        if max == 0 || !command::wants_files(self.gate) {
-            return;
-        }
-        let bytes = |path: &str| root.join(path).symlink_metadata().map_or(0, |meta| meta.len());
-        let of_gate = self.inputs.of_tree(files, self.context.subdir);
-        let large: Vec<&str> = of_gate.map(String::as_str).filter(|path| bytes(path) > max).collect();
+        let (max, subdir) = (self.gate.tool.file_max, self.context.subdir);
+        let large = self.large(&root.join(subdir), files);
         if large.is_empty() {
             return;
         }
         let more = if large.len() > NAMED_MAX { ", …" } else { "" };
         let names = large[..large.len().min(NAMED_MAX)].join(", ");
         let said = format!("not looked at, for they have more than {} MiB: {names}{more}", max >> 20);
+        if large.len() == self.inputs.of_tree(files, subdir).count() {
+            parsed.nothing = Some(said);
+            return;
+        }
         parsed.note = Some(parsed.note.take().map_or(said.clone(), |note| format!("{note}; {said}")));
     }
 }
