@@ -83,6 +83,12 @@ pub enum Command {
     Queue(JsonArgs),
     /// Check what sprint promises against the database, git and the report files
     Verify(JsonArgs),
+    /// Copy the sprint's database into a file
+    Backup(FileArg),
+    /// Put a backup in the database's place; what is there now is kept
+    Restore(FileArg),
+    /// Print the whole history, one event a line, as JSON
+    Export,
     /// Read the configuration again for the running sprint
     Reload,
     /// Print completions for a shell
@@ -207,6 +213,14 @@ pub struct LogsArgs {
     /// A worker or a task; without it, the supervisor's log
     #[arg(value_name = "WORKER|TASK")]
     pub who: Option<String>,
+}
+
+/// A file of the person's.
+#[derive(Debug, Args)]
+pub struct FileArg {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `sprint events`.

@@ -11,8 +11,8 @@ use super::environment::Environment;
 use super::out::Out;
 use super::text::{Colour, LINE_MAX, plain};
 use super::{
-    agent, agents, answer, attach, control, cost, demo, doctor, events, gates, generate, health, hook, init,
-    install, lint, logs, mcp, persons, prompt, start, status, stop, supervise, task, verify,
+    agent, agents, answer, attach, backup, control, cost, demo, doctor, events, gates, generate, health,
+    hook, init, install, lint, logs, mcp, persons, prompt, start, status, stop, supervise, task, verify,
 };
 use crate::error::{CliError, exit};
 use crate::redact;
@@ -146,6 +146,9 @@ fn query(command: &Command, env: &Environment, out: &mut Out<'_>) -> Result<u8, 
         Command::Cost(args) => cost::run(*args, env, out),
         Command::Queue(args) => task::queue(*args, env, out),
         Command::Verify(args) => verify::run(*args, env, out),
+        Command::Backup(args) => backup::backup(&args.file, env, out),
+        Command::Restore(args) => backup::restore(&args.file, env, out),
+        Command::Export => events::export(env, out),
         Command::Completions(args) => generate::completions(args.shell, out),
         Command::Man(args) => generate::man(args.out.as_deref(), out),
         Command::Start(_)

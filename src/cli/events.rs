@@ -66,6 +66,24 @@ pub fn run(args: &EventsArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     }
 }
 
+/// The whole history, a line of JSON an event.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn export(env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let Some(client) = Context::find(env)?.reader()? else { return Ok(exit::DONE) };
+    let mut last = 0;
+    while !out.is_closed() {
+        let rows = client.events_after(last, BATCH).map_err(store_error)?;
+        let Some(newest) = rows.last().map(|row| row.seq) else { break };
+        for row in &rows {
+            out.json_line(&json_of(row));
+        }
+        last = newest;
+    }
+    Ok(exit::DONE)
+}
+
 /// Shows what came after `last`; the number of the newest line.
 fn more(
     client: &Client,
@@ -97,17 +115,21 @@ fn is_about(row: &EventRow, task: &TaskName) -> bool {
 
 fn show(row: &EventRow, args: &EventsArgs, out: &mut Out<'_>) {
     if args.json {
-        out.json_line(&EventJson {
-            seq: row.seq,
-            time: rfc3339(row.wall_ms),
-            kind: &row.kind,
-            feature: row.feature.as_deref(),
-            task: row.task.as_deref(),
-            worker: row.worker.as_deref(),
-            text: plain(&row.text, super::picture::TEXT_MAX),
-        });
+        out.json_line(&json_of(row));
     } else {
         out.line(line(row, out));
+    }
+}
+
+fn json_of(row: &EventRow) -> EventJson<'_> {
+    EventJson {
+        seq: row.seq,
+        time: rfc3339(row.wall_ms),
+        kind: &row.kind,
+        feature: row.feature.as_deref(),
+        task: row.task.as_deref(),
+        worker: row.worker.as_deref(),
+        text: plain(&row.text, super::picture::TEXT_MAX),
     }
 }
 

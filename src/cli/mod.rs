@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod args;
 mod asked;
+mod backup;
 pub mod context;
 pub mod cost;
 pub mod environment;

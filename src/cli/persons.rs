@@ -34,6 +34,8 @@ fn name(command: &Command) -> Option<&'static str> {
         Command::Resume(_) => "resume",
         Command::Reload => "reload",
         Command::Stop(_) => "stop",
+        Command::Backup(_) => "backup",
+        Command::Restore(_) => "restore",
         Command::Task(TaskCommand::Stop(_)) => "task stop",
         Command::Task(TaskCommand::Retry(_)) => "task retry",
         Command::Task(TaskCommand::Skip(_)) => "task skip",

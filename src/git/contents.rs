@@ -63,6 +63,14 @@ pub fn is_there(repo: &Repo, commit: &CommitSha, path: &str) -> Result<bool> {
     Ok(tree(&lib, commit)?.get_path(Path::new(path)).is_ok())
 }
 
+/// Whether the repository has the commit.
+///
+/// # Errors
+/// The repository cannot be read.
+pub fn has_commit(repo: &Repo, commit: &CommitSha) -> Result<bool> {
+    Ok(repo.open()?.find_commit(oid(commit)?).is_ok())
+}
+
 /// The bytes of a file in a commit; `None` if it is not there, not a file, or too large.
 ///
 /// # Errors

@@ -36,9 +36,7 @@ impl Mended {
         let now = match &self.from {
             Some(copy) => {
                 let copy = copy.file_name().unwrap_or_default().to_string_lossy();
-                format!(
-                    "it was made again from the copy snapshots/{copy} and from what runs have reported since"
-                )
+                format!("it was made again from the copy {copy} and from what runs have reported since")
             }
             None => {
                 "no copy is whole, so it begins anew; what has landed is in git, and work that has not is \
@@ -48,7 +46,7 @@ impl Mended {
         };
         let kept = self.kept.as_ref().map_or_else(String::new, |path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            format!("; the damaged one is kept as {name}")
+            format!("; the one before is kept as {name}")
         });
         format!("the database {}: {now}{kept}", self.why)
     }
@@ -95,10 +93,27 @@ pub fn open(path: &Path, snapshots: &Path, wall_ms: i64) -> Result<(Store, Optio
     }
     let mended = Mended { why, from: copy, kept };
     let store = Store::open(path)?;
-    // The supervisor tells it, and it is in the history.
-    let told = Event::StoreMended { text: mended.text() };
-    Client::open(path)?.append(&InboxBody::Fact(told), wall_ms)?;
+    tell(path, &mended, wall_ms)?;
     Ok((store, Some(mended)))
+}
+
+/// Puts `backup` in the database's place; what was there is kept beside it. Only for who is alone with it.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if the backup is not whole: then nothing is changed. Else as [`Store::open`].
+pub fn restore(path: &Path, backup: &Path, wall_ms: i64) -> Result<Mended, StoreError> {
+    prepare(path, backup)?;
+    let kept = put_aside(path, wall_ms).map_err(io_at(path))?;
+    put_in_place(path).map_err(io_at(path))?;
+    let mended = Mended { why: "was replaced by a person".to_owned(), from: Some(backup.to_owned()), kept };
+    tell(path, &mended, wall_ms)?;
+    Ok(mended)
+}
+
+/// The supervisor tells it, and it is in the history.
+fn tell(path: &Path, mended: &Mended, wall_ms: i64) -> Result<(), StoreError> {
+    let told = Event::StoreMended { text: mended.text() };
+    Client::open(path)?.append(&InboxBody::Fact(told), wall_ms).map(|_| ())
 }
 
 /// The database if it can be opened, checked and read; `None` if it is gone, or empty, though there are copies

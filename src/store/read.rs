@@ -1,6 +1,9 @@
 //! Reading: the whole state at boot, and what commands show.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -166,6 +169,25 @@ impl Client {
     /// What SQLite says.
     pub fn name(&self) -> Result<String, StoreError> {
         name(&self.connection)
+    }
+
+    /// Writes a copy that can be opened by itself, for the person alone. Nothing is there if it fails.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the file is there already or cannot be written, or what SQLite says.
+    pub fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        let io = |source| StoreError::Io { path: file.to_owned(), source };
+        // SQLite takes an empty file; its own would be readable by everybody.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(io)?;
+        let copied = self
+            .connection
+            .execute("VACUUM INTO ?1", [file.to_string_lossy()])
+            .map_err(StoreError::from)
+            .and_then(|_| File::open(file).and_then(|copy| copy.sync_all()).map_err(io));
+        if copied.is_err() {
+            std::fs::remove_file(file).map_err(io)?;
+        }
+        copied
     }
 
     /// What `status` and `health` need, as one moment. Of features that are finished or refused

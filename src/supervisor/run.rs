@@ -14,7 +14,7 @@ use super::panes::Panes;
 use super::place::proc_id;
 use super::presence::Presence;
 use super::settings::Settings;
-use super::snapshots::Snapshots;
+use super::snapshots::{Made, Snapshots};
 use super::stalled::{CALM, Stall};
 use super::watchdog::Watchdog;
 use super::{Place, SupervisorError, lost, recovery, shutdown};
@@ -189,7 +189,10 @@ impl Supervisor {
                 name = signals.next() => self.ask_to_stop(name).await?,
             }
         }
-        shutdown::end(self).await
+        shutdown::end(self).await?;
+        let made = Made::now(self.engine.commits(), self.engine.state().features.len());
+        self.snapshots.make_last(&self.place, self.engine.store(), made);
+        self.presence.end()
     }
 
     /// Now and then: heartbeats, free space, a snapshot, sleep.
@@ -198,7 +201,8 @@ impl Supervisor {
         let settings = Settings::renew(&mut self.settings, &self.engine);
         self.watchdog.look(&self.place, self.engine.state(), settings.hung);
         self.keep_awake(settings.inhibit_sleep);
-        self.snapshots.keep(&self.place, self.engine.store(), self.engine.commits());
+        let made = Made::now(self.engine.commits(), self.engine.state().features.len());
+        self.snapshots.keep(&self.place, self.engine.store(), made);
         match Disk::of(&self.place.layout.state) {
             Ok(disk) => {
                 let low = disk.free < settings.disk_free_min;

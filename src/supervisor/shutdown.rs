@@ -23,8 +23,7 @@ pub(super) async fn end(supervisor: &mut Supervisor) -> Result<(), SupervisorErr
     signal_all(supervisor, Signal::SIGKILL);
     wait_until_gone(supervisor, KILLED_MS).await?;
     supervisor.panes.close().await?;
-    supervisor.apply(Vec::new()).await?;
-    supervisor.presence.end()
+    supervisor.apply(Vec::new()).await
 }
 
 /// Registered workers whose process is there.

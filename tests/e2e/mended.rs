@@ -54,7 +54,7 @@ fn a_damaged_database_is_made_again_from_a_copy_and_from_reports() {
     assert!(error.contains("`sprint start` makes it again from the newest copy"), "{error}");
     let said = go_on(&mut world);
     assert!(said.contains("warning: the database was damaged"), "{said}");
-    assert!(said.contains("from the copy snapshots/sprint-1.db"), "{said}");
+    assert!(said.contains("from the copy sprint-1.db"), "{said}");
     let events = world.sprint(&["events"]).expect(0).stdout;
     assert!(
         events.contains("the database was damaged") && events.contains("its report was found in its file"),
@@ -92,4 +92,46 @@ fn without_a_whole_copy_it_begins_anew_on_what_has_landed() {
     assert!(said.contains("no copy is whole, so it begins anew"), "{said}");
     let calls = world.read("calls");
     assert_eq!(calls.matches("T001").count() + calls.matches("T002").count(), 2, "done once each: {calls}");
+}
+
+#[test]
+fn a_backup_is_restored_and_the_sprint_finds_what_came_after_it() {
+    let (mut world, _) = stopped_with_an_older_copy();
+    let said = world.sprint(&["backup", "../b.db"]).expect(0).stdout;
+    assert!(said.contains("3 tasks, 2 of them closed"), "{said}");
+    let again = world.sprint(&["backup", "../b.db"]).expect(4);
+    assert!(again.stderr.contains("a backup overwrites nothing"), "{}", again.stderr);
+    let file = world.path().join("b.db");
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&file).unwrap());
+    assert_eq!(mode & 0o777, 0o600, "tokens are in it");
+    go_on(&mut world);
+    let before = world.sprint(&["export"]).expect(0).stdout;
+    assert_eq!(
+        before.lines().count(),
+        world.sprint(&["events", "-n", "99999"]).expect(0).stdout.lines().count()
+    );
+    assert!(before.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    let said = world.sprint(&["restore", "../b.db"]).expect(0).stdout;
+    assert!(said.contains("restored: 3 tasks, 2 of them closed") && said.contains("is kept as"), "{said}");
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1 T002:1 T003:1", "T003 is found to have landed, and not done again");
+    world.sprint(&["verify"]).expect(0);
+    let events = world.sprint(&["events"]).expect(0).stdout;
+    assert!(events.contains("was replaced by a person") && events.contains("T003"), "{events}");
+}
+
+#[test]
+fn what_is_no_backup_of_this_repository_is_refused() {
+    let (world, _) = stopped_with_an_older_copy();
+    world.sprint(&["backup", "../b.db"]).expect(0);
+    world.file("../no.db", "nothing of ours");
+    let error = world.sprint(&["restore", "../no.db"]).expect(3).stderr;
+    assert!(error.contains("is no backup of sprint's"), "{error}");
+    let other = World::with("- [ ] T001 write a.txt\n", "echo 1 > a.txt; git add -A; git commit -qm 1");
+    other.start().expect(0);
+    let file = world.path().join("b.db");
+    let error = other.sprint(&["restore", file.to_str().unwrap()]).expect(4).stderr;
+    assert!(error.contains("of another repository: "), "{error}");
+    assert_eq!(other.landed(), "T001:1");
+    other.sprint(&["verify"]).expect(0);
 }

@@ -10,6 +10,9 @@ mod laws;
 mod money;
 mod plans;
 mod replay;
+#[allow(dead_code, reason = "shared with the replays of real histories")]
+#[path = "../replay_support/rng.rs"]
+mod rng;
 mod scale;
 mod schedules;
 mod triage;
