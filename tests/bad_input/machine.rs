@@ -61,8 +61,9 @@ fn rested() -> World {
 #[test]
 fn databases() {
     let mut text = String::new();
+    // The last one makes a damaged database again.
     let commands =
-        [vec!["start", "specs/001-demo"], vec!["status"], vec!["answer", "T001", "x"], vec!["health"]];
+        [vec!["status"], vec!["answer", "T001", "x"], vec!["health"], vec!["start", "specs/001-demo"]];
     let mut case = |name: &str, breaks: &dyn Fn(&World)| {
         let world = rested();
         breaks(&world);

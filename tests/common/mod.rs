@@ -521,7 +521,7 @@ impl World {
         };
         let text = replace(text, r"\b[0-9a-f]{40}\b", "[sha]");
         let text = replace(text, r"\b(r|sprint)-[0-9a-f]{8,32}\b", "$1-[hash]");
-        let text = replace(text, r"\d\d:\d\d:\d\d", "[time]");
+        let text = replace(text, r"\d\d:\d\d:\d\d|damaged-\d+", "[time]");
         replace(text, r"\bpid \d+", "pid [pid]")
     }
 
