@@ -77,6 +77,8 @@ pub const INSTANT_DEATH_MS: u64 = 10_000;
 pub const BREAKER_DEATHS: u32 = 5;
 /// Runs in a row that failed at once open the breaker of their agent.
 pub const BREAKER_RUNS: u32 = 3;
+/// So many open breakers at once are no slot's trouble any more: nothing is given out.
+pub const BREAKERS_MAX: usize = 3;
 /// An open breaker tries again so often, in milliseconds.
 pub const BREAKER_RETRY_MS: u64 = 60_000;
 /// A breaker that has been open so long does not keep a feature from being at rest.

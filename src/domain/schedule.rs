@@ -12,7 +12,7 @@ use super::ids::{FeatureId, WorkerName};
 use super::job::give;
 use super::moves;
 use super::pipeline::{Role, StageKind};
-use super::policy::{BREAKER_REST_MS, IDLE_MS};
+use super::policy::{BREAKER_REST_MS, BREAKERS_MAX, IDLE_MS};
 use super::requests::waits_for_person;
 use super::state::{FeatureStatus, Mode};
 use super::task::{Input, Status, Task};
@@ -91,6 +91,9 @@ fn pass_empty_stages(draft: &mut Draft<'_>) {
 /// Gives open work to idle workers, the oldest work to the lowest slot; for the rest more
 /// workers are started.
 fn assign(draft: &mut Draft<'_>, current: &FeatureId) {
+    if breakers_hold(draft) {
+        return;
+    }
     while begin_waits(draft, current) {}
     budget::hold_overspent(draft, current);
     let mut idle = idle_workers(draft);
@@ -104,6 +107,27 @@ fn assign(draft: &mut Draft<'_>, current: &FeatureId) {
     for (role, wanted) in unserved {
         start_workers(draft, current, role, wanted);
     }
+}
+
+/// Where the workers of several slots die at their start, the machine is not well: what is given out would
+/// only be lost. A slot whose worker comes up again does not count.
+fn breakers_hold(draft: &mut Draft<'_>) -> bool {
+    let names = draft.worker_names();
+    let workers = names.iter().filter_map(|name| draft.worker(name));
+    let open = workers.filter(|worker| worker.broken_since_ms.is_some() && !worker.is_up()).count();
+    let holds = open >= BREAKERS_MAX;
+    if holds != draft.sprint().breakers_open {
+        draft.edit_sprint().breakers_open = holds;
+        let text = if holds {
+            format!(
+                "the workers of {open} slots die at their start: nothing is given out until one comes up; see `sprint logs`"
+            )
+        } else {
+            "workers come up again, and work is given out".to_owned()
+        };
+        draft.say("breakers", None, text);
+    }
+    holds
 }
 
 /// A pipeline may begin with a `wait` stage: that needs no worker, and no place in flight.
@@ -235,7 +259,8 @@ fn come_to_rest(draft: &mut Draft<'_>, current: &FeatureId) -> bool {
         .any(|task| matches!(task.status, Status::Landing { .. } | Status::Retry { .. }));
     if moving
         || is_held_for_now(draft, current)
-        || open_work(draft, current).iter().any(|work| !is_hopeless(draft, current, work.role))
+        || (!held_for_long(draft)
+            && open_work(draft, current).iter().any(|work| !is_hopeless(draft, current, work.role)))
     {
         return false;
     }
@@ -283,7 +308,21 @@ fn close_down(draft: &mut Draft<'_>, current: &FeatureId) {
 /// Whether there is work and nobody who will ever do it.
 fn all_hopeless(draft: &Draft<'_>, current: &FeatureId) -> bool {
     let work = open_work(draft, current);
-    !work.is_empty() && work.iter().all(|work| is_hopeless(draft, current, work.role))
+    !work.is_empty()
+        && (held_for_long(draft) || work.iter().all(|work| is_hopeless(draft, current, work.role)))
+}
+
+/// Whether so many breakers that nothing is given out have been open for ten minutes.
+fn held_for_long(draft: &Draft<'_>) -> bool {
+    let names = draft.worker_names();
+    let long =
+        names.iter().filter_map(|name| draft.worker(name)).filter(|worker| is_long_broken(draft, worker));
+    draft.sprint().breakers_open && long.count() >= BREAKERS_MAX
+}
+
+fn is_long_broken(draft: &Draft<'_>, worker: &Worker) -> bool {
+    let open_before = draft.now.mono_ms.checked_sub(BREAKER_REST_MS);
+    worker.broken_since_ms.is_some_and(|since| Some(since) <= open_before)
 }
 
 /// Whether every slot of a role has a breaker that is open for ten minutes.
@@ -292,9 +331,7 @@ fn is_hopeless(draft: &Draft<'_>, current: &FeatureId, role: Role) -> bool {
     else {
         return true;
     };
-    let open_before = draft.now.mono_ms.checked_sub(BREAKER_REST_MS);
-    let long = |worker: &&&Worker| worker.broken_since_ms.is_some_and(|since| Some(since) <= open_before);
-    let broken = workers_of(draft, role).iter().filter(long).count();
+    let broken = workers_of(draft, role).iter().filter(|worker| is_long_broken(draft, worker)).count();
     broken >= usize::try_from(policy.max).unwrap_or(usize::MAX)
 }
 
@@ -305,7 +342,8 @@ fn wake_resting(draft: &mut Draft<'_>) -> bool {
             .feature(id)
             .is_some_and(|feature| feature.status == FeatureStatus::Resting && feature.head.is_some())
             && (draft.tasks_of(id).all(Task::closed)
-                || resting_work(draft, id).iter().any(|work| !is_hopeless(draft, id, work.role)))
+                || (!held_for_long(draft)
+                    && resting_work(draft, id).iter().any(|work| !is_hopeless(draft, id, work.role))))
     });
     let Some(id) = able else { return false };
     if let Some(feature) = draft.edit_feature(&id) {

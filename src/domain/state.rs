@@ -282,6 +282,7 @@ pub enum Mode {
 }
 
 /// What belongs to no row of its own.
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own, and several may hold")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sprint {
     /// Raised at every start of a supervisor.
@@ -295,6 +296,9 @@ pub struct Sprint {
     /// The disk is nearly full: nothing new is assigned until there is room again.
     #[serde(default)]
     pub disk_low: bool,
+    /// Too many slots' workers die at their start: nothing is given out until fewer do.
+    #[serde(default)]
+    pub breakers_open: bool,
     /// Fingerprint of the configuration that the last `start` or `reload` found: what is the machine's
     /// and not a feature's own is as it says.
     #[serde(default)]
@@ -323,6 +327,7 @@ impl Default for Sprint {
             stay: false,
             answer_wait_ms: 0,
             disk_low: false,
+            breakers_open: false,
             config: None,
             holds: BTreeMap::new(),
             at_once: BTreeMap::new(),

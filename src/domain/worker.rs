@@ -128,6 +128,11 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Whether it has registered, and its process is not known to be gone.
+    pub fn is_up(&self) -> bool {
+        self.life.proc().is_some()
+    }
+
     /// How the agent of its run stands, if it has a run and its agent was seen.
     pub fn agent(&self) -> Option<&Seen> {
         self.seen.as_ref().filter(|_| matches!(self.life, Life::Busy { .. }))
