@@ -8,6 +8,7 @@ use crate::domain::ids::FeatureId;
 use crate::error::CliError;
 use crate::git::{Repo, branch, diff};
 use crate::process::supervisor_file::SupervisorFile;
+use crate::store::snapshot_names;
 
 /// Branches that are named; more would be no help.
 const NAMED_MAX: usize = 3;
@@ -15,6 +16,10 @@ const NAMED_MAX: usize = 3;
 /// The state directory is gone, and what to do about it.
 pub fn state_gone(repo: &Repo, layout: &Layout, living: Option<&SupervisorFile>) -> CliError {
     let state = plain(&layout.state.to_string_lossy(), 300);
+    if living.is_none() && !snapshot_names(&layout.snapshots()).is_empty() {
+        return CliError::environment(format!("the database in `{state}` is gone"))
+            .hint("`sprint start` makes it again from the newest copy in its snapshots/");
+    }
     let error =
         CliError::refused(format!("the state directory of this repository's sprint is gone: `{state}`"));
     if let Some(file) = living {

@@ -173,6 +173,27 @@ pub fn has_new_commit(repo: &Repo, base: &CommitSha, head: &CommitSha) -> Result
     Ok(ahead > 0)
 }
 
+/// The messages of the newest commits that `head` holds and `base` does not, at most `most`.
+///
+/// # Errors
+/// As [`is_descendant`].
+pub fn messages(
+    repo: &Repo,
+    base: &CommitSha,
+    head: &CommitSha,
+    most: usize,
+) -> Result<Vec<(CommitSha, String)>> {
+    let (repo, what) = (repo.open()?, format!("cannot read {}", head.short()));
+    let mut walk = repo.revwalk().during(&what)?;
+    walk.push(oid(head)?).during(&what)?;
+    walk.hide(oid(base)?).during(&what)?;
+    let text = |id: git2::Oid| {
+        let commit = repo.find_commit(id)?;
+        Ok((sha(id), String::from_utf8_lossy(commit.message_bytes()).into_owned()))
+    };
+    walk.take(most).map(|id| id.and_then(text).during(&what)).collect()
+}
+
 /// The commit that two histories share, if there is one.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::bytes::{Captures, Regex};
 
 /// A word begins here: also after a colour, and after what JSON writes for a control character.
-const BEGIN: &str = r#"(?:\b|\x1b\[[0-9;:]*m|\\[nrtbf"]|\\u00[0-9a-f]{2}(?:\[[0-9;:]*m)?)"#;
+const BEGIN: &str = r#"(?:\b|_|\x1b\[[0-9;:]*m|\\[nrtbf"]|\\u00[0-9a-f]{2}(?:\[[0-9;:]*m)?)"#;
 
 /// A secret's form. The pattern has one group: what is replaced. Lengths are lower than the makers'
 /// where the beginning says enough: texts are cut, and half of a token is no use to anybody.
@@ -21,7 +21,7 @@ const fn form(name: &'static str, pattern: &'static str, plausible: fn(&[u8]) ->
     Form { name, pattern, plausible }
 }
 
-const FORMS: [Form; 16] = [
+const FORMS: [Form; 17] = [
     form(
         "private key",
         r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----((?:\s|\\+[rnt]|[A-Za-z-]+: [^\n\\]*)*[A-Za-z0-9+/=]{16,}(?:(?:\s|\\+[rnt])*[A-Za-z0-9+/=]{16,})*(?:(?:\s|\\+[rnt])*[A-Za-z0-9+/=]{0,76}(?:\s|\\+[rnt])*-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----)?)",
@@ -34,6 +34,8 @@ const FORMS: [Form; 16] = [
         any,
     ),
     form("GitHub token", r"BEGIN(gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{22,})", any),
+    // Whole, it is one whatever stands before it.
+    form("GitHub token", r"(gh[pousr]_[A-Za-z0-9]{36})", any),
     form("GitLab token", r"BEGIN(gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent)-[A-Za-z0-9_-]{16,})", has_digit),
     form("Slack token", r"BEGIN(xox[abeoprs]-[A-Za-z0-9-]{16,}|xapp-[0-9]-[A-Za-z0-9-]{16,})", has_digit),
     form("Slack webhook", r"\bhooks\.slack\.com/services/([A-Z0-9]{8,}/[A-Z0-9]{8,}/[A-Za-z0-9]{16,})", any),
@@ -95,7 +97,7 @@ fn is_no_placeholder(secret: &[u8]) -> bool {
 
 fn all_forms() -> impl Iterator<Item = &'static Form> {
     static LAST: Form = URL;
-    static FIRST: [Form; 16] = FORMS;
+    static FIRST: [Form; 17] = FORMS;
     FIRST.iter().chain([&LAST])
 }
 

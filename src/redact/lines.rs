@@ -1,6 +1,8 @@
 //! Secrets in what comes in pieces: a secret may be cut anywhere between two of them, so lines are
 //! looked at whole.
 
+use std::borrow::Cow;
+
 use super::{forms, known};
 
 /// Of a line without an end so much is kept back.
@@ -63,8 +65,19 @@ impl Lines {
             return;
         }
         self.key = if begins_key(line) { Key::Begun } else { Key::Outside };
-        out.extend_from_slice(&known::bytes(line));
+        out.extend_from_slice(&uncoloured(known::bytes(line)));
     }
+}
+
+/// A secret with a colour in the middle is one as soon as somebody shows the line without colours: then the line
+/// loses them here.
+fn uncoloured(line: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if !line.contains(&0x1b) {
+        return line;
+    }
+    let plain = without_colours(&String::from_utf8_lossy(&line));
+    let clean = known::bytes(plain.as_bytes());
+    if *clean == *plain.as_bytes() { line } else { Cow::Owned(clean.into_owned()) }
 }
 
 fn begins_key(line: &[u8]) -> bool {

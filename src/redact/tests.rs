@@ -271,3 +271,24 @@ fn hostile_text_costs_linear_time() {
         assert!(large < 0.2 + small * 16.0 * 6.0, "{piece}: {small} {large}");
     }
 }
+
+#[test]
+fn letters_before_a_token_and_colours_in_it_do_not_save_it() {
+    let token = format!("ghp_{}", "Ab1".repeat(12));
+    for text in
+        [format!("x{token}"), format!("KEY_{token} and more"), format!("KEY_sk-ant-{}1", "ab".repeat(12))]
+    {
+        assert!(!super::text(&text).contains("Ab1Ab1") && super::text(&text).contains("[redacted"), "{text}");
+    }
+    let (begin, end) = token.split_at(9);
+    for text in [format!("\x1b[01;31mghp_\x1b[m{}", &token[4..]), format!("\x1b[1m{begin}\x1b[0m{end}")] {
+        let mut lines = super::Lines::default();
+        let mut shown = lines.push(format!("{text} is it\n").as_bytes());
+        shown.extend(lines.finish());
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("[redacted: GitHub token] is it") && !shown.contains(&end[4..]), "{shown}");
+    }
+    let mut lines = super::Lines::default();
+    let plain = b"\x1b[1mplain\x1b[0m colours stay\n";
+    assert_eq!(lines.push(plain), plain);
+}

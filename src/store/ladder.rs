@@ -36,7 +36,9 @@ impl Mended {
         let now = match &self.from {
             Some(copy) => {
                 let copy = copy.file_name().unwrap_or_default().to_string_lossy();
-                format!("it was made again from the copy {copy} and from what runs have reported since")
+                format!(
+                    "it was made again from the copy {copy} and from what runs have reported since; what you have said since is forgotten"
+                )
             }
             None => {
                 "no copy is whole, so it begins anew; what has landed is in git, and work that has not is \

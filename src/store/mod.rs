@@ -7,6 +7,7 @@ mod client;
 mod commit;
 mod error;
 pub mod ladder;
+pub mod leavings;
 mod open;
 mod read;
 pub mod reports;

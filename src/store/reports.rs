@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use crate::domain::report::Filed;
+use crate::process::private::make_private;
 use crate::redact;
 
 /// Larger files are not reports of ours.
@@ -26,6 +27,8 @@ pub fn path(run_directory: &Path) -> PathBuf {
 /// # Errors
 /// What the file system says.
 pub fn write(run_directory: &Path, filed: &Filed) -> Result<(), StoreError> {
+    // It lies where an agent could remove it.
+    make_private(run_directory).map_err(|error| io(run_directory)(std::io::Error::other(error)))?;
     let (part, whole) = (run_directory.join("report.part"), path(run_directory));
     let mut filed = filed.clone();
     filed.report.each_text(&mut redact::in_place);

@@ -25,6 +25,7 @@ use crate::process::identity::ProcId;
 use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
 use crate::process::watch::gone_within;
+use crate::store::leavings;
 
 /// From SIGTERM to SIGKILL for what a dead worker left behind.
 const CLEAR_GRACE: Duration = Duration::from_secs(2);
@@ -147,7 +148,13 @@ impl Outside {
         let this = self.clone();
         tokio::task::spawn_local(async move {
             let own = scratch::of_run(std::env::var_os("TMPDIR").as_deref(), run.as_str());
-            let end = move || end_tree(&scope, CLEAR_GRACE, KILL_WAIT).map(|()| scratch::remove(&own));
+            let left = this.place.layout.run(&run);
+            let end = move || {
+                end_tree(&scope, CLEAR_GRACE, KILL_WAIT).map(|()| {
+                    scratch::remove(&own);
+                    leavings::clean(&left);
+                })
+            };
             let ended = tokio::task::spawn_blocking(end).await;
             let survivors = match ended {
                 Ok(Ok(())) => Vec::new(),

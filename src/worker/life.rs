@@ -31,7 +31,7 @@ use crate::process::subreaper;
 use crate::process::wait::timeout;
 use crate::redact;
 use crate::store::session::Session;
-use crate::store::{Client, LogWatch, StoreError};
+use crate::store::{Client, LogWatch, StoreError, leavings};
 
 /// Between two looks at the store's log, should a ring be lost; and between two heartbeats.
 const LOOK: Duration = Duration::from_secs(5);
@@ -213,6 +213,7 @@ fn take(place: &Place, interrupts: &Interrupts, screen: &mut Screen, run: &Run) 
         perform(place, interrupts, screen, run)
     };
     screen.say(&outcome(&report));
+    leavings::clean(&directory);
     let given = given(place, interrupts.client(), run);
     let filed = Filed { run: run.id.clone(), token: run.token.clone(), report, spent, at_once, given };
     let delivered = deliver::deliver(place, interrupts.client(), &filed);

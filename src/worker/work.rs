@@ -32,9 +32,13 @@ use crate::git::{self, Repo, branch, diff};
 use crate::process::clock;
 use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_children, end_tree};
+use crate::redact;
 
 /// From SIGTERM to SIGKILL for what a program leaves behind.
 const LEFT_GRACE: Duration = Duration::from_secs(2);
+
+/// Commits of an attempt whose messages are looked at.
+const MESSAGES_MAX: usize = 10_000;
 
 /// Pushed branches that are told of.
 const PUSHED_MAX: usize = 10;
@@ -58,7 +62,7 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     let mut setup = |path: &Path, command: &str| set_up(desk, screen, path, command);
     prepare(&pool, &desk.place.repo, &mut worktree, &recipe(desk), &mut setup)
         .map_err(|error| chain(&error))?;
-    let begun = Begun::at(&desk.place.repo, &worktree)?;
+    let begun = Begun::at(&desk.place.repo, &worktree, start_of(desk, &adapter), goes_on(desk, &adapter))?;
     let order = |chat: &Talk| brief::order(desk, task, &worktree, &adapter, chat, &brief::Subject::default());
     screen.say(&format!("runs {} in {}", adapter.name, worktree.path.display()));
     let changed = || has_changed(&worktree, &begun, &desk.run.job.base);
@@ -85,10 +89,7 @@ fn open_worktree(
 ) -> Result<Worktree, String> {
     let job = &desk.run.job;
     let name = branch::task(&job.feature, task, job.attempt);
-    let at = match adapter.retry {
-        Retry::Continue => job.resume_from.as_ref().unwrap_or(&job.base),
-        Retry::Fresh => &job.base,
-    };
+    let at = start_of(desk, adapter);
     let identity = identity(desk);
     let author = Author { identity: &identity, date: job.stamp_s };
     let owner = Owner::Task { feature: job.feature.clone(), task: task.clone() };
@@ -97,7 +98,7 @@ fn open_worktree(
         .map_err(|error| chain(&error))?;
     let acquired = pool.acquire(&owner, at, Some(&name), &author).map_err(|error| chain(&error))?;
     let worktree = acquired.worktree;
-    let goes_on = brief::continues(desk) || adapter.retry == Retry::Continue;
+    let goes_on = goes_on(desk, adapter);
     if acquired.lost {
         screen.say("its worktree was deleted and is made anew; what was not committed in it is lost");
     }
@@ -108,6 +109,21 @@ fn open_worktree(
         begin_again(desk, &worktree, task, &name, at, &author).map_err(|error| chain(&error))?;
     }
     Ok(worktree)
+}
+
+/// What the attempt began on.
+fn start_of<'d>(desk: &'d Desk<'_>, adapter: &Adapter) -> &'d CommitSha {
+    let job = &desk.run.job;
+    match adapter.retry {
+        Retry::Continue => job.resume_from.as_ref().unwrap_or(&job.base),
+        Retry::Fresh => &job.base,
+    }
+}
+
+/// Whether what an earlier run of the attempt has committed is this one's too: it asked and has its answer,
+/// or was ended by a limit of its service, a budget or a death, and goes on.
+fn goes_on(desk: &Desk<'_>, adapter: &Adapter) -> bool {
+    brief::continues(desk) || adapter.retry == Retry::Continue
 }
 
 fn begin_again(
@@ -183,6 +199,9 @@ fn judge(
                     .map_err(|error| chain(&error))?;
                 screen.say("sprint commits what the agent left");
             }
+            if let Some(reason) = told_secret(desk, worktree)? {
+                return Ok(Report::Failed { reason, feedback: None });
+            }
             let finished = leftovers::finish(worktree, &desk.run.id).map_err(|error| chain(&error))?;
             Ok(Report::Worked { head: finished.head, summary: message })
         }
@@ -206,6 +225,19 @@ fn judge(
             })
         }
     }
+}
+
+/// What a message tells lands for good, and no gate reads it.
+fn told_secret(desk: &Desk<'_>, worktree: &Worktree) -> Result<Option<String>, String> {
+    let head = worktree.head().map_err(|error| chain(&error))?;
+    let messages = diff::messages(&desk.place.repo, &desk.run.job.base, &head, MESSAGES_MAX);
+    let messages = messages.map_err(|error| chain(&error))?;
+    let told = messages.iter().find(|(_, message)| redact::text(message) != message.as_str());
+    Ok(told.map(|(commit, message)| {
+        let line = redact::text(message);
+        let line = line.lines().find(|line| line.contains("[redacted: ")).unwrap_or_default().to_owned();
+        format!("the message of commit {} has a secret in it: {line}", commit.short())
+    }))
 }
 
 /// The adapter's name goes with it: everybody who works with it waits.
@@ -238,6 +270,10 @@ fn say_left_out(screen: &mut Screen, facts: &GitFacts, outcome: &RunOutcome) {
 /// What a run began with.
 struct Begun {
     head: CommitSha,
+    /// What the attempt began on, in this run or an earlier one.
+    start: CommitSha,
+    /// Whether what lies between the two counts.
+    goes_on: bool,
     /// Held open, so that no directory that comes after it can be taken for it.
     root: File,
     /// Where branches of remotes were.
@@ -245,12 +281,12 @@ struct Begun {
 }
 
 impl Begun {
-    fn at(repo: &Repo, worktree: &Worktree) -> Result<Self, String> {
+    fn at(repo: &Repo, worktree: &Worktree, start: &CommitSha, goes_on: bool) -> Result<Self, String> {
         let head = worktree.head().map_err(|error| chain(&error))?;
         let root = File::open(&worktree.path)
             .map_err(|error| format!("`{}` cannot be opened: {error}", worktree.path.display()))?;
         let remembered = Remembered::now(repo).map_err(|error| chain(&error))?;
-        Ok(Self { head, root, remembered })
+        Ok(Self { head, start: start.clone(), goes_on, root, remembered })
     }
 
     /// An empty directory that somebody made in its place is not the worktree: everything in it
@@ -317,8 +353,9 @@ fn facts(desk: &Desk<'_>, pool: &Pool, worktree: &Worktree, begun: &Begun) -> Re
     let contains = diff::is_descendant(repo, &begun.head, &head);
     let new_commit = head != begun.head && *contains.as_ref().unwrap_or(&false);
     let astray_of = matches!(contains, Ok(false)).then(|| begun.head.clone());
-    // With an answer the commits may be of the run before the question.
-    let earlier = brief::continues(desk) && head != job.base;
+    let earlier = begun.goes_on
+        && head != begun.start
+        && diff::is_descendant(repo, &begun.start, &head).is_ok_and(|after| after);
     let left = leftovers::look(worktree, &job.base).map_err(|error| chain(&error))?;
     Ok(GitFacts {
         head: Some(head),

@@ -135,3 +135,13 @@ fn what_is_no_backup_of_this_repository_is_refused() {
     assert_eq!(other.landed(), "T001:1");
     other.sprint(&["verify"]).expect(0);
 }
+
+#[test]
+fn a_database_that_was_removed_is_made_again_too() {
+    let (mut world, _) = stopped_with_an_older_copy();
+    fs::remove_file(world.state().join("sprint.db")).unwrap();
+    let error = world.sprint(&["status"]).expect(0).stdout;
+    assert!(error.contains("is gone") && error.contains("`sprint start` makes it again"), "{error}");
+    let said = go_on(&mut world);
+    assert!(said.contains("warning: the database was gone"), "{said}");
+}

@@ -257,3 +257,25 @@ fn a_program_that_goes_away_holds_everybody_with_it_once() {
     assert_eq!(landed, ["T001", "T002", "T003"].map(|task| (task.to_owned(), 1)));
     world.assert_nothing_left();
 }
+
+#[test]
+fn a_secret_in_a_commit_message_does_not_land() {
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let (begin, end) = token.split_at(4);
+    let world =
+        first(&format!("t={begin}; t=${{t}}{end}; echo a > a.txt; git add -A; git commit -qm \"mine $t\""));
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:2");
+    assert!(!world.git(&["log", "--format=%B", "sprint/001-demo"]).contains(&token));
+    let events = world.sprint(&["events"]).expect(0).stdout;
+    assert!(events.contains("has a secret in it: mine [redacted: GitHub token]"), "{events}");
+}
+
+#[test]
+fn a_run_whose_directory_its_agent_removes_ends_like_any_other() {
+    let world = World::with(TASK, &format!("{WORK}; rm -rf \"$SPRINT_RUN_DIR\""));
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    world.sprint(&["verify"]).expect(0);
+    world.assert_nothing_left();
+}

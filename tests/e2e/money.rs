@@ -216,6 +216,26 @@ fn a_program_that_ends_itself_at_its_limit_spends_no_attempt() {
     assert!(row["reason"].as_str().unwrap().starts_with("the budget of the run is used up"), "{status:#}");
 }
 
+/// The work is committed before the limit comes, and there is nothing left to change afterwards.
+#[test]
+fn what_was_committed_before_a_limit_is_the_work_of_the_attempt() {
+    let mut world = fake(
+        "- [ ] T001 write a.txt\n",
+        "turn 10; if [ ! -e $W/once ]; then touch $W/once; echo $1 > $1.txt; git add -A; git commit -qm $1\n\
+         echo '{\"type\":\"error\",\"reset\":1}'; exit 1; fi\n\
+         git status --short > $W/seen; echo '{\"type\":\"done\"}'",
+    );
+    world.set("agent.fake.retry", "\"continue\"");
+    world.set(
+        "agent.fake.fail",
+        "[{ when = \"type=error\", text = \"type\", class = \"rate-limit\", until = \"reset\" }]",
+    );
+    ready(&world);
+    world.start().expect(0);
+    assert_eq!(world.landed(), "T001:1");
+    assert_eq!((turns(&world), world.read("seen").as_str()), (2, ""), "it found its work as it had left it");
+}
+
 #[test]
 fn status_tells_when_a_limit_ends() {
     let mut world =

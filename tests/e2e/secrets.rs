@@ -53,7 +53,7 @@ fn a_secret_that_is_printed_is_nowhere_but_in_the_agents_own_work() {
          printf 'my key is ghp_'; sleep 0.2; echo \"${{t#ghp_}}, and $DEPLOY_TOKEN\"; echo \"fatal: $t\" >&2\n\
          {SPRINT} agent comment \"I use $t and $DEPLOY_TOKEN\"\n\
          if [ $SPRINT_ATTEMPT = 3 ]; then {SPRINT} agent blocked \"is $t right?\"; exit; fi\n\
-         echo \"$SPRINT_ATTEMPT $t\" >> a.txt; git add -A; git commit -qm \"a $t\"\n\
+         echo \"$SPRINT_ATTEMPT $t\" >> a.txt; git add -A; git commit -qm a\n\
          [ $SPRINT_ATTEMPT != 2 ] || {{ echo \"fatal: cannot push with $t\" >&2; exit 1; }}"
     ));
     world.gate(

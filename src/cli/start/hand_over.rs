@@ -124,10 +124,9 @@ pub(super) fn refuse_unfit(repo: &Repo, features: &[Ready], env: &Environment) -
     let path = layout.as_ref().map(Layout::database).filter(|path| path.exists());
     let overview = path.map(|path| Client::open_read_only(&path).and_then(|client| client.overview()));
     let state = match overview {
-        // A file without tables is what a start leaves that found the disk full.
-        None | Some(Err(StoreError::Missing(_))) => State::default(),
-        // It is made again before anything is handed over.
-        Some(Err(StoreError::Corrupt { .. } | StoreError::Row { .. })) => {
+        // A file without tables is what a start leaves that found the disk full. One that is damaged, or gone though
+        // there are copies, is made again before anything is handed over.
+        None | Some(Err(StoreError::Missing(_) | StoreError::Corrupt { .. } | StoreError::Row { .. })) => {
             layout.map_or_else(State::default, |layout| ladder::state_of_copies(&layout.snapshots()))
         }
         Some(overview) => overview.map_err(store_error)?.state,

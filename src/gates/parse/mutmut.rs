@@ -73,13 +73,25 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     Ok(Parsed { findings, note, mutants: Some(mutants), ..Parsed::default() })
 }
 
+/// What a diff changes, on one line: only the first line of a message is shown where there is little room.
+fn changed(diff: &str) -> String {
+    let lines = diff.lines().filter(|line| !line.starts_with("---") && !line.starts_with("+++"));
+    let of = |sign: char| lines.clone().find_map(|line| line.strip_prefix(sign)).map(str::trim);
+    match (of('-'), of('+')) {
+        (Some(old), Some(new)) => format!("`{old}` became `{new}`"),
+        (Some(old), None) => format!("`{old}` went"),
+        (None, Some(new)) => format!("`{new}` came"),
+        (None, None) => "see the diff".to_owned(),
+    }
+}
+
 /// One that nobody noticed is shown; what blocks is the share of them.
 fn finding(report: &Report<'_>, mutant: &Mutant) -> Finding {
     let (rule, said) = match mutant.status.as_str() {
         "no tests" => ("mutant-untested", "no test runs this"),
         _ => ("mutant-survived", "no test notices this change"),
     };
-    let said = message(&format!("{said}:\n{}", mutant.diff));
+    let said = message(&format!("{said}: {}\n{}", changed(&mutant.diff), mutant.diff));
     let code = Finding::code(rule, &report.path(&mutant.path), line(mutant.line), Severity::Low, &said);
     Finding { symbol: message(&mutant.symbol), ..code }
 }
