@@ -60,6 +60,23 @@ with_each!(waits_for_a_sign_in:
 const DAEMON: &str = "[\"--sandbox\", \"workspace-write\", \"--ask-for-approval\", \"on-request\", \"-c\", \"features.daemon_auto_start=true\", \"-c\", \
                       'notify=[\"{sprint}\", \"hook\"]', \"{model.args}\", \"{prompt}\"]";
 
+/// A dialog may be drawn before its program reads keys: like a person, one who has chosen looks whether that is
+/// seen before he confirms.
+fn press(world: &World, key: &str, last: bool) {
+    let send = || world.tmux(&["send-keys", "-t", "developer-1", key]).expect(0);
+    let screen = || world.tmux(&["capture-pane", "-p", "-t", "developer-1"]).expect(0).stdout;
+    let before = screen();
+    send();
+    let mut looks = 0_u32;
+    world.wait_until_watching("the choice is seen", || {
+        looks += 1;
+        if !last && looks.is_multiple_of(40) {
+            send();
+        }
+        last || screen() != before
+    });
+}
+
 /// On its screen, in a repository that it does not know.
 fn on_its_screen(agent: &str, keys: &[(&str, &str)], daemon: bool) {
     let Some(programs) = programs(agent) else { return };
@@ -84,8 +101,9 @@ fn on_its_screen(agent: &str, keys: &[(&str, &str)], daemon: bool) {
         assert_eq!(standin.count(), 0, "nothing is asked before the person has answered");
         let shown = world.sprint(&["status"]).expect(0).stdout;
         assert!(shown.contains("sprint attach developer-1"), "{shown}");
-        for key in pressed.split(' ') {
-            world.tmux(&["send-keys", "-t", "developer-1", key]).expect(0);
+        let keys: Vec<&str> = pressed.split(' ').collect();
+        for (at, key) in keys.iter().enumerate() {
+            press(&world, key, at + 1 == keys.len());
         }
     }
     world.wait_until("it is landed", || world.landed_of("001-demo").len() == 1);
