@@ -58,10 +58,15 @@ impl Stopped {
     }
 }
 
+/// A line that is gone for less than this, in milliseconds, was drawn again: a screen is looked at in between.
+const DRAWN_MS: u64 = 2_000;
+
 /// What a screen tells of turns that were stopped. The line stays there for a while: only one more is news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shown {
     lines: usize,
+    /// Since when there are fewer, and how many.
+    fewer: Option<(u64, usize)>,
     /// When one more came last; 0: never.
     pub at_ms: u64,
 }
@@ -69,10 +74,20 @@ pub struct Shown {
 impl Shown {
     /// So many such lines are on the screen now.
     pub fn look(&mut self, lines: usize, now: u64) {
+        if let Some((since, fewer)) = self.fewer
+            && now.saturating_sub(since) >= DRAWN_MS
+        {
+            (self.lines, self.fewer) = (fewer, None);
+        }
         if lines > self.lines {
             self.at_ms = now;
         }
-        self.lines = lines;
+        if lines < self.lines {
+            let since = self.fewer.map_or(now, |(since, _)| since);
+            self.fewer = Some((since, lines));
+        } else {
+            (self.lines, self.fewer) = (lines, None);
+        }
     }
 }
 
@@ -139,15 +154,31 @@ mod tests {
     #[test]
     fn a_line_that_stays_on_the_screen_is_told_once() {
         let mut shown = Shown::default();
-        let seen: Vec<u64> = [0, 1, 1, 0, 0, 1, 2]
+        let looks = [
+            (0, 10),
+            (1, 11),
+            (1, 12),
+            (0, 13),
+            (1, 500),
+            (2, 600),
+            (1, 700),
+            (1, 2_700),
+            (2, 2_800),
+            (0, 3_000),
+            (1, 9_000),
+        ];
+        let seen: Vec<u64> = looks
             .into_iter()
-            .zip(10..)
             .map(|(lines, now)| {
                 shown.look(lines, now);
                 shown.at_ms
             })
             .collect();
-        assert_eq!(seen, [0, 11, 11, 11, 11, 15, 16]);
+        assert_eq!(
+            seen,
+            [0, 11, 11, 11, 11, 600, 600, 600, 2_800, 2_800, 9_000],
+            "drawn again it is no news"
+        );
     }
 
     #[test]

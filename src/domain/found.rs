@@ -119,13 +119,18 @@ fn put_back(draft: &mut Draft<'_>, key: &TaskKey, run: &Run) {
     let job = &run.job;
     let turn = (job.kind == StageKind::Land).then(|| moves::next_place(draft, key));
     if let Some(feature) = draft.edit_feature(&key.feature) {
-        let begun = matches!(
-            feature.status,
-            FeatureStatus::Running | FeatureStatus::Resting | FeatureStatus::Finished
-        );
-        if !begun {
-            feature.status = FeatureStatus::Running;
-            feature.head = Some(job.base.clone());
+        match feature.status {
+            FeatureStatus::Running | FeatureStatus::Finished => {}
+            // What the report asks for may have its time: a rest would not see it come.
+            FeatureStatus::Resting => feature.status = FeatureStatus::Running,
+            FeatureStatus::Queued
+            | FeatureStatus::Gating
+            | FeatureStatus::GateRetry { .. }
+            | FeatureStatus::Beginning
+            | FeatureStatus::Refused { .. } => {
+                feature.status = FeatureStatus::Running;
+                feature.head = Some(job.base.clone());
+            }
         }
     }
     let wall = draft.now.wall_ms;

@@ -280,7 +280,7 @@ fn has_reason(feature: &Feature, task: &Task, state: &State) -> bool {
                 || is_held(feature, task, state)
         }
         Status::Ready => feature.over.is_some() || nothing_lands(feature, state),
-        other => panic!("{} is {other:?} at rest", task.key.id),
+        other => panic!("{} is {other:?} at rest: {}", task.key.id, picture(state)),
     }
 }
 

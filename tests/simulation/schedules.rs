@@ -118,3 +118,10 @@ fn many_schedules_3() {
 fn many_schedules_4() {
     many_schedules(3);
 }
+
+/// What schedules have found: each of these failed once.
+#[test]
+fn schedules_that_failed_once_pass() {
+    // A report that is found asks for a retry in a feature that rested in the copy.
+    one_schedule(14_289_986_660_631_316_643);
+}
