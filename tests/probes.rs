@@ -376,7 +376,8 @@ fn a_gigabyte_of_output_stays_within_bounds() {
         world.supervisor().is_none()
     });
     assert_eq!(world.landed(), "T001:1");
-    assert!(began.elapsed() < Duration::from_secs(80), "{:?}", began.elapsed());
+    // About a minute without optimisation, beside other tests: linear, and far from what a quadratic look would take.
+    assert!(began.elapsed() < Duration::from_secs(150), "{:?}", began.elapsed());
     assert!(most < 64 * 1024, "the worker took {most} KiB");
     let size: u64 =
         walk(&world.state()).iter().map(|path| std::fs::metadata(path).map_or(0, |meta| meta.len())).sum();
