@@ -25,18 +25,21 @@ pub(super) fn files(
     inputs: &Inputs,
     bytes_max: u64,
 ) -> Vec<String> {
-    let prefix = if subdir.is_empty() { String::new() } else { format!("{subdir}/") };
-    let looked_at = inputs.of_tree(files, subdir);
+    let start = root.join(subdir);
     // A symbolic link is scanned where it leads, if that is in the tree.
-    let plain = looked_at.filter(|path| {
+    let plain = looked_at(subdir, files, inputs).into_iter().filter(|path| {
         let fits = |bytes| bytes_max == 0 || bytes <= bytes_max;
-        root.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file() && fits(meta.len()))
+        start.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file() && fits(meta.len()))
     });
-    let relative = plain.filter_map(|path| path.strip_prefix(&prefix));
     // A name is never an option.
-    let named =
-        relative.map(|path| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() });
+    let named = plain.map(|path| if path.starts_with('-') { format!("./{path}") } else { path.to_owned() });
     shortened(named.collect(), RUN_MAX)
+}
+
+/// The files of the tree that the gate looks at, relative to where it starts.
+fn looked_at<'f>(subdir: &'f str, files: &'f [String], inputs: &'f Inputs) -> Vec<&'f str> {
+    let prefix = if subdir.is_empty() { String::new() } else { format!("{subdir}/") };
+    inputs.of_tree(files, subdir).filter_map(|path| path.strip_prefix(&prefix)).collect()
 }
 
 /// The files of the tree that the gate looks at and that have more than `bytes_max`, relative to `start`,
@@ -48,12 +51,10 @@ pub(super) fn large(
     inputs: &Inputs,
     bytes_max: u64,
 ) -> Vec<String> {
-    let prefix = if subdir.is_empty() { String::new() } else { format!("{subdir}/") };
     let is_large = |path: &&str| {
         bytes_max > 0 && start.join(path).symlink_metadata().is_ok_and(|meta| meta.len() > bytes_max)
     };
-    let relative = inputs.of_tree(files, subdir).filter_map(|path| path.strip_prefix(&prefix));
-    relative.filter(is_large).map(ToOwned::to_owned).collect()
+    looked_at(subdir, files, inputs).into_iter().filter(is_large).map(ToOwned::to_owned).collect()
 }
 
 /// `{large}`: patterns of a shell's kind, each for one of these files.

@@ -54,6 +54,17 @@ impl Mended {
     }
 }
 
+/// A database that is whole.
+#[derive(Debug)]
+pub struct Opened {
+    /// The database.
+    pub store: Store,
+    /// All that is in it: it was read to see that it can be.
+    pub state: State,
+    /// What had to be done about it, if anything.
+    pub mended: Option<Mended>,
+}
+
 /// Whether the database can be used as it is; makes it if there is none.
 ///
 /// # Errors
@@ -79,9 +90,9 @@ pub fn state_of_copies(snapshots: &Path) -> State {
 ///
 /// # Errors
 /// As [`Store::open`], but never [`StoreError::Corrupt`] of the database itself.
-pub fn open(path: &Path, snapshots: &Path, wall_ms: i64) -> Result<(Store, Option<Mended>), StoreError> {
+pub fn open(path: &Path, snapshots: &Path, wall_ms: i64) -> Result<Opened, StoreError> {
     let why = match sound(path, snapshots) {
-        Ok(Some(store)) => return Ok((store, None)),
+        Ok(Some((store, state))) => return Ok(Opened { store, state, mended: None }),
         Ok(None) => "was gone".to_owned(),
         Err(StoreError::Corrupt { detail, .. }) => format!("was damaged ({detail})"),
         Err(StoreError::Row { table, source }) => format!("was damaged (a row of {table}: {source})"),
@@ -96,7 +107,7 @@ pub fn open(path: &Path, snapshots: &Path, wall_ms: i64) -> Result<(Store, Optio
     let mended = Mended { why, from: copy, kept };
     let store = Store::open(path)?;
     tell(path, &mended, wall_ms)?;
-    Ok((store, Some(mended)))
+    Ok(Opened { state: store.load()?, store, mended: Some(mended) })
 }
 
 /// Puts `backup` in the database's place; what was there is kept beside it. Only for who is alone with it.
@@ -120,7 +131,7 @@ fn tell(path: &Path, mended: &Mended, wall_ms: i64) -> Result<(), StoreError> {
 
 /// The database if it can be opened, checked and read; `None` if it is gone, or empty, though there are copies
 /// of it.
-fn sound(path: &Path, snapshots: &Path) -> Result<Option<Store>, StoreError> {
+fn sound(path: &Path, snapshots: &Path) -> Result<Option<(Store, State)>, StoreError> {
     let copies = || !snapshot_names(snapshots).is_empty();
     if !path.exists() && copies() {
         return Ok(None);
@@ -129,8 +140,8 @@ fn sound(path: &Path, snapshots: &Path) -> Result<Option<Store>, StoreError> {
         return Ok(None);
     }
     let store = Store::open(path)?;
-    store.load()?;
-    Ok(Some(store))
+    let state = store.load()?;
+    Ok(Some((store, state)))
 }
 
 /// Makes `sprint.db.new` out of the newest copy that is whole. Returns which.

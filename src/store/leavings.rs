@@ -6,14 +6,20 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use super::reports;
 use crate::redact;
 
 /// Files above this are removed: nobody reads them, and a secret may be in them.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Takes secrets out of every file of the directory, below it too. What cannot be cleaned is removed.
+/// Takes secrets out of every file of the directory, below it too, but for the report, which was written without.
+/// What cannot be cleaned is removed.
 pub fn clean(run_directory: &Path) {
-    let entries = match fs::read_dir(run_directory) {
+    clean_all(run_directory, &reports::path(run_directory));
+}
+
+fn clean_all(directory: &Path, report: &Path) {
+    let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) => return tracing::debug!(%error, "a run's directory is not there to be cleaned"),
     };
@@ -21,8 +27,9 @@ pub fn clean(run_directory: &Path) {
         let path = entry.path();
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
-            clean(&path);
+            clean_all(&path, report);
         } else if kind.is_file()
+            && path != report
             && let Err(error) = clean_file(&path)
         {
             tracing::warn!(path = %path.display(), %error, "what a program left is removed: it cannot be cleaned");
@@ -67,7 +74,14 @@ mod tests {
         let outside = dir.path().parent().unwrap().join(format!("outside-{}", std::process::id()));
         fs::write(&outside, &token).unwrap();
         std::os::unix::fs::symlink(&outside, dir.path().join("link")).unwrap();
+        let report = reports::path(dir.path());
+        fs::write(&report, &token).unwrap();
         clean(dir.path());
+        assert_eq!(
+            fs::read_to_string(&report).unwrap(),
+            token,
+            "it is written whole or not at all, and not here"
+        );
         assert!(!fs::read_to_string(&chat).unwrap().contains(&token));
         assert!(fs::read_to_string(&chat).unwrap().starts_with("# chat\nthe token is "));
         assert!(!fs::read_to_string(&below).unwrap().contains(&token));

@@ -88,8 +88,7 @@ impl Store {
         if part.exists() {
             std::fs::remove_file(&part).map_err(io(&part))?;
         }
-        self.connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
-        std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(io(&part))?;
+        copy_into(&self.connection, &part)?;
         std::fs::rename(&part, &whole).map_err(io(&whole))?;
         std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(io(directory))?;
         let names = snapshot_names(directory);
@@ -98,6 +97,13 @@ impl Store {
         }
         Ok(whole)
     }
+}
+
+/// A whole copy in a file that is not there or empty; durable when it returns.
+pub(super) fn copy_into(connection: &Connection, file: &Path) -> Result<(), StoreError> {
+    connection.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
+    let synced = std::fs::File::open(file).and_then(|copy| copy.sync_all());
+    synced.map_err(|source| StoreError::Io { path: file.to_owned(), source })
 }
 
 /// Makes a database that is whole before it is at its place: in WAL mode, and with its tables. The

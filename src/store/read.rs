@@ -1,7 +1,7 @@
 //! Reading: the whole state at boot, and what commands show.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::open::copy_into;
 use super::{Client, InboxBody, Store, StoreError};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::Request;
@@ -179,11 +180,7 @@ impl Client {
         let io = |source| StoreError::Io { path: file.to_owned(), source };
         // SQLite takes an empty file; its own would be readable by everybody.
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(io)?;
-        let copied = self
-            .connection
-            .execute("VACUUM INTO ?1", [file.to_string_lossy()])
-            .map_err(StoreError::from)
-            .and_then(|_| File::open(file).and_then(|copy| copy.sync_all()).map_err(io));
+        let copied = copy_into(&self.connection, file);
         if copied.is_err() {
             std::fs::remove_file(file).map_err(io)?;
         }

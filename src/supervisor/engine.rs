@@ -47,10 +47,10 @@ impl Outlook {
 pub(super) type Dispatch = Vec<(EffectId, Effect)>;
 
 impl Engine {
-    pub(super) fn new(store: Store) -> Result<Self, StoreError> {
-        let state = store.load()?;
+    /// `state`: all that is in the store.
+    pub(super) fn new(store: Store, state: State) -> Self {
         let outlook = Outlook::of(&state);
-        Ok(Self { store, state, outlook, commits: 0 })
+        Self { store, state, outlook, commits: 0 }
     }
 
     pub(super) fn state(&self) -> &State {

@@ -21,6 +21,7 @@ use super::{Place, SupervisorError, lost, recovery, shutdown};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::{Event, Request};
 use crate::domain::ids::WorkerName;
+use crate::domain::state::State;
 use crate::domain::worker::ProcRef;
 use crate::error::chain;
 use crate::process::inhibit::{Inhibitor, inhibit_sleep};
@@ -126,7 +127,7 @@ impl Supervisor {
     async fn boot(place: &Place, lock: Arc<Lock>) -> Result<Self, SupervisorError> {
         recovery::end_old_children(place)?;
         recovery::clear_locks(place);
-        let mut store = open_store(place)?;
+        let (mut store, state) = open_store(place)?;
         let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
         let (epoch, rebooted) = store.raise_epoch(boot_id, Presence::last_epoch(place))?;
         let presence = Presence::begin(place, lock, epoch)?;
@@ -134,7 +135,7 @@ impl Supervisor {
         let (sender, notes) = mpsc::channel(NOTES_MAX);
         let mut supervisor = Self {
             place: place.clone(),
-            engine: Engine::new(store)?,
+            engine: Engine::new(store, state),
             outside: Outside::new(place, panes.clone(), sender),
             panes,
             presence,
@@ -377,13 +378,13 @@ impl Supervisor {
 }
 
 /// What had to be done about the database is in the history too.
-fn open_store(place: &Place) -> Result<Store, SupervisorError> {
+fn open_store(place: &Place) -> Result<(Store, State), SupervisorError> {
     let layout = &place.layout;
-    let (store, mended) = ladder::open(&layout.database(), &layout.snapshots(), clock::wall_ms())?;
-    if let Some(mended) = mended {
+    let opened = ladder::open(&layout.database(), &layout.snapshots(), clock::wall_ms())?;
+    if let Some(mended) = opened.mended {
         tracing::error!("{}", mended.text());
     }
-    Ok(store)
+    Ok((opened.store, opened.state))
 }
 
 /// Ticks when everybody else looks too.

@@ -92,7 +92,7 @@ fn open_store(repo: &Repo, layout: &Layout) -> Result<Option<Mended>, CliError> 
         CliError::environment("the database is damaged, and somebody uses it").because(error)
     })?;
     let opened = ladder::open(&database, &snapshots, clock::wall_ms());
-    Ok(opened.map_err(store_error)?.1)
+    Ok(opened.map_err(store_error)?.mended)
 }
 
 /// A supervisor whose state was removed under it ends as soon as it notices, with everything that it

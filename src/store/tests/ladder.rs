@@ -36,7 +36,9 @@ impl Copies {
     }
 
     fn open(&self, wall_ms: i64) -> (Store, Option<Mended>) {
-        ladder::open(&self.database(), &self.copies(), wall_ms).unwrap()
+        let opened = ladder::open(&self.database(), &self.copies(), wall_ms).unwrap();
+        assert_eq!(opened.state, opened.store.load().unwrap());
+        (opened.store, opened.mended)
     }
 
     fn damage(path: &std::path::Path) {
