@@ -17,6 +17,8 @@ pub const HASH_VARIABLE: &str = "SPRINT_HASH";
 pub const WORKER_VARIABLE: &str = "SPRINT_WORKER";
 /// The git directory of the checkout that `start` was called in.
 pub const REPO_VARIABLE: &str = "SPRINT_REPO";
+/// Where gates share the cores, if not at the usual place.
+pub const SLOTS_VARIABLE: &str = "SPRINT_SLOTS";
 
 /// The places of one repository's sprint.
 #[derive(Debug, Clone, PartialEq, Eq)]

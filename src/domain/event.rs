@@ -96,6 +96,15 @@ pub enum Event {
         /// Its pane.
         pane: String,
     },
+    /// The first process of a pane is gone. It counts where its worker had not registered.
+    PaneDied {
+        /// Who.
+        worker: WorkerName,
+        /// The pane.
+        pane: String,
+        /// Together with the tmux server: not its own doing.
+        with_server: bool,
+    },
     /// The worker's pane could not be made.
     SpawnFailed {
         /// Who.
@@ -357,6 +366,7 @@ impl Event {
             Self::SupervisorStarted { .. }
             | Self::Recovered
             | Self::WorkerSpawned { .. }
+            | Self::PaneDied { .. }
             | Self::WorkerStarted { .. }
             | Self::WorkerDied { .. }
             | Self::RunSpent { .. }

@@ -30,6 +30,9 @@ fn route(draft: &mut Draft<'_>, event: &Event) {
         Event::SupervisorStarted { epoch, rebooted } => supervisor_started(draft, *epoch, *rebooted),
         Event::Recovered => recovered(draft),
         Event::WorkerSpawned { worker, pane } => workers::spawned(draft, worker, pane),
+        Event::PaneDied { worker, pane, with_server } => {
+            workers::pane_died(draft, worker, pane, *with_server);
+        }
         Event::SpawnFailed { worker, reason } => workers::spawn_failed(draft, worker, reason),
         Event::WorkerStarted { worker, proc, pane } => workers::started(draft, worker, proc, pane.as_ref()),
         Event::WorkerDied { worker, proc, with_server } => {

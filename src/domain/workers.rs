@@ -18,6 +18,16 @@ pub(super) fn spawned(draft: &mut Draft<'_>, name: &WorkerName, pane: &str) {
     }
 }
 
+/// A worker that was killed before it could register: nobody has to wait until it is late.
+pub(super) fn pane_died(draft: &mut Draft<'_>, name: &WorkerName, pane: &str, with_server: bool) {
+    let waits_for_it = draft.worker(name).is_some_and(|worker| {
+        matches!(worker.life, Life::Starting { .. }) && worker.pane.as_deref() == Some(pane)
+    });
+    if waits_for_it {
+        died(draft, name, None, with_server);
+    }
+}
+
 /// The pane could not be made: as an instant death, so that it is not tried in a tight loop.
 pub(super) fn spawn_failed(draft: &mut Draft<'_>, name: &WorkerName, reason: &str) {
     draft.say_worker("spawn_failed", name, None, format!("could not be started: {reason}"));
@@ -228,6 +238,7 @@ pub(super) fn spawn(draft: &mut Draft<'_>, name: &WorkerName) {
     let now = draft.now;
     if let Some(worker) = draft.edit_worker(name) {
         worker.life = Life::Starting { until_ms: now.mono_ms + REGISTER_MS };
+        worker.pane = None;
         worker.started_ms = now.mono_ms;
         worker.reported = false;
         worker.since_ms = now.wall_ms;

@@ -24,8 +24,9 @@ use crate::git::{self, landing, pool};
 use crate::process::identity::ProcId;
 use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
-use crate::process::watch::gone_within;
+use crate::process::watch::{Watch, gone_within};
 use crate::store::leavings;
+use crate::tmux::pane::Pane;
 
 /// From SIGTERM to SIGKILL for what a dead worker left behind.
 const CLEAR_GRACE: Duration = Duration::from_secs(2);
@@ -69,11 +70,36 @@ impl Outside {
         let this = self.clone();
         tokio::task::spawn_local(async move {
             let answers = this.panes.spawn(&workers).await;
-            let events = answers.into_iter().map(|(worker, answer)| match answer {
-                Ok(pane) => Event::WorkerSpawned { worker, pane },
-                Err(reason) => Event::SpawnFailed { worker, reason },
-            });
-            this.send(Note { events: events.collect(), done: None, look_for: None }).await;
+            let (mut events, mut panes) = (Vec::new(), Vec::new());
+            for (worker, answer) in answers {
+                events.push(match answer {
+                    Ok(pane) => {
+                        panes.push((worker.clone(), pane));
+                        Event::WorkerSpawned { worker, pane: pane.pane.to_string() }
+                    }
+                    Err(reason) => Event::SpawnFailed { worker, reason },
+                });
+            }
+            this.send(Note { events, done: None, look_for: None }).await;
+            panes.into_iter().for_each(|(worker, pane)| this.watch_pane(worker, pane));
+        });
+    }
+
+    /// Who registers is watched by the loop; who dies before that is known by its pane alone.
+    fn watch_pane(&self, worker: WorkerName, pane: Pane) {
+        let this = self.clone();
+        tokio::task::spawn_local(async move {
+            // Gone already, where nothing of it can be read.
+            let watch = ProcId::of(pane.pid).and_then(|id| Watch::new(&id)).unwrap_or_default();
+            if let Some(watch) = watch
+                && let Err(error) = watch.exited().await
+            {
+                tracing::warn!(%worker, %error, "the pane cannot be watched any more");
+            }
+            this.panes.reap();
+            let with_server = !this.panes.is_up();
+            let died = Event::PaneDied { worker, pane: pane.pane.to_string(), with_server };
+            this.send(Note::event(died)).await;
         });
     }
 

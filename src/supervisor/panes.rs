@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Place, SupervisorError};
 use crate::config::layout::{
-    HASH_VARIABLE, REPO_VARIABLE, RUNTIME_VARIABLE, STATE_VARIABLE, WORKER_VARIABLE,
+    HASH_VARIABLE, REPO_VARIABLE, RUNTIME_VARIABLE, SLOTS_VARIABLE, STATE_VARIABLE, WORKER_VARIABLE,
 };
 use crate::domain::ids::WorkerName;
 use crate::domain::pipeline::Role;
@@ -68,7 +68,7 @@ impl Panes {
     pub(super) async fn spawn(
         &self,
         workers: &[(WorkerName, Role, u32)],
-    ) -> Vec<(WorkerName, Result<String, String>)> {
+    ) -> Vec<(WorkerName, Result<Pane, String>)> {
         let requests: Vec<SpawnRequest> =
             workers.iter().map(|(name, role, slot)| self.request(name, *role, *slot)).collect();
         let answers = match self.try_spawn(&requests).await {
@@ -78,11 +78,8 @@ impl Panes {
                 return workers.iter().map(|(name, _, _)| (name.clone(), Err(text.clone()))).collect();
             }
         };
-        let shown = |answer: Result<Pane, ServerError>| match answer {
-            Ok(pane) => Ok(pane.pane.to_string()),
-            Err(error) => Err(full(&error)),
-        };
-        workers.iter().zip(answers).map(|((name, _, _), answer)| (name.clone(), shown(answer))).collect()
+        let answer = |answer: Result<Pane, ServerError>| answer.map_err(|error| full(&error));
+        workers.iter().zip(answers).map(|((name, _, _), pane)| (name.clone(), answer(pane))).collect()
     }
 
     async fn try_spawn(
@@ -99,18 +96,15 @@ impl Panes {
         let words = ["agent", "work", "--role", role.as_str(), "--slot", slot.as_str()];
         let mut argv = vec![self.program.clone().into_os_string()];
         argv.extend(words.iter().map(OsString::from));
-        SpawnRequest {
-            name: name.clone(),
-            argv,
-            env: vec![
-                (STATE_VARIABLE.into(), layout.state.clone().into()),
-                (RUNTIME_VARIABLE.into(), layout.runtime.clone().into()),
-                (HASH_VARIABLE.into(), layout.hash.clone().into()),
-                (REPO_VARIABLE.into(), self.place.repo.git_dir.clone().into()),
-                (WORKER_VARIABLE.into(), name.as_str().into()),
-            ],
-            cwd: layout.state.clone(),
-        }
+        let mut env: Vec<(OsString, OsString)> = vec![
+            (STATE_VARIABLE.into(), layout.state.clone().into()),
+            (RUNTIME_VARIABLE.into(), layout.runtime.clone().into()),
+            (HASH_VARIABLE.into(), layout.hash.clone().into()),
+            (REPO_VARIABLE.into(), self.place.repo.git_dir.clone().into()),
+            (WORKER_VARIABLE.into(), name.as_str().into()),
+        ];
+        env.extend(std::env::var_os(SLOTS_VARIABLE).map(|slots| (SLOTS_VARIABLE.into(), slots)));
+        SpawnRequest { name: name.clone(), argv, env, cwd: layout.state.clone() }
     }
 
     /// The panes of workers, as tmux has them. An error means "not known", never "none".

@@ -46,7 +46,7 @@ tmux_id!(
 );
 
 /// A pane that was just made, with its session and window.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pane {
     /// Its session.
     pub session: SessionId,

@@ -13,6 +13,7 @@ use super::select::{Tree, gates_on};
 use super::trees::{CandidateTrees, identity};
 use crate::agents::feedback::FeedbackFinding;
 use crate::config::gate::GateConfig;
+use crate::config::layout::SLOTS_VARIABLE;
 use crate::domain::gate::{Finding, GateResult, Status, Verdict, overall};
 use crate::domain::ids::{CommitSha, TaskId};
 use crate::domain::report::{Candidate, Feedback, GateRecord, Report};
@@ -285,9 +286,10 @@ fn scratch(desk: &Desk<'_>) -> Result<PathBuf, String> {
     made(&usual).or_else(|_| made(&other)).map_err(|error| format!("`{}`: {error}", other.display()))
 }
 
-/// One for all sprints of this person on this machine.
+/// One for all sprints of this person on this machine, unless the person names another one.
 pub fn slots_directory() -> PathBuf {
-    PathBuf::from(format!("/tmp/sprint-slots-{}", nix::unistd::getuid()))
+    let named = std::env::var_os(SLOTS_VARIABLE).map(PathBuf::from).filter(|path| path.is_absolute());
+    named.unwrap_or_else(|| PathBuf::from(format!("/tmp/sprint-slots-{}", nix::unistd::getuid())))
 }
 
 /// What is kept of the results, bound to the tree. A gate that was not run to its end because of a

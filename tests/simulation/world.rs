@@ -336,10 +336,17 @@ impl World {
     }
 
     fn register_or_not(&mut self, worker: &WorkerName) {
-        if self.faults && self.choices.chance(self.spawn_fails) {
-            self.apply(Event::SpawnFailed { worker: worker.clone(), reason: "no pane".to_owned() });
+        if !(self.faults && self.choices.chance(self.spawn_fails)) {
+            return self.register(worker);
+        }
+        // There is no pane, or its process dies before it registers.
+        let (worker, number) = (worker.clone(), self.number());
+        if number.is_multiple_of(2) {
+            self.apply(Event::SpawnFailed { worker, reason: "no pane".to_owned() });
         } else {
-            self.register(worker);
+            let pane = format!("%s{number}");
+            self.apply(Event::WorkerSpawned { worker: worker.clone(), pane: pane.clone() });
+            self.apply(Event::PaneDied { worker, pane, with_server: false });
         }
     }
 

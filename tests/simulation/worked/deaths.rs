@@ -22,6 +22,34 @@ fn a_death_spends_no_attempt_and_ten_at_a_stage_park() {
 }
 
 #[test]
+fn a_worker_that_dies_before_it_registers_is_started_again_without_waiting_until_it_is_late() {
+    let mut world = quiet(&chain(1));
+    let slot = name("merger");
+    let life = |world: &World| world.state.workers[&slot].life.clone();
+    assert!(matches!(life(&world), Life::Starting { .. }));
+    let pane_died = |pane: &str, with_server| Event::PaneDied {
+        worker: slot.clone(),
+        pane: pane.to_owned(),
+        with_server,
+    };
+    world.apply(Event::WorkerSpawned { worker: slot.clone(), pane: "%8".to_owned() });
+    world.apply(pane_died("%7", false));
+    assert!(matches!(life(&world), Life::Starting { .. }), "an older pane is not the one that it waits for");
+    world.apply(pane_died("%8", false));
+    assert!(matches!(life(&world), Life::Backoff { .. }), "it died at once");
+    assert_eq!(world.state.workers[&slot].instant_deaths, 1);
+    world.now_ms += 1_000;
+    world.apply(Event::TimePassed);
+    world.apply(Event::WorkerSpawned { worker: slot.clone(), pane: "%9".to_owned() });
+    world.apply(pane_died("%9", true));
+    assert_eq!(world.state.workers[&slot].instant_deaths, 0, "with the server it is not its own doing");
+    world.register(&slot);
+    let pane = world.state.workers[&slot].pane.clone().unwrap();
+    world.apply(pane_died(&pane, false));
+    assert!(matches!(life(&world), Life::Idle { .. }), "who has registered is watched by its process");
+}
+
+#[test]
 fn a_report_that_was_filed_before_the_death_counts() {
     let mut world = quiet(&chain(1));
     let run = until(&mut world, "T001", StageKind::Work);

@@ -1,0 +1,117 @@
+//! What is disturbed: a feature of two tasks, from `sprint start` to its end, with an attempt that is red, a
+//! commit of the agent's and one of sprint's. And what must come out of it.
+
+use std::process::ExitStatus;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use crate::common::{SPRINT, World};
+use crate::tracer::{self, Call, Deed};
+
+/// From the disturbance to a sprint that is consistent and done: more is a hang.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const TASKS: &str = "- [ ] T001 [P] write one.txt\n- [ ] T002 [P] write two.txt\n";
+
+/// T001 leaves what it did; T002 commits, and is red at first.
+const AGENT: &str = r#"case "$1" in
+T001) echo one > one.txt;;
+T002) if [ "$SPRINT_ATTEMPT" = 1 ]; then echo no > two.txt; else echo two > two.txt; fi
+  git add -A; git commit -qm "$1";;
+esac"#;
+
+/// What is there after an undisturbed run, and must be there after any other.
+const LANDED: [(&str, u32); 2] = [("T001", 1), ("T002", 2)];
+
+/// See the module.
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    main: String,
+}
+
+impl Scene {
+    /// Ready to be started.
+    pub(crate) fn new() -> Self {
+        let mut world = World::new();
+        world.feature("001-demo", &format!("## Phase 1: Work\n\n{TASKS}"));
+        world.agent(AGENT);
+        world.gate("two", "[ ! -e two.txt ] || grep -q two two.txt");
+        world.configure();
+        // It waits for nobody else's gates.
+        let slots = world.path().join("slots");
+        world.env("SPRINT_SLOTS", slots);
+        world.commit("base");
+        let main = world.git(&["rev-parse", "main"]);
+        Self { world, main }
+    }
+
+    /// `sprint start` to the end of everything that it starts, with a look at each call. `None` if it was
+    /// killed, or hung and was ended.
+    pub(crate) fn play(&self, decide: &mut (dyn FnMut(&Call) -> Deed + Send)) -> Option<ExitStatus> {
+        let mut command = self.world.command(SPRINT);
+        command.args(["start", "specs/001-demo"]);
+        let (done, over) = channel::<()>();
+        std::thread::scope(|scope| {
+            let playing = scope.spawn(|| {
+                let status = tracer::run(&command, decide);
+                drop(done);
+                status
+            });
+            if over.recv_timeout(2 * LIMIT) == Err(RecvTimeoutError::Timeout) {
+                // Whatever is left is ended, so that the tracer comes back.
+                crate::common::processes::end(&self.world.processes());
+            }
+            playing.join().unwrap()
+        })
+    }
+
+    /// What is wrong after a run that ended with `status`, if anything is. A `start` that was killed itself
+    /// is said once more, as a person would.
+    pub(crate) fn judge(&self, status: Option<ExitStatus>, again: bool) -> Result<(), String> {
+        let began = Instant::now();
+        let code = status.and_then(|status| status.code());
+        if again {
+            let said = self.world.sprint(&["start", "specs/001-demo"]);
+            if said.code != 0 {
+                return Err(format!("the second `start`: {}", said.shown()));
+            }
+        } else if code != Some(0) {
+            return Err(format!("`start` ended with {code:?}"));
+        }
+        if began.elapsed() > LIMIT {
+            return Err(format!("it took {:?}", began.elapsed()));
+        }
+        let left = self.world.processes();
+        if !left.is_empty() {
+            return Err(format!("something is left running: {left:?}"));
+        }
+        self.look()
+    }
+
+    /// The state that it is in, with nobody at work.
+    fn look(&self) -> Result<(), String> {
+        let verified = self.world.sprint(&["verify"]);
+        if verified.code != 0 {
+            return Err(format!("`sprint verify`: {}", verified.shown()));
+        }
+        let mut landed = self.world.landed_of("001-demo");
+        landed.sort();
+        let wanted: Vec<(String, u32)> =
+            LANDED.iter().map(|(task, attempt)| ((*task).to_owned(), *attempt)).collect();
+        if landed != wanted {
+            return Err(format!("landed: {landed:?}"));
+        }
+        for (path, wanted) in [("one.txt", "one"), ("two.txt", "two")] {
+            let found = self.world.landed_file(path);
+            if found != wanted {
+                return Err(format!("{path} is `{found}`"));
+            }
+        }
+        let main = self.world.git(&["rev-parse", "main"]);
+        let status = self.world.git(&["status", "--porcelain"]);
+        if main != self.main || !status.is_empty() {
+            return Err(format!("the checkout was touched: {main}, {status}"));
+        }
+        Ok(())
+    }
+}

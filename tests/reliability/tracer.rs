@@ -1,0 +1,272 @@
+//! Runs a command with everything that it starts under ptrace(2), and asks, before each system call that
+//! changes something, what is to become of it: made, failed, or never made because its process is killed
+//! right there.
+//!
+//! Looked at are sprint's own processes and the git that they run, until something is done to one of them.
+//! tmux, agents and gates run on undisturbed; what they start is seen all the same, because workers are
+//! children of tmux.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::ptrace::{self, Event, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::call;
+
+/// What a call that is not made has in its return register when it begins.
+const NOT_MADE: i64 = -(Errno::ENOSYS as i64);
+
+/// A call that is about to be made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Call {
+    /// Whose: `supervise`, `worker developer`, `git update-ref of supervise`.
+    pub(crate) process: String,
+    /// As the system calls it.
+    pub(crate) name: &'static str,
+    /// What it changes.
+    pub(crate) kind: &'static str,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// It is made.
+    Let,
+    /// It is not made: its process is killed.
+    Kill,
+    /// It is not made, and ends with this error.
+    Fail(Errno),
+}
+
+/// What is known of a process.
+#[derive(Debug, Clone)]
+struct Process {
+    name: String,
+    watched: bool,
+}
+
+struct Thread {
+    process: Pid,
+    /// In a call, that is between its two stops.
+    inside: bool,
+    /// What the call returns, which was not made.
+    returns: Option<Errno>,
+}
+
+/// See the module.
+pub(crate) struct Tracer<'d> {
+    processes: HashMap<Pid, Process>,
+    threads: HashMap<Pid, Thread>,
+    decide: &'d mut dyn FnMut(&Call) -> Deed,
+    /// Something was done: from here on nobody is looked at.
+    done: bool,
+}
+
+/// Runs `command` to the end of everything that it starts; its own exit status.
+///
+/// The caller's thread waits, and for its own children only. Whoever wants a deadline ends the processes.
+pub(crate) fn run(command: &Command, decide: &mut dyn FnMut(&Call) -> Deed) -> Option<ExitStatus> {
+    // It begins when it is being traced.
+    let mut gate = Command::new("sh");
+    gate.args(["-c", "read -r begin; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    gate.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        gate.current_dir(directory);
+    }
+    let null = || fs::OpenOptions::new().append(true).open("/dev/null").unwrap();
+    gate.stdin(Stdio::piped()).stdout(null()).stderr(null());
+    let mut child = gate.spawn().unwrap();
+    let root = Pid::from_raw(child.id().cast_signed());
+    ptrace::seize(root, options()).unwrap();
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let mut tracer = Tracer { processes: HashMap::new(), threads: HashMap::new(), decide, done: false };
+    tracer.meet(root);
+    tracer.follow(root)
+}
+
+fn options() -> Options {
+    Options::PTRACE_O_TRACESYSGOOD
+        | Options::PTRACE_O_TRACECLONE
+        | Options::PTRACE_O_TRACEFORK
+        | Options::PTRACE_O_TRACEVFORK
+        | Options::PTRACE_O_TRACEEXEC
+        | Options::PTRACE_O_EXITKILL
+}
+
+impl Tracer<'_> {
+    fn follow(&mut self, root: Pid) -> Option<ExitStatus> {
+        use std::os::unix::process::ExitStatusExt as _;
+        let own = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        let mut ended = None;
+        loop {
+            match waitpid(None::<Pid>, Some(own)) {
+                Ok(WaitStatus::Exited(pid, code)) => {
+                    if pid == root {
+                        ended = Some(ExitStatus::from_raw(code << 8));
+                    }
+                    self.forget(pid);
+                }
+                Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                    if pid == root {
+                        ended = Some(ExitStatus::from_raw(signal as i32));
+                    }
+                    self.forget(pid);
+                }
+                Ok(WaitStatus::PtraceSyscall(thread)) => self.at_call(thread),
+                Ok(WaitStatus::PtraceEvent(thread, _, event)) => self.at_event(thread, event),
+                Ok(WaitStatus::Stopped(thread, signal)) => {
+                    self.meet(thread);
+                    self.resume(thread, Some(signal));
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(Errno::ECHILD) => return ended,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn forget(&mut self, thread: Pid) {
+        self.threads.remove(&thread);
+        self.processes.remove(&thread);
+    }
+
+    /// A thread that was not known: of a known process, or a process of its own, which is what its parent is
+    /// until it becomes something else.
+    fn meet(&mut self, thread: Pid) {
+        if self.threads.contains_key(&thread) {
+            return;
+        }
+        let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().parse().ok().map(Pid::from_raw)
+        };
+        let process = field("Tgid:").unwrap_or(thread);
+        if !self.processes.contains_key(&process) {
+            let parent = field("PPid:").and_then(|parent| self.processes.get(&parent)).cloned();
+            let unknown = Process { name: "start".to_owned(), watched: false };
+            self.processes.insert(process, parent.unwrap_or(unknown));
+        }
+        self.threads.insert(thread, Thread { process, inside: false, returns: None });
+    }
+
+    /// A stop of a whole process is not kept up: nobody here stops one.
+    fn at_event(&mut self, thread: Pid, event: i32) {
+        self.meet(thread);
+        if event == Event::PTRACE_EVENT_EXEC as i32 {
+            self.at_exec(thread);
+        }
+        self.resume(thread, None);
+    }
+
+    /// It is another program now.
+    fn at_exec(&mut self, thread: Pid) {
+        let words = fs::read(format!("/proc/{thread}/cmdline")).unwrap_or_default();
+        let words: Vec<String> =
+            words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        let before = self.processes.get(&thread).cloned();
+        let now = program(&words, before.as_ref());
+        self.processes.insert(thread, now);
+        // The call that it began as somebody else ends as this one.
+        self.threads.insert(thread, Thread { process: thread, inside: true, returns: None });
+    }
+
+    fn at_call(&mut self, thread: Pid) {
+        self.meet(thread);
+        // It may have been killed since.
+        let Ok(mut registers) = ptrace::getregs(thread) else { return };
+        let Some(known) = self.threads.get_mut(&thread) else { return };
+        let begins = !known.inside && registers.rax.cast_signed() == NOT_MADE;
+        known.inside = begins;
+        if begins {
+            self.at_begin(thread, &mut registers);
+        } else if let Some(errno) = known.returns.take() {
+            registers.rax = (-i64::from(errno as i32)).cast_unsigned();
+            gone_is_fine(ptrace::setregs(thread, registers));
+        }
+        self.resume(thread, None);
+    }
+
+    fn at_begin(&mut self, thread: Pid, registers: &mut libc::user_regs_struct) {
+        if self.done {
+            return;
+        }
+        let Some((name, kind)) = call::of(thread, registers) else { return };
+        let process = self.threads[&thread].process;
+        let Some(Process { name: who, .. }) = self.processes.get(&process) else { return };
+        let deed = (self.decide)(&Call { process: who.clone(), name, kind });
+        self.done = deed != Deed::Let;
+        match deed {
+            Deed::Let => {}
+            Deed::Kill => gone_is_fine(kill(process, Signal::SIGKILL)),
+            Deed::Fail(errno) => {
+                // No such call: it is not made, and what it returns is written when it ends.
+                registers.orig_rax = u64::MAX;
+                gone_is_fine(ptrace::setregs(thread, *registers));
+                if let Some(known) = self.threads.get_mut(&thread) {
+                    known.returns = Some(errno);
+                }
+            }
+        }
+    }
+
+    fn resume(&self, thread: Pid, signal: Option<Signal>) {
+        let stops = self.threads.get(&thread).is_some_and(|known| {
+            let watched = self.processes.get(&known.process).is_some_and(|process| process.watched);
+            known.returns.is_some() || (watched && !self.done)
+        });
+        gone_is_fine(if stops { ptrace::syscall(thread, signal) } else { ptrace::cont(thread, signal) });
+    }
+}
+
+/// Whoever was killed meanwhile is waited for like everybody else.
+fn gone_is_fine(result: nix::Result<()>) {
+    if let Err(error) = result {
+        assert_eq!(error, Errno::ESRCH);
+    }
+}
+
+/// What a program is, by its words and by who it was before.
+fn program(words: &[String], before: Option<&Process>) -> Process {
+    let base = |word: &String| Path::new(word).file_name().map(|name| name.to_string_lossy().into_owned());
+    let word = |at: usize| words.get(at).map(String::as_str).unwrap_or_default();
+    let parent_is_watched = before.is_some_and(|before| before.watched);
+    match words.first().and_then(base).as_deref() {
+        Some("sprint") if word(1) == "agent" && word(2) == "work" => {
+            let role = words.iter().skip_while(|word| *word != "--role").nth(1);
+            Process {
+                name: format!("worker {}", role.map(String::as_str).unwrap_or_default()),
+                watched: true,
+            }
+        }
+        Some("sprint") => Process { name: word(1).to_owned(), watched: true },
+        Some("git") if parent_is_watched => {
+            let of = before.map(|before| before.name.clone()).unwrap_or_default();
+            Process { name: format!("git {} of {of}", git_verb(words)), watched: true }
+        }
+        other => Process { name: other.unwrap_or("?").to_owned(), watched: false },
+    }
+}
+
+/// The first word that is neither an option nor the value of one.
+fn git_verb(words: &[String]) -> &str {
+    let mut words = words.iter().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-c" | "-C" => {
+                words.next();
+            }
+            option if option.starts_with('-') => {}
+            verb => return verb,
+        }
+    }
+    ""
+}

@@ -1,0 +1,100 @@
+//! One disturbance of one run: at a point, its process is killed, or the call fails.
+
+use std::fmt;
+use std::str::FromStr;
+
+use nix::errno::Errno;
+
+use crate::point::{Counter, Point, Recording};
+use crate::scene::Scene;
+use crate::tracer::Deed;
+
+/// What is done, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trial {
+    pub(crate) deed: Deed,
+    pub(crate) point: Point,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// Everything is as it must be.
+    Right,
+    /// The run did not come to that point: another one finished first.
+    Missed,
+    /// What was wrong.
+    Wrong(String),
+}
+
+const DEEDS: [(&str, Deed); 3] =
+    [("kill", Deed::Kill), ("ENOSPC", Deed::Fail(Errno::ENOSPC)), ("EIO", Deed::Fail(Errno::EIO))];
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = DEEDS.iter().find(|(_, deed)| *deed == self.deed).map_or("nothing", |(name, _)| name);
+        write!(f, "{name} {}", self.point)
+    }
+}
+
+impl FromStr for Trial {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, point) = text.split_once(' ').ok_or_else(|| format!("`{text}` is not a trial"))?;
+        let deed = DEEDS.iter().find(|(known, _)| *known == name);
+        let (_, deed) = deed.ok_or_else(|| format!("`{name}` cannot be done"))?;
+        Ok(Self { deed: *deed, point: point.parse()? })
+    }
+}
+
+impl Trial {
+    /// Does it, and judges what comes of it.
+    pub(crate) fn run(&self) -> Came {
+        let scene = Scene::new();
+        let (mut counter, mut met) = (Counter::default(), false);
+        let status = scene.play(&mut |call| {
+            if counter.is_at(call, &self.point) {
+                met = true;
+                return self.deed;
+            }
+            Deed::Let
+        });
+        // Who types `start` sees that it failed, and says it once more.
+        let again =
+            met && self.point.process.ends_with("start") && status.is_none_or(|status| !status.success());
+        match scene.judge(status, again) {
+            Ok(()) if met => Came::Right,
+            Ok(()) => Came::Missed,
+            Err(why) => {
+                eprintln!("{}", scene.world.log());
+                Came::Wrong(why)
+            }
+        }
+    }
+}
+
+/// An undisturbed run, which must be right.
+pub(crate) fn record() -> Recording {
+    let scene = Scene::new();
+    let mut recording = Recording::default();
+    let status = scene.play(&mut |call| {
+        recording.add(call);
+        Deed::Let
+    });
+    scene.judge(status, false).unwrap();
+    recording
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_is_read_as_it_is_written() {
+        for text in ["kill start|write|state|1", "EIO supervise|fsync|database-log|3"] {
+            assert_eq!(text.parse::<Trial>().unwrap().to_string(), text);
+        }
+        assert!("maim start|write|state|1".parse::<Trial>().is_err());
+    }
+}
