@@ -12,11 +12,13 @@
 //!                  → config  layers, validation, the frozen configuration
 //!                    → domain, feature           pure: no clock, file, process or randomness
 //!                      redact                    no secret in what is kept, shown or told
+//!                      seeded                    bugs that the tests put in; nothing in a release
 //! ```
 
 pub mod domain;
 pub mod feature;
 pub mod redact;
+pub mod seeded;
 
 pub mod config;
 pub mod error;

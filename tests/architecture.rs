@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 600;
 
 /// For each module of `src/`, the modules that it may import besides itself. They point down only.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
-    ("domain", &[]),
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
+    // A constant in a release: bugs that the tests put in.
+    ("seeded", &[]),
+    ("domain", &["seeded"]),
     ("redact", &[]),
     ("feature", &["domain"]),
     ("config", &["domain", "feature"]),
     ("process", &["config", "domain", "feature"]),
-    ("store", &["redact", "process", "config", "domain", "feature"]),
+    ("store", &["seeded", "redact", "process", "config", "domain", "feature"]),
     ("tmux", &["process", "config", "domain", "feature"]),
-    ("git", &["process", "config", "domain", "feature"]),
+    ("git", &["seeded", "process", "config", "domain", "feature"]),
     ("gates", &["redact", "process", "config", "domain", "feature"]),
     ("agents", &["redact", "process", "config", "domain", "feature"]),
     // It shares nothing with what it checks.
@@ -29,6 +31,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     (
         "supervisor",
         &[
+            "seeded",
             "error",
             "telemetry",
             "redact",

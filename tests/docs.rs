@@ -217,6 +217,18 @@ fn every_promise_has_its_code_and_its_tests() {
 }
 
 #[test]
+fn every_seeded_bug_names_the_test_that_sees_it() {
+    let (page, sources) = (read("docs/RELIABILITY.md"), all_sources());
+    for (name, _) in sprint::seeded::NAMES {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("no row of `{name}`"));
+        let test = row.split('`').nth(3).unwrap();
+        assert!(sources.contains(&format!("fn {test}(")), "no test `{test}`");
+        assert!(sources.contains(&format!("caught(\"{name}\"")), "no test puts `{name}` in");
+    }
+}
+
+#[test]
 fn every_guard_has_its_code_and_its_tests() {
     let (page, sources) = (read("docs/SECURITY.md"), all_sources());
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();

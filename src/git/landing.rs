@@ -14,6 +14,7 @@ use super::durable::{self, RefChange};
 use super::error::{Error, IoContext, LibContext, Result};
 use super::repo::{Repo, oid, reference, sha};
 use crate::domain::ids::{CommitSha, FeatureId, TaskId};
+use crate::seeded::{self, Bug};
 
 /// What became of a move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,11 @@ pub fn move_ref(
     if let Some(at) = checked_out_at(repo, &name)? {
         return Ok(Move::CheckedOut { at });
     }
-    let change = RefChange::Move(name.clone(), new.clone(), Some(old.clone()));
+    let change = if seeded::is(Bug::NoCompareAndSwap) {
+        RefChange::Set(name.clone(), new.clone())
+    } else {
+        RefChange::Move(name.clone(), new.clone(), Some(old.clone()))
+    };
     match durable::update_refs(&repo.common_dir, &[change], on_spawn) {
         Ok(()) => Ok(Move::Moved),
         // A git that was killed, or that failed at its last sync, may have moved it all the same.

@@ -20,6 +20,7 @@ use super::nested::{self, Modules, Nested};
 use super::repo::{Identity, Repo, oid, reference, sha};
 use super::worktree::{Worktree, remove_any};
 use crate::domain::ids::{CommitSha, FeatureId, RunId, TaskId};
+use crate::seeded::{self, Bug};
 
 /// Who commits, and when (seconds since 1970).
 #[derive(Debug, Clone)]
@@ -61,6 +62,9 @@ pub fn save(
     attempt: u32,
     author: &Author<'_>,
 ) -> Result<Option<Saved>> {
+    if seeded::is(Bug::LeftoversLost) {
+        return Ok(None);
+    }
     let repo = worktree.open()?;
     let Some(head) = repo.head().and_then(|h| h.peel_to_commit()).ok() else { return Ok(None) };
     let tree = snapshot(worktree, &repo, Inner::Saved)?.tree;

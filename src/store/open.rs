@@ -9,6 +9,7 @@ use super::StoreError;
 use super::schema::{VERSION, migrations};
 use super::watch::OpenFile;
 use crate::process::lock::{Lock, LockError};
+use crate::seeded::{self, Bug};
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -66,7 +67,8 @@ impl Store {
             transaction.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0))?;
         let boot: String =
             transaction.query_row("SELECT value FROM meta WHERE key = 'boot'", [], |row| row.get(0))?;
-        let epoch = old.parse::<u64>().unwrap_or(0).max(above) + 1;
+        let next = u64::from(!seeded::is(Bug::SameEpoch));
+        let epoch = old.parse::<u64>().unwrap_or(0).max(above).max(1 - next) + next;
         transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch.to_string()])?;
         transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'boot'", [boot_id])?;
         transaction.commit()?;
@@ -187,7 +189,8 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         connection.busy_timeout(BUSY)?;
         if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
             connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "FULL")?;
+            let synchronous = if seeded::is(Bug::NormalSync) { "NORMAL" } else { "FULL" };
+            connection.pragma_update(None, "synchronous", synchronous)?;
             connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
             connection.pragma_update(None, "foreign_keys", true)?;
         }

@@ -25,6 +25,7 @@ use crate::process::identity::ProcId;
 use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
 use crate::process::watch::{Watch, gone_within};
+use crate::seeded::{self, Bug};
 use crate::store::leavings;
 use crate::tmux::pane::Pane;
 
@@ -65,6 +66,14 @@ impl Outside {
         });
     }
 
+    /// [`Bug::EarlyDispatch`].
+    pub(super) fn land_early(&self, effect: &Effect) {
+        if let Effect::MoveRef { entry, feature, old, new, .. } = effect {
+            let moved = move_ref(&self.place, entry.clone(), feature, old, new);
+            tracing::debug!(?moved, "landed early");
+        }
+    }
+
     /// Makes the panes of several workers in one go.
     pub(super) fn spawn_workers(&self, workers: Vec<(WorkerName, Role, u32)>) {
         let this = self.clone();
@@ -81,7 +90,9 @@ impl Outside {
                 });
             }
             this.send(Note { events, done: None, look_for: None }).await;
-            panes.into_iter().for_each(|(worker, pane)| this.watch_pane(worker, pane));
+            for (worker, pane) in panes {
+                this.watch_pane(worker, pane);
+            }
         });
     }
 
@@ -176,6 +187,9 @@ impl Outside {
             let own = scratch::of_run(std::env::var_os("TMPDIR").as_deref(), run.as_str());
             let left = this.place.layout.run(&run);
             let end = move || {
+                if seeded::is(Bug::UnconfirmedDeath) {
+                    return Ok(());
+                }
                 end_tree(&scope, CLEAR_GRACE, KILL_WAIT).map(|()| {
                     scratch::remove(&own);
                     leavings::clean(&left);
@@ -262,6 +276,9 @@ fn wait_for_locks(place: &Place) {
 /// and never from the branch itself.
 fn move_ref(place: &Place, entry: RunId, feature: &FeatureId, old: &CommitSha, new: &CommitSha) -> Event {
     let branch = Place::branch(feature);
+    let found = || place.repo.reference(&git::branch::head_ref(&branch)).ok().flatten();
+    let from_ref = seeded::is(Bug::OldFromRef).then(found).flatten();
+    let old = from_ref.as_ref().unwrap_or(old);
     match landing::probe(&place.repo, &branch, old, new) {
         Ok(landing::Probe::AtNew) => return Event::RefMoved { entry },
         Ok(landing::Probe::AtOld | landing::Probe::Other(_)) => {}

@@ -108,6 +108,19 @@ impl Engine {
         Ok(numbers.into_iter().zip(effects).flat_map(|(event, effects)| numbered(event, effects)).collect())
     }
 
+    /// [`crate::seeded::Bug::EarlyDispatch`]: what the facts in the inbox will ask for, before anything is
+    /// written.
+    pub(super) fn foresee(&self) -> Result<Vec<Effect>, StoreError> {
+        let (mut state, mut effects) = (self.state.clone(), Vec::new());
+        for (_, body) in self.store.inbox(INBOX_MAX)? {
+            let Ok(InboxBody::Fact(event)) = body else { continue };
+            let step = step(&state, &Envelope { now: now(), entropy: entropy()?, event });
+            state.apply(&step);
+            effects.extend(step.effects);
+        }
+        Ok(effects)
+    }
+
     /// Rows that cannot be read are logged and taken out: they must not block the others.
     fn take_inbox(&self) -> Result<Vec<(i64, InboxBody)>, StoreError> {
         let mut rows = Vec::new();

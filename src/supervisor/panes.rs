@@ -12,6 +12,7 @@ use crate::domain::ids::WorkerName;
 use crate::domain::pipeline::Role;
 use crate::error::chain as full;
 use crate::process::identity::ProcId;
+use crate::seeded;
 use crate::tmux::client::REPLY_WAIT;
 use crate::tmux::{
     command::SpawnRequest,
@@ -103,7 +104,8 @@ impl Panes {
             (REPO_VARIABLE.into(), self.place.repo.git_dir.clone().into()),
             (WORKER_VARIABLE.into(), name.as_str().into()),
         ];
-        env.extend(std::env::var_os(SLOTS_VARIABLE).map(|slots| (SLOTS_VARIABLE.into(), slots)));
+        let passed_on = |name: &str| std::env::var_os(name).map(|value| (OsString::from(name), value));
+        env.extend([SLOTS_VARIABLE, seeded::VARIABLE].into_iter().filter_map(passed_on));
         SpawnRequest { name: name.clone(), argv, env, cwd: layout.state.clone() }
     }
 

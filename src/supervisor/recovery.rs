@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::place::proc_id;
-use super::run::Supervisor;
+use super::run::{Note, Supervisor};
 use super::{Place, SupervisorError, found};
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::Event;
@@ -28,6 +28,7 @@ use crate::git::durable;
 use crate::git::landing;
 use crate::git::pool::{Owner, Pool};
 use crate::process::identity::ProcId;
+use crate::seeded::{self, Bug};
 use crate::store::{StoreError, reports};
 use crate::tmux::pane::PaneInfo;
 
@@ -203,7 +204,20 @@ fn redo(supervisor: &mut Supervisor, open: Vec<(EffectId, Effect)>) {
         };
         effects.push((none, effect));
     }
+    if seeded::is(Bug::BlindRequeue) {
+        requeue_blindly(supervisor, &mut effects);
+    }
     supervisor.dispatch(effects);
+}
+
+/// [`Bug::BlindRequeue`].
+fn requeue_blindly(supervisor: &Supervisor, effects: &mut Vec<(EffectId, Effect)>) {
+    effects.retain(|(_, effect)| {
+        let Effect::MoveRef { entry, .. } = effect else { return true };
+        let reason = "it was interrupted".to_owned();
+        let refused = Event::RefRefused { entry: entry.clone(), reason, busy: true };
+        supervisor.outside.sender().try_send(Note::event(refused)).is_err()
+    });
 }
 
 /// Integration branches that are not where the store says. A landing in between is not a

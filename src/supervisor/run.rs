@@ -29,6 +29,7 @@ use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
 use crate::process::{clock, identity};
+use crate::seeded::{self, Bug};
 use crate::store::{Client, InboxBody, LogWatch, Store, ladder};
 
 /// Results of effects that wait for the loop.
@@ -298,6 +299,9 @@ impl Supervisor {
 
     /// Events and the inbox into one transaction; then the effects go out.
     pub(super) async fn apply(&mut self, events: Vec<Event>) -> Result<(), SupervisorError> {
+        if seeded::is(Bug::EarlyDispatch) {
+            self.engine.foresee()?.iter().for_each(|effect| self.outside.land_early(effect));
+        }
         let effects = self.engine.apply(events, std::mem::take(&mut self.done))?;
         self.dispatch(effects);
         self.watch_workers();

@@ -172,7 +172,8 @@ fn database_kind(name: &str) -> Option<&'static str> {
 
 /// Below the git directory.
 fn git_kind(names: &[&str]) -> &'static str {
-    let is_lock = names.last().is_some_and(|name| name.ends_with(".lock"));
+    let is_lock =
+        names.last().is_some_and(|name| Path::new(name).extension().is_some_and(|end| end == "lock"));
     match names {
         ["refs", "heads", "sprint", ..] if is_lock => "branch.lock",
         ["refs", "heads", "sprint", ..] => "branch",

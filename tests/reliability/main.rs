@@ -16,11 +16,13 @@
 mod call;
 #[path = "../common/mod.rs"]
 mod common;
+mod order;
 mod point;
 mod points;
 #[allow(dead_code, reason = "shared with the replays of real histories")]
 #[path = "../replay_support/rng.rs"]
 mod rng;
 mod scene;
+mod seeds;
 mod tracer;
 mod trial;

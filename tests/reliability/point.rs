@@ -66,6 +66,11 @@ impl Recording {
         self.calls.push(call.clone());
     }
 
+    /// As they were made.
+    pub(crate) fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
     /// Every call of it.
     pub(crate) fn every(&self) -> Vec<Point> {
         let mut counts: BTreeMap<&Call, u32> = BTreeMap::new();

@@ -9,7 +9,10 @@ use crate::common::{SPRINT, World};
 use crate::tracer::{self, Call, Deed};
 
 /// From the disturbance to a sprint that is consistent and done: more is a hang.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// From one look at what is left of a hang to the next.
+const END_WAIT: Duration = Duration::from_millis(500);
 
 const TASKS: &str = "- [ ] T001 [P] write one.txt\n- [ ] T002 [P] write two.txt\n";
 
@@ -27,14 +30,21 @@ const LANDED: [(&str, u32); 2] = [("T001", 1), ("T002", 2)];
 pub(crate) struct Scene {
     pub(crate) world: World,
     main: String,
+    limit: Duration,
 }
 
 impl Scene {
     /// Ready to be started.
     pub(crate) fn new() -> Self {
+        Self::with("", "", LIMIT)
+    }
+
+    /// With a bug that is put in on purpose, something that every agent does first, and less patience.
+    pub(crate) fn with(bug: &str, before: &str, limit: Duration) -> Self {
         let mut world = World::new();
+        world.env("SPRINT_SEEDED_BUG", bug);
         world.feature("001-demo", &format!("## Phase 1: Work\n\n{TASKS}"));
-        world.agent(AGENT);
+        world.agent(&format!("{before}\n{AGENT}"));
         world.gate("two", "[ ! -e two.txt ] || grep -q two two.txt");
         world.configure();
         // It waits for nobody else's gates.
@@ -42,7 +52,7 @@ impl Scene {
         world.env("SPRINT_SLOTS", slots);
         world.commit("base");
         let main = world.git(&["rev-parse", "main"]);
-        Self { world, main }
+        Self { world, main, limit }
     }
 
     /// `sprint start` to the end of everything that it starts, with a look at each call. `None` if it was
@@ -57,9 +67,11 @@ impl Scene {
                 drop(done);
                 status
             });
-            if over.recv_timeout(2 * LIMIT) == Err(RecvTimeoutError::Timeout) {
+            let mut wait = 2 * self.limit;
+            while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 // Whatever is left is ended, so that the tracer comes back.
                 crate::common::processes::end(&self.world.processes());
+                wait = END_WAIT;
             }
             playing.join().unwrap()
         })
@@ -78,7 +90,7 @@ impl Scene {
         } else if code != Some(0) {
             return Err(format!("`start` ended with {code:?}"));
         }
-        if began.elapsed() > LIMIT {
+        if began.elapsed() > self.limit {
             return Err(format!("it took {:?}", began.elapsed()));
         }
         let left = self.world.processes();

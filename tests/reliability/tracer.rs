@@ -83,6 +83,7 @@ pub(crate) fn run(command: &Command, decide: &mut dyn FnMut(&Call) -> Deed) -> O
     }
     let null = || fs::OpenOptions::new().append(true).open("/dev/null").unwrap();
     gate.stdin(Stdio::piped()).stdout(null()).stderr(null());
+    #[expect(clippy::zombie_processes, reason = "it is waited for with everything that it starts")]
     let mut child = gate.spawn().unwrap();
     let root = Pid::from_raw(child.id().cast_signed());
     ptrace::seize(root, options()).unwrap();

@@ -60,9 +60,10 @@ impl Trial {
             }
             Deed::Let
         });
-        // Who types `start` sees that it failed, and says it once more.
-        let again =
-            met && self.point.process.ends_with("start") && status.is_none_or(|status| !status.success());
+        let code = status.and_then(|status| status.code());
+        // Who types `start` sees that it failed, or that the supervisor could not begin, and says it once more.
+        let told = self.deed != Deed::Kill && self.point.process == "supervise" && code == Some(3);
+        let again = met && (told || (self.point.process.ends_with("start") && code != Some(0)));
         match scene.judge(status, again) {
             Ok(()) if met => Came::Right,
             Ok(()) => Came::Missed,

@@ -26,6 +26,7 @@ pub fn check(
     assignments_need_a_running_sprint(step, after);
     models_need_a_budget(envelope, step, after);
     a_stale_token_changes_nothing(before, envelope, step);
+    tokens_differ(after);
     runs_workers_and_tasks_agree(after);
     the_manager_looks_once(before, envelope, step, after);
     for feature in after.features.values() {
@@ -71,6 +72,12 @@ fn models_need_a_budget(envelope: &Envelope, step: &Step, after: &State) {
         }
         assert!(run.job.budget.reached_by(&Used::default()).is_none(), "it is told that nothing is left");
     }
+}
+
+/// What fences one run from the other.
+fn tokens_differ(after: &State) {
+    let tokens: BTreeSet<_> = after.runs.values().map(|run| &run.token).collect();
+    assert_eq!(tokens.len(), after.runs.len(), "two runs have one token");
 }
 
 fn a_stale_token_changes_nothing(before: &State, envelope: &Envelope, step: &Step) {

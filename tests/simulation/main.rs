@@ -15,6 +15,7 @@ mod replay;
 mod rng;
 mod scale;
 mod schedules;
+mod seeds;
 mod triage;
 mod worked;
 mod world;
