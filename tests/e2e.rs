@@ -25,6 +25,8 @@ mod deaths;
 mod features;
 #[path = "e2e/gates.rs"]
 mod gates;
+#[path = "e2e/limits.rs"]
+mod limits;
 #[path = "e2e/lost.rs"]
 mod lost;
 #[path = "e2e/mended.rs"]

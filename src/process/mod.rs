@@ -6,12 +6,14 @@
 //! `run::run`. It refuses to signal a process whose identity (boot, pid, start time) it has not checked.
 
 pub mod beside;
+pub mod cgroup;
 pub mod child;
 pub mod clock;
 pub mod detach;
 pub mod doorbell;
 pub mod identity;
 pub mod inhibit;
+pub mod limits;
 pub mod load;
 pub mod lock;
 pub mod offline;

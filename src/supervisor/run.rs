@@ -28,7 +28,7 @@ use crate::process::inhibit::{Inhibitor, inhibit_sleep};
 use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
-use crate::process::{clock, identity};
+use crate::process::{cgroup, clock, identity};
 use crate::store::{Client, InboxBody, LogWatch, Store, ladder};
 
 /// Results of effects that wait for the loop.
@@ -127,6 +127,10 @@ impl Supervisor {
     async fn boot(place: &Place, lock: Arc<Lock>) -> Result<Self, SupervisorError> {
         recovery::end_old_children(place)?;
         recovery::clear_locks(place);
+        let left = cgroup::sweep();
+        if !left.is_empty() {
+            tracing::warn!(groups = left.len(), "control groups of workers that are gone hold something");
+        }
         let (mut store, state) = open_store(place)?;
         let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
         let (epoch, rebooted) = store.raise_epoch(boot_id, Presence::last_epoch(place))?;
