@@ -27,6 +27,8 @@ mod features;
 mod gates;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/locks.rs"]
+mod locks;
 #[path = "e2e/lost.rs"]
 mod lost;
 #[path = "e2e/mended.rs"]

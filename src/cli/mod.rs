@@ -45,6 +45,7 @@ pub mod init;
 pub mod install;
 mod interrupts;
 pub mod lint;
+mod locks;
 pub mod logs;
 pub mod mcp;
 pub mod prompt;

@@ -141,6 +141,20 @@ impl Table {
         Ok(marked.map(id).collect())
     }
 
+    /// All that live, but this one.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted.
+    pub(super) fn living(&self) -> io::Result<Vec<Member>> {
+        let (boot, own) = (boot_id()?, std::process::id().cast_signed());
+        let others = self.by_pid.values().filter(|stat| stat.pid != own && !stat.is_dead());
+        let member = |stat: &Stat| Member {
+            id: ProcId { boot_id: boot.to_owned(), pid: stat.pid, start_ticks: stat.start_ticks },
+            name: stat.name.clone(),
+        };
+        Ok(others.map(member).collect())
+    }
+
     /// Usage of a root and its descendants.
     pub fn usage(&self, root: i32) -> Usage {
         let page = page_size();

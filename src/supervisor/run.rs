@@ -24,6 +24,7 @@ use crate::domain::ids::WorkerName;
 use crate::domain::state::State;
 use crate::domain::worker::ProcRef;
 use crate::error::chain;
+use crate::git::locks;
 use crate::process::inhibit::{Inhibitor, inhibit_sleep};
 use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
@@ -118,6 +119,7 @@ pub(super) struct Supervisor {
     shutdown: Option<bool>,
     log: LogWatch,
     watchdog: Watchdog,
+    shared_locks: locks::Watch,
     snapshots: Snapshots,
     settings: Option<Settings>,
     inhibitor: Option<Inhibitor>,
@@ -149,6 +151,7 @@ impl Supervisor {
             shutdown: None,
             log: LogWatch::new(&place.layout.database()),
             watchdog: Watchdog::default(),
+            shared_locks: locks::Watch::default(),
             snapshots: Snapshots::default(),
             settings: None,
             inhibitor: None,
@@ -254,6 +257,7 @@ impl Supervisor {
         self.check_state()?;
         self.presence.keep();
         self.panes.keep();
+        recovery::clear_shared_locks(&self.place, &mut self.shared_locks);
         self.look_at_checkouts().await?;
         if !self.log.changed() {
             return Ok(());
