@@ -11,6 +11,7 @@ pub mod leavings;
 mod open;
 mod read;
 pub mod reports;
+mod salvage;
 pub mod schema;
 pub mod session;
 mod spent;

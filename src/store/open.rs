@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::StoreError;
 use super::schema::{VERSION, migrations};
@@ -55,6 +55,29 @@ impl Store {
         self.file.is_lost()
     }
 
+    /// Binds the database to the repository that it is used for from now on. One that bears no mark yet
+    /// gets it.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] if it is another one's: then nothing is written.
+    pub fn bind(&mut self, repository: &str) -> Result<(), StoreError> {
+        refuse_foreign(&self.connection, self.file.path(), repository)?;
+        self.mark(repository)
+    }
+
+    /// The same, whatever it was: a person has put it there.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn mark(&mut self, repository: &str) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO meta (key, value) VALUES ('repository', ?1)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+            [repository],
+        )?;
+        Ok(())
+    }
+
     /// Raises the epoch, to more than `above` too: from now on an older supervisor's writes are refused.
     ///
     /// # Errors
@@ -96,6 +119,23 @@ impl Store {
             std::fs::remove_file(old).map_err(io(old))?;
         }
         Ok(whole)
+    }
+}
+
+/// One without a mark is of a time when there was none.
+pub(super) fn refuse_foreign(
+    connection: &Connection,
+    path: &Path,
+    repository: &str,
+) -> Result<(), StoreError> {
+    let mark = connection
+        .query_row("SELECT value FROM meta WHERE key = 'repository'", [], |row| row.get::<_, String>(0))
+        .optional()?;
+    match mark {
+        Some(found) if found != repository => {
+            Err(StoreError::Foreign { path: path.to_owned(), found, own: repository.to_owned() })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -388,7 +388,8 @@ impl Supervisor {
 /// What had to be done about the database is in the history too.
 fn open_store(place: &Place) -> Result<(Store, State), SupervisorError> {
     let layout = &place.layout;
-    let opened = ladder::open(&layout.database(), &layout.snapshots(), clock::wall_ms())?;
+    let mut opened = ladder::open(&layout.database(), &layout.snapshots(), clock::wall_ms())?;
+    opened.store.bind(&layout.hash)?;
     if let Some(mended) = opened.mended {
         tracing::error!("{}", mended.text());
     }
