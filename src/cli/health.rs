@@ -11,6 +11,7 @@ use super::locks;
 use super::needs::mend_task;
 use super::out::Out;
 use super::picture::{Picture, WorkerRow};
+use super::pins;
 use super::status::{Moment, worker_table};
 use super::text::{LINE_MAX, Tone, bytes, count, plain, rfc3339, span};
 use super::why::halted_reason;
@@ -179,6 +180,7 @@ fn examine(context: &Context, limits: Limits) -> HealthJson {
     }
     health.problems.extend(disk(&health, &limits));
     health.problems.extend(locks::problems(context));
+    health.problems.extend(pins::problem(context));
     let stalled = context.supervisor().and_then(|supervisor| supervisor.stalled);
     health
         .problems

@@ -19,6 +19,7 @@ mod needs;
 pub mod out;
 mod persons;
 pub mod picture;
+mod pins;
 mod prompts;
 mod radar;
 pub mod request;

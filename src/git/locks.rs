@@ -118,6 +118,7 @@ mod tests {
     use crate::process::identity::ProcId;
     use std::process::{Command, Stdio};
 
+    #[expect(clippy::unnecessary_wraps, reason = "what the watch asks may fail")]
     fn nobody() -> io::Result<Vec<Member>> {
         Ok(Vec::new())
     }

@@ -53,7 +53,7 @@ fn many_processes_are_ended_with_their_maker_however_they_are_counted() {
         let began = Instant::now();
         let outcome = go("for i in $(seq 200); do sleep 100 & done; wait", bounds);
         assert_eq!(outcome.ending, Ending::Exceeded(Excess::Processes(60)), "{bounds:?}");
-        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     }
 }
 

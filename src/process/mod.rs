@@ -16,6 +16,7 @@ pub mod inhibit;
 pub mod limits;
 pub mod load;
 pub mod lock;
+pub mod locked;
 pub mod named;
 pub mod offline;
 pub mod private;

@@ -9,6 +9,7 @@ mod error;
 pub mod ladder;
 pub mod leavings;
 mod open;
+pub mod pinned;
 mod read;
 pub mod reports;
 mod salvage;

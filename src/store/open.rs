@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::StoreError;
+use super::pinned;
 use super::schema::{VERSION, migrations};
 use super::watch::OpenFile;
 use crate::process::lock::{Lock, LockError};
@@ -76,6 +77,40 @@ impl Store {
             [repository],
         )?;
         Ok(())
+    }
+
+    /// Takes the log into the database's file, as far as nobody reads what was before it, and cuts it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Bytes of its log.
+    pub fn log_bytes(&self) -> u64 {
+        pinned::log_bytes(self.file.path())
+    }
+
+    /// As [`Store::checkpoint`], without waiting for anybody; false if somebody keeps it from that.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn cut_log(&self) -> Result<bool, StoreError> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let cut =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        self.connection.busy_timeout(BUSY)?;
+        match cut {
+            Ok(busy) => Ok(busy == 0),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Raises the epoch, to more than `above` too: from now on an older supervisor's writes are refused.
@@ -258,7 +293,7 @@ pub(super) fn user_version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-fn quick_check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn quick_check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let detail: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| with_path(StoreError::from(error), path))?;

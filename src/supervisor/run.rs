@@ -11,6 +11,7 @@ use tokio::time::{Instant, Interval, interval_at};
 use super::effects::Outside;
 use super::engine::{Dispatch, Engine};
 use super::panes::Panes;
+use super::pins::Pins;
 use super::place::proc_id;
 use super::presence::Presence;
 use super::settings::Settings;
@@ -30,6 +31,7 @@ use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
 use crate::process::{cgroup, clock, identity};
+use crate::store::pinned::LOG_BYTES_MAX;
 use crate::store::{Client, InboxBody, LogWatch, Store, ladder};
 
 /// Results of effects that wait for the loop.
@@ -120,6 +122,7 @@ pub(super) struct Supervisor {
     log: LogWatch,
     watchdog: Watchdog,
     shared_locks: locks::Watch,
+    pins: Pins,
     snapshots: Snapshots,
     settings: Option<Settings>,
     inhibitor: Option<Inhibitor>,
@@ -152,6 +155,7 @@ impl Supervisor {
             log: LogWatch::new(&place.layout.database()),
             watchdog: Watchdog::default(),
             shared_locks: locks::Watch::default(),
+            pins: Pins::default(),
             snapshots: Snapshots::default(),
             settings: None,
             inhibitor: None,
@@ -209,6 +213,7 @@ impl Supervisor {
         let settings = Settings::renew(&mut self.settings, &self.engine);
         self.watchdog.look(&self.place, self.engine.state(), settings.hung);
         self.keep_awake(settings.inhibit_sleep);
+        self.keep_log_short();
         let made = Made::now(self.engine.commits(), self.engine.state().features.len());
         self.snapshots.keep(&self.place, self.engine.store(), made);
         match Disk::of(&self.place.layout.state) {
@@ -223,6 +228,17 @@ impl Supervisor {
                 tracing::warn!(%error, "the free space is not known");
                 Ok(())
             }
+        }
+    }
+
+    fn keep_log_short(&mut self) {
+        let workers = self.engine.state().workers.values();
+        let workers = workers.filter_map(|worker| Some(worker.life.proc()?.pid.cast_signed())).collect();
+        let looked = std::env::current_exe()
+            .map_err(SupervisorError::system("find this program"))
+            .and_then(|own| Ok(self.pins.look(self.engine.store(), LOG_BYTES_MAX, &own, &workers)?));
+        if let Err(error) = looked {
+            tracing::warn!(error = chain(&error), "the database's log cannot be looked at");
         }
     }
 
