@@ -21,6 +21,8 @@ mod control;
 mod conversations;
 #[path = "e2e/deaths.rs"]
 mod deaths;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/features.rs"]
 mod features;
 #[path = "e2e/gates.rs"]

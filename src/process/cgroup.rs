@@ -183,20 +183,19 @@ pub fn tier() -> Option<String> {
     (!what.is_empty()).then(|| format!("{}, cgroup v{version}", what.join(" and ")))
 }
 
-/// Groups whose makers are gone, and which hold nothing any more, as far as they could not be removed.
+/// Removes groups whose makers are gone; returns those that still hold something.
 pub fn sweep() -> Vec<PathBuf> {
-    let mut left = Vec::new();
-    for home in homes() {
-        let entries = fs::read_dir(&home.directory).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()).filter(|path| is_abandoned(path)) {
-            if let Err(error) = fs::remove_dir(&path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                left.push(path);
-            }
-        }
-    }
+    let mut left = abandoned();
+    let gone = |path: &PathBuf| fs::remove_dir(path).is_ok() || !path.exists();
+    left.retain(|path| !gone(path));
     left
+}
+
+/// Groups of ours whose makers are gone.
+pub fn abandoned() -> Vec<PathBuf> {
+    let entries =
+        homes().iter().flat_map(|home| fs::read_dir(&home.directory).into_iter().flatten().flatten());
+    entries.map(|entry| entry.path()).filter(|path| is_abandoned(path)).collect()
 }
 
 fn is_abandoned(path: &Path) -> bool {

@@ -16,6 +16,7 @@ mod salvage;
 pub mod schema;
 pub mod session;
 mod spent;
+mod stand;
 mod watch;
 
 pub use client::{Client, InboxBody, Orders};
@@ -24,6 +25,7 @@ pub use error::StoreError;
 pub use open::{Store, snapshot_names};
 pub use read::{EventRow, InboxRow, Overview, PastRun, Plans};
 pub use spent::SpentRun;
+pub use stand::Stand;
 pub use watch::LogWatch;
 
 #[cfg(test)]
