@@ -118,7 +118,7 @@ pub struct HookArgs {
 /// Nothing but the form of the output.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct DoctorArgs {
-    /// Print JSON
+    /// Print JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
     /// Mend what can be mended without losing anything
