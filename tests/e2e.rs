@@ -21,10 +21,16 @@ mod control;
 mod conversations;
 #[path = "e2e/deaths.rs"]
 mod deaths;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/features.rs"]
 mod features;
 #[path = "e2e/gates.rs"]
 mod gates;
+#[path = "e2e/limits.rs"]
+mod limits;
+#[path = "e2e/locks.rs"]
+mod locks;
 #[path = "e2e/lost.rs"]
 mod lost;
 #[path = "e2e/mended.rs"]

@@ -46,6 +46,7 @@ fn what_others_left_is_ended_and_what_is_waited_for_is_not() {
         output_max: 0,
         grace: Duration::from_secs(1),
         session: Session::NewSession,
+        bounds: None,
     };
     // One that has ended leaves a program, one that still runs is ours.
     let left = run(&spec, &mut |_, _| {}, &|| false).unwrap();

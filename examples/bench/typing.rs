@@ -107,6 +107,7 @@ impl Place {
             output_max: 0,
             grace: Duration::from_secs(1),
             session: Session::Terminal,
+            bounds: None,
         };
         let config = sprint::config::load(&[]).map_err(|errors| errors.to_string())?;
         let keys = config.agent.get("codex").ok_or("no adapter")?.cli_keys();

@@ -55,6 +55,7 @@ impl Bench {
             output_max: 64 * 1024,
             grace: Duration::from_secs(1),
             session: Session::NewGroup,
+            bounds: None,
         };
         let mut protocol = Protocol::default();
         let mut listen = |stream, bytes: &[u8]| {
@@ -67,7 +68,9 @@ impl Bench {
         let ending = match outcome.ending {
             Ending::Exit(code) => ProgramEnding::Exited(code),
             Ending::Signal(signal) => ProgramEnding::Signaled(signal),
-            Ending::TimedOut | Ending::Cancelled => ProgramEnding::TimedOut(spec.timeout),
+            Ending::TimedOut | Ending::Cancelled | Ending::Exceeded(_) => {
+                ProgramEnding::TimedOut(spec.timeout)
+            }
         };
         let said = Said {
             question: protocol.question().map(str::to_owned),

@@ -25,6 +25,8 @@ pub enum ProgramEnding {
     TimedOut(Duration),
     /// It gave no sign of life.
     Hung(Duration),
+    /// We ended it, because it used more than it may; which limit, for people.
+    OverLimit(String),
     /// We ended it, because it had said how it stands (a claim, `BLOCKED`, `TASK_COMPLETE`) and
     /// did not exit.
     EndedAfterClaim,
@@ -279,6 +281,10 @@ fn claimed_by(ending: &ProgramEnding, said: &Said, claims: &[Claim]) -> Claimed 
         ProgramEnding::Unreached(why) => Claimed::Unreached(format!(
             "the prompt did not reach the agent: {why}; `sprint logs` with the task's id shows its screen"
         )),
+        // Whatever it said meanwhile: this is why it did not get any further.
+        ProgramEnding::OverLimit(why) => Claimed::Failure(format!(
+            "the agent was ended: {why}; raise the limit if the work needs that, or see what it started"
+        )),
         _ if let Some(failure) =
             said.failure.as_ref().filter(|failure| failure.class.is_of_the_service()) =>
         {
@@ -392,6 +398,7 @@ mod tests {
             ProgramEnding::NoProgram("the agent program `x` is not there".to_owned()),
             ProgramEnding::TimedOut(minute),
             ProgramEnding::Hung(minute),
+            ProgramEnding::OverLimit("it had more than 9 processes at once (`limits.processes`)".to_owned()),
             ProgramEnding::EndedAfterClaim,
             ProgramEnding::Interrupted,
         ]

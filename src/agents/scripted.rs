@@ -283,7 +283,7 @@ impl Player<'_> {
                 format!("`{program}` ended with exit code {code}, and {expect} was expected")
             }
             Ending::Signal(signal) => format!("`{program}` was killed by signal {signal}"),
-            Ending::TimedOut | Ending::Cancelled => {
+            Ending::TimedOut | Ending::Cancelled | Ending::Exceeded(_) => {
                 format!("`{program}` took longer than {}", crate::config::duration::format(timeout))
             }
         }
@@ -314,6 +314,7 @@ impl Player<'_> {
             output_max: OUTPUT_BYTES_MAX,
             grace: GRACE,
             session: Session::NewGroup,
+            bounds: None,
         };
         let outcome = run(&spec, &mut |_, _| {}, &|| false).map_err(|error| chain(&error))?;
         let text = [outcome.stdout, outcome.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

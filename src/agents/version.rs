@@ -56,6 +56,7 @@ pub fn ask(
         output_max: ANSWER_MAX,
         grace: Duration::from_secs(1),
         session: Session::NewSession,
+        bounds: None,
     };
     let outcome = run(&spec, &mut |_, _| {}, &|| false)?;
     let text = [outcome.stdout, outcome.stderr].concat();

@@ -265,6 +265,29 @@ fn place(file: &str, env: &Environment) -> Option<PathBuf> {
     Some(base.join(rest))
 }
 
+/// The programs of models that roles use here, with their versions and what is odd about these.
+pub(super) fn versions(
+    config: &Config,
+    env: &Environment,
+    top: &Path,
+) -> Vec<(String, String, Option<String>)> {
+    let look = Look { env, top, config };
+    let used =
+        programs(config).filter(|(name, _)| Role::ALL.into_iter().any(|role| config.names_agent(role, name)));
+    used.filter_map(|(name, agent)| {
+        let path = look.find(agent.command.first()?).ok()??;
+        match version::ask(path.as_os_str(), &agent.version, &env.variables, top) {
+            Ok(found) => {
+                let remark = version::remark(&found, &agent.version.tested);
+                Some((name.clone(), found, remark))
+            }
+            Err(Untold::NotAsked) => None,
+            Err(error) => Some((name.clone(), "does not tell its version".to_owned(), Some(chain(&error)))),
+        }
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

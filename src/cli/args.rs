@@ -34,8 +34,8 @@ pub enum Command {
     Init(InitArgs),
     /// Install the tools of the gates into sprint's own place
     Install(InstallArgs),
-    /// Check this machine and this repository, and say what to do about each problem
-    Doctor(JsonArgs),
+    /// Check this machine, this repository and its sprint, and say what to do about each problem
+    Doctor(DoctorArgs),
     /// Run a whole sprint on a sample repository, offline, with a script in place of a model
     Demo(DemoArgs),
     /// Build features: run their tasks, gate them, land them
@@ -116,6 +116,19 @@ pub struct HookArgs {
 }
 
 /// Nothing but the form of the output.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DoctorArgs {
+    /// Print JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+    /// Mend what can be mended without losing anything
+    #[arg(long)]
+    pub fix: bool,
+    /// With --fix: also what ends or replaces something
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
+}
+
 #[derive(Debug, Args, Clone, Copy, Default)]
 pub struct JsonArgs {
     /// Print JSON (docs/json.md)

@@ -49,7 +49,8 @@ pub(super) fn restore(file: &Path, env: &Environment, out: &mut Out<'_>) -> Resu
     belongs(&context.repo, &state)?;
     let _turn = Lock::try_exclusive(&layout.start_lock(), "sprint restore").map_err(used)?;
     let _alone = Lock::try_exclusive(&Place::lock_of(&context.repo), "sprint restore").map_err(used)?;
-    let mended = ladder::restore(&layout.database(), &file, clock::wall_ms()).map_err(store_error)?;
+    let mended =
+        ladder::restore((&layout.database(), &layout.hash), &file, clock::wall_ms()).map_err(store_error)?;
     out.line(format!("restored: {}", said(&state)));
     if let Some(kept) = mended.kept {
         out.line(format!("what was there is kept as {}", shown(&kept)));

@@ -66,7 +66,7 @@ impl Context {
 
     fn open(&self, with: impl Fn(&Path) -> Result<Client, StoreError>) -> Result<Option<Client>, CliError> {
         let Some(layout) = self.layout() else { return Ok(None) };
-        match with(&layout.database()) {
+        match with(&layout.database()).and_then(|client| client.of_repository(&layout.hash)) {
             Ok(client) => Ok(Some(client)),
             Err(StoreError::Missing(_)) => Ok(None),
             Err(error) => Err(store_error(error)),
@@ -213,6 +213,11 @@ pub fn store_error(error: StoreError) -> CliError {
                 snapshots.display()
             ))
         }
+        StoreError::Foreign { path, .. } => CliError::refused(cli.message).hint(format!(
+            "put this repository's own back (`sprint restore` with a file of `{}`), or move that one away: \
+             `sprint start` then begins anew on what has landed",
+            path.with_file_name("snapshots").display()
+        )),
         StoreError::Full => cli.hint("make room, then repeat the command"),
         StoreError::Sqlite(source) => cli.because(source),
         StoreError::Row { source, .. } => cli.because(source),

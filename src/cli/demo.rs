@@ -102,6 +102,7 @@ impl Sprint {
             output_max: OUTPUT_MAX,
             grace: Duration::from_secs(2),
             session: Session::NewGroup,
+            bounds: None,
         };
         run_child(&spec, &mut |_, _| {}, &|| false)
             .map_err(|error| CliError::environment("sprint cannot run itself").because(error))

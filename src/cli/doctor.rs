@@ -1,11 +1,18 @@
 //! `sprint doctor`: is everything there that a sprint needs, and what to do where it is not.
 
+mod check;
+mod left;
+mod machine;
+mod mend;
+mod repository;
+mod state;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::JsonArgs;
+use super::args::DoctorArgs;
 use super::context::{Context, layout_of};
 use super::disk::{self, LowDisk};
 use super::environment::Environment;
@@ -13,69 +20,46 @@ use super::install::tools_bin;
 use super::out::Out;
 use super::start::{MORE_GATES, NO_GATES};
 use super::text::{Tone, bytes, plain};
+pub use check::Check;
+use mend::{Around, Mend};
+
 use super::{agents, fit, prompts as own_prompts, spending};
 use crate::config::{Config, GateConfig, Role};
 use crate::error::{CliError, exit};
 use crate::gates::{find_program, find_tools, search_path, takes_part};
 use crate::git::id::RepoId;
 use crate::git::preflight;
-use crate::process::offline;
 use crate::tmux::version::check_version;
 
 /// What makes a budget of money bind.
 const PRICES: &str = "write the model's price under `[prices]`, or a budget of tokens";
 
-/// One line of the result.
-#[derive(Debug, Clone, Serialize)]
-pub struct Check {
-    /// What was looked at.
-    pub name: &'static str,
-    /// `ok`, `warning` or `problem`.
-    pub state: &'static str,
-    /// What was found.
-    pub what: String,
-    /// What to do about it.
-    pub fix: Option<String>,
-    /// The exit code of a problem.
-    #[serde(skip)]
-    exit: u8,
-}
-
-impl Check {
-    fn ok(name: &'static str, what: impl AsRef<str>) -> Self {
-        Self { name, state: "ok", what: plain(what.as_ref(), 500), fix: None, exit: exit::DONE }
-    }
-
-    fn problem(name: &'static str, what: impl AsRef<str>, fix: impl Into<String>) -> Self {
-        let (what, fix) = (plain(what.as_ref(), 500), Some(fix.into()));
-        Self { name, state: "problem", what, fix, exit: exit::ENVIRONMENT }
-    }
-
-    fn warning(name: &'static str, what: impl AsRef<str>, fix: impl Into<String>) -> Self {
-        Self { state: "warning", exit: exit::DONE, ..Self::problem(name, what, fix) }
-    }
-
-    /// What a command that needs it would end with.
-    fn error(name: &'static str, error: &CliError) -> Self {
-        let hints = if error.hints.is_empty() { vec![CORRECT.to_owned()] } else { error.hints.clone() };
-        Self { exit: error.exit_code(), ..Self::problem(name, &error.message, hints.join("\n")) }
-    }
-}
-
-/// What to do about a configuration where its error does not say.
-const CORRECT: &str = "correct it; `sprint init` writes a sample";
-
-/// Runs it: 0 if a sprint can start, 2 if its configuration is wrong, 3 if something is missing.
+/// Runs it: 0 if a sprint can start, 2 if its configuration is wrong, 3 if something is missing. With
+/// `--fix`, what can be mended is mended first.
 ///
 /// # Errors
 /// Never for what it finds.
-pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
-    let checks = examine(env);
+pub fn run(args: DoctorArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, CliError> {
+    let mut checks = examine(env);
+    let mut mended = Vec::new();
+    if args.fix {
+        mended = mend_all(&checks, args.yes, env);
+        checks = examine(env);
+    }
     if args.json {
-        out.json(&serde_json::json!({ "checks": checks }));
+        out.json(&serde_json::json!({ "checks": checks, "mended": mended }));
     } else {
+        for mended in &mended {
+            mended.show(out);
+        }
+        let mut told = "";
         for check in &checks {
-            show(check, out);
+            show(check, args.fix, out);
+            // Once is enough where several lines are about the same.
+            if check.state != "ok" && told != check.means {
+                told = check.means;
+                out.line(out.colour.paint(Tone::Dim, &format!("{:24}({told})", "")));
+            }
         }
     }
     let codes: Vec<u8> = checks.iter().map(|check| check.exit).filter(|code| *code != exit::DONE).collect();
@@ -84,7 +68,42 @@ pub fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, C
     Ok(wrong.or(codes.first().copied()).unwrap_or(exit::DONE))
 }
 
-fn show(check: &Check, out: &mut Out<'_>) {
+/// What `--fix` has done, or why not.
+#[derive(Debug, Clone, Serialize)]
+struct Mended {
+    name: &'static str,
+    what: String,
+    done: bool,
+    why: Option<String>,
+}
+
+impl Mended {
+    fn show(&self, out: &mut Out<'_>) {
+        let (word, tone) = if self.done { ("mended", Tone::Good) } else { ("left", Tone::Warn) };
+        let why = self.why.as_ref().map_or_else(String::new, |why| format!(": {}", plain(why, 300)));
+        out.line(format!(
+            "{} {:<14} {}{why}",
+            out.colour.paint(tone, &format!("{word:<8}")),
+            self.name,
+            self.what
+        ));
+    }
+}
+
+fn mend_all(checks: &[Check], yes: bool, env: &Environment) -> Vec<Mended> {
+    let Ok(context) = Context::find(env) else { return Vec::new() };
+    let Some(layout) = context.layout() else { return Vec::new() };
+    let around = Around { env, repo: &context.repo, layout };
+    let mended = checks.iter().filter_map(|check| {
+        let mend = check.mend.as_ref()?;
+        let done =
+            if mend.needs_yes() && !yes { Err("only with --yes".to_owned()) } else { mend.apply(around) };
+        Some(Mended { name: check.name, what: mend.text(), done: done.is_ok(), why: done.err() })
+    });
+    mended.collect()
+}
+
+fn show(check: &Check, fixes: bool, out: &mut Out<'_>) {
     let tone = match check.state {
         "ok" => Tone::Good,
         "warning" => Tone::Warn,
@@ -92,25 +111,36 @@ fn show(check: &Check, out: &mut Out<'_>) {
     };
     let state = out.colour.paint(tone, &format!("{:<8}", check.state));
     out.line(format!("{state} {:<14} {}", check.name, check.what));
-    if let Some(fix) = &check.fix {
-        for line in fix.lines() {
-            out.line(format!("{:24}{line}", ""));
-        }
+    for line in check.fix.iter().flat_map(|fix| fix.lines()) {
+        out.line(format!("{:24}{line}", ""));
+    }
+    if let Some(mends) = check.mends.as_ref().filter(|_| !fixes) {
+        let yes = if check.mend.as_ref().is_some_and(Mend::needs_yes) { " --yes" } else { "" };
+        out.line(format!("{:24}`sprint doctor --fix{yes}` {mends}", ""));
     }
 }
 
 fn examine(env: &Environment) -> Vec<Check> {
     let mut checks = vec![tmux(env)];
-    checks.extend(network());
-    checks.extend(repository(env));
+    checks.extend(machine::checks(env));
+    checks.extend(preflight_checks(env));
     let Ok(context) = Context::find(env) else { return checks };
     checks.extend(places(env, &context));
+    let begun = context.layout().filter(|layout| layout.state.is_dir());
+    let state = begun.and_then(state::read);
+    checks.extend(self::repository::checks(&context, state.as_ref()));
+    if let Some(layout) = begun {
+        checks.push(machine::sockets(layout, env));
+        checks.extend(state::checks(&context, layout));
+        checks.extend(left::checks(&context, layout, env));
+    }
     match context.config(env) {
         Ok(config) => {
             checks.push(fits(env, &context, &config));
             checks.extend(prompts(&context, &config));
             checks.push(disk(&context, &config));
             checks.push(agent(env, &context, &config));
+            checks.extend(agents::versions(&config, env, &context.repo.top).into_iter().map(version));
             checks.extend(signed_out(env, &config));
             checks.extend(spending::warning(&config).map(|text| Check::warning("budget", text, PRICES)));
             checks.extend(tools(env, &context, &config));
@@ -118,6 +148,14 @@ fn examine(env: &Environment) -> Vec<Check> {
         Err(error) => checks.push(Check::error("configuration", &error)),
     }
     checks
+}
+
+/// The version of a model's program that is used here, and what is odd about it.
+fn version((name, version, remark): (String, String, Option<String>)) -> Check {
+    match remark {
+        Some(remark) => Check::warning("agents", format!("{name} {version}"), remark),
+        None => Check::ok("agents", format!("{name} {version}")),
+    }
 }
 
 /// Whether what the configuration names is in the repository; without a commit nothing is yet.
@@ -157,13 +195,7 @@ fn tmux(env: &Environment) -> Check {
     }
 }
 
-/// Gates are kept from the network where the kernel allows that; where not, nobody should believe it.
-fn network() -> Option<Check> {
-    let what = "this kernel gives no child a network of its own: gates run with the network";
-    (!offline::possible()).then(|| Check::warning("network", what, offline::remedy()))
-}
-
-fn repository(env: &Environment) -> Vec<Check> {
+fn preflight_checks(env: &Environment) -> Vec<Check> {
     match preflight::check(&env.cwd) {
         Ok(checked) => {
             let mut checks = vec![

@@ -31,6 +31,7 @@ use crate::error::{CliError, chain};
 use crate::gates::{BaseScan, Cache, Context, Moment, Thresholds, Watch, recall, remember};
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, export};
+use crate::process::limits::Bounds;
 use crate::process::slots::Slots;
 use crate::process::subreaper::become_subreaper;
 use crate::process::system;
@@ -228,6 +229,7 @@ impl Call<'_> {
             cache,
             slots: Some(&slots),
             thresholds: Thresholds::from(self.config),
+            bounds: Some(Bounds::of(&self.config.limits)),
             base: BaseScan::Always,
             fresh: self.fresh,
             cancel: self.cancel,

@@ -7,9 +7,11 @@ use super::context::Context;
 use super::disk::{LowDisk, MEND, MEND_RUNNING, free};
 use super::environment::Environment;
 use super::foreign::Foreign;
+use super::locks;
 use super::needs::mend_task;
 use super::out::Out;
 use super::picture::{Picture, WorkerRow};
+use super::pins;
 use super::status::{Moment, worker_table};
 use super::text::{LINE_MAX, Tone, bytes, count, plain, rfc3339, span};
 use super::why::halted_reason;
@@ -87,7 +89,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(what: impl AsRef<str>, fix: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl AsRef<str>, fix: impl Into<String>) -> Self {
         Self { what: plain(what.as_ref(), 400), fix: fix.into() }
     }
 }
@@ -177,6 +179,8 @@ fn examine(context: &Context, limits: Limits) -> HealthJson {
         }
     }
     health.problems.extend(disk(&health, &limits));
+    health.problems.extend(locks::problems(context));
+    health.problems.extend(pins::problem(context));
     let stalled = context.supervisor().and_then(|supervisor| supervisor.stalled);
     health
         .problems

@@ -6,6 +6,7 @@ use super::environment::Environment;
 use crate::error::{CliError, chain, exit};
 use crate::git::Repo;
 use crate::process::detach::announce;
+use crate::store::StoreError;
 use crate::supervisor::{Place, SupervisorError, supervise};
 
 /// Runs the supervisor of the repository until nothing is left to do.
@@ -41,6 +42,7 @@ fn told(error: SupervisorError, repo: &Repo) -> CliError {
         SupervisorError::Locked(source) => CliError::refused("another supervisor runs this repository")
             .because(source)
             .hint("`sprint status` shows what it does"),
+        SupervisorError::Store(foreign @ StoreError::Foreign { .. }) => super::context::store_error(foreign),
         lost @ SupervisorError::StateLost { .. } => {
             let error = CliError::environment(chain(&lost)).hint("workers and the tmux server have ended");
             super::gone::hints(repo, "specs/001-thing").into_iter().fold(error, CliError::hint)

@@ -11,6 +11,8 @@ use super::text::{Tone, count, plain};
 use crate::error::{CliError, chain, exit};
 use crate::verify::{self, Broken, Invariant, Outcome, Place};
 
+/// Of what cannot be told without the database.
+const NOT_SEEN: &str = "not looked at";
 /// Characters of what was seen.
 const WHAT_MAX: usize = 400;
 
@@ -29,6 +31,8 @@ struct Row {
     name: &'static str,
     promise: &'static str,
     holds: bool,
+    /// Whether it could be looked at.
+    seen: bool,
 }
 
 /// Runs `sprint verify`: 0 if everything holds, 1 if something does not.
@@ -73,9 +77,14 @@ fn rows(outcome: &Outcome) -> Vec<Row> {
     let row = |invariant: Invariant| Row {
         name: invariant.name(),
         promise: invariant.promise(),
-        holds: of(outcome, invariant).next().is_none(),
+        holds: seen(outcome, invariant) && of(outcome, invariant).next().is_none(),
+        seen: seen(outcome, invariant),
     };
     Invariant::ALL.into_iter().map(row).collect()
+}
+
+fn seen(outcome: &Outcome, invariant: Invariant) -> bool {
+    !outcome.unseen.contains(&invariant)
 }
 
 fn of(outcome: &Outcome, invariant: Invariant) -> impl Iterator<Item = &Broken> {
@@ -92,9 +101,14 @@ fn show(outcome: &Outcome, out: &mut Out<'_>) {
     ];
     out.line(looked.join(", "));
     out.line("");
+    let width = if outcome.unseen.is_empty() { 6 } else { NOT_SEEN.len() };
     for row in rows(outcome) {
-        let (word, tone) = if row.holds { ("holds", Tone::Good) } else { ("BROKEN", Tone::Bad) };
-        let word = out.colour.paint(tone, &format!("{word:<6}"));
+        let (word, tone) = match (row.seen, row.holds) {
+            (false, _) => (NOT_SEEN, Tone::Warn),
+            (true, true) => ("holds", Tone::Good),
+            (true, false) => ("BROKEN", Tone::Bad),
+        };
+        let word = out.colour.paint(tone, &format!("{word:<width$}"));
         out.line(format!("{word}  {:<9}  {}", row.name, row.promise));
     }
     if outcome.broken.is_empty() {

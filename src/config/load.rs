@@ -233,6 +233,7 @@ fn build(merged: &Node) -> Config {
         gate: gates(merged),
         worktree: typed(section("worktree")),
         merge: typed(section("merge")),
+        limits: typed(section("limits")),
         budget: typed(section("budget")),
         prices: typed(section("prices")),
         prompts: std::collections::BTreeMap::new(),

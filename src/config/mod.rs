@@ -38,8 +38,8 @@ pub use label::LabelConfig;
 pub use load::{DEFAULT_TOML, Layer, LayerBody, Pair, VARIABLE_PREFIX, load};
 pub use misfit::{Misfit, misfits};
 pub use model::{
-    Agents, AutoWord, Config, Finish, Gates, General, Merge, Order, ParkedDependents, Planner, Presets,
-    Quality, Role, RoleConfig, Roles, Security, Stories, Timeouts, Worktree,
+    Agents, AutoWord, Config, Finish, Gates, General, Limits, Merge, Order, ParkedDependents, Planner,
+    Presets, Quality, Role, RoleConfig, Roles, Security, Stories, Timeouts, Worktree,
 };
 pub use money::{Budget, Limit, Price, Prices};
 pub use pipeline::{Proof, StageConfig, StageKind, Target};

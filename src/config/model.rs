@@ -51,6 +51,9 @@ pub struct Config {
     pub worktree: Worktree,
     /// `[merge]`
     pub merge: Merge,
+    /// `[limits]`
+    #[serde(default, skip_serializing_if = "Limits::are_usual")]
+    pub limits: Limits,
     /// `[budget]`
     #[serde(default, skip_serializing_if = "Budget::is_none")]
     pub budget: Budget,
@@ -194,6 +197,35 @@ pub struct Timeouts {
     /// A landing, its gates not counted.
     #[serde(with = "super::duration")]
     pub merge: Duration,
+}
+
+/// `[limits]`: of each program of an agent and of each gate, with all that it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes at once.
+    pub processes: u32,
+    /// Bytes of memory; 0: four fifths of the machine's.
+    #[serde(with = "super::size")]
+    pub memory: u64,
+    /// Bytes that are printed.
+    #[serde(with = "super::size")]
+    pub output: u64,
+    /// Whether control groups are used where there are some.
+    pub cgroups: bool,
+}
+
+impl Default for Limits {
+    /// Those of `config/default.toml`, for what an older version has frozen.
+    fn default() -> Self {
+        Self { processes: 8192, memory: 0, output: 10_000_000_000, cgroups: true }
+    }
+}
+
+impl Limits {
+    /// Whether nobody has changed them: they are left out then, as older versions do.
+    pub fn are_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[quality]`

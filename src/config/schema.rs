@@ -79,6 +79,7 @@ pub(super) const ROOT: &[Field] = &[
     field("agent", Kind::Named(NameRule { what: "agent", check: values::name }, AGENT)),
     field("label", Kind::Named(NameRule { what: "label", check: values::name }, LABEL)),
     field("timeouts", Kind::Table(TIMEOUTS)),
+    field("limits", Kind::Table(LIMITS)),
     field("quality", Kind::Table(QUALITY)),
     field("security", Kind::Table(SECURITY)),
     field(
@@ -332,6 +333,14 @@ const LOGIN: &[Field] = &[
 
 const TIMEOUTS: &[Field] =
     &[field("heartbeat", TIMEOUT), field("hung", TIMEOUT), field("task", TIMEOUT), field("merge", TIMEOUT)];
+
+const LIMITS: &[Field] = &[
+    // Fewer than this no shell with a pipe gets by with.
+    field("processes", Kind::Int(8, 4_000_000)),
+    field("memory", Kind::Quantity(values::size, "8GB")),
+    field("output", Kind::Quantity(values::positive_size, "10GB")),
+    field("cgroups", Kind::Bool),
+];
 
 const QUALITY: &[Field] = &[
     field("coverage", PERCENT),

@@ -41,6 +41,11 @@ pub(super) fn size(text: &str) -> Result<(), String> {
     size::parse(text).map(drop).map_err(|error| error.to_string())
 }
 
+pub(super) fn positive_size(text: &str) -> Result<(), String> {
+    let bytes = size::parse(text).map_err(|error| error.to_string())?;
+    if bytes == 0 { Err("must be more than nothing".to_owned()) } else { Ok(()) }
+}
+
 /// One of the roles.
 pub(super) fn role(text: &str) -> Result<(), String> {
     let known = super::model::ROLE_NAMES;

@@ -11,6 +11,7 @@ use super::watch::Watch;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::GateName;
+use crate::process::limits::Bounds;
 use crate::process::slots::Slots;
 
 /// Which of the two trees.
@@ -150,6 +151,8 @@ pub struct Context<'a> {
     pub slots: Option<&'a Slots>,
     /// From `[quality]`.
     pub thresholds: Thresholds,
+    /// What a tool may use; `None` only in tests.
+    pub bounds: Option<Bounds>,
     /// When the base is scanned.
     pub base: BaseScan,
     /// Whether kept results are not believed: a red base runs once more.

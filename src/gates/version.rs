@@ -118,6 +118,7 @@ fn spec(gate: &GateConfig, context: &Context<'_>, root: &Path, file: &Path) -> S
         output_max: 4096,
         grace: GRACE,
         session: Session::NewSession,
+        bounds: None,
     }
 }
 

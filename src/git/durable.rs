@@ -237,9 +237,10 @@ fn loose_path(objects: &Path, id: Oid) -> PathBuf {
     objects.join(&text[..2]).join(&text[2..])
 }
 
-/// Removes lock files that a killed git left beside references of sprint's, and on `packed-refs`.
-/// Called at boot, once no git child of an older supervisor lives. git holds such a lock for
-/// milliseconds, so one of `age` is nobody's; a person's own branches are not looked at.
+/// Removes lock files that a killed git left beside references of sprint's. Called at boot, once no git
+/// child of an older supervisor lives. git holds such a lock for milliseconds, so one of `age` is
+/// nobody's; a person's own branches are not looked at, and what is shared has a watch of its own
+/// ([`super::locks`]).
 ///
 /// # Errors
 /// [`super::Error::Io`].
@@ -247,7 +248,7 @@ pub fn clear_stale_locks(common_dir: &Path, age: Duration) -> Result<Vec<PathBuf
     if seeded::is(Bug::LocksStay) {
         return Ok(Vec::new());
     }
-    let mut locks = vec![common_dir.join("packed-refs.lock")];
+    let mut locks = Vec::new();
     for dir in ["refs/heads/sprint", "refs/heads/sprint-task", "refs/sprint"] {
         find_locks(&common_dir.join(dir), &mut locks)?;
     }

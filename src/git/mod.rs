@@ -26,6 +26,7 @@ pub mod export;
 pub mod id;
 pub mod landing;
 pub mod leftovers;
+pub mod locks;
 pub mod nested;
 pub mod pool;
 pub mod preflight;

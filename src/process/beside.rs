@@ -108,6 +108,7 @@ mod tests {
             output_max: 1 << 20,
             grace: Duration::from_secs(1),
             session: Session::NewSession,
+            bounds: None,
         }
     }
 

@@ -25,7 +25,9 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::identity::{PidFd, ProcId};
+use super::limits::{Bounds, Entry, Excess, Fence};
 use super::offline::Identity;
+use super::tree::RUN_MARK;
 
 /// How long a dropped child may take to die of SIGKILL before it is left to init.
 const DROP_WAIT: Duration = Duration::from_secs(1);
@@ -65,6 +67,19 @@ pub struct Spec {
     pub grace: Duration,
     /// Where its signals and its terminal end.
     pub session: Session,
+    /// What it may use with all that it starts; `None`: a program of sprint's own.
+    pub bounds: Option<Bounds>,
+}
+
+impl Spec {
+    /// What the child begins with, and what watches it.
+    pub(super) fn fence(&self) -> (Option<Fence>, Entry) {
+        let run = self.env.iter().find(|(name, _)| name == RUN_MARK).and_then(|(_, value)| value.to_str());
+        self.bounds.map_or_else(Default::default, |bounds| {
+            let (fence, entry) = Fence::around(bounds, run);
+            (Some(fence), entry)
+        })
+    }
 }
 
 /// A child's standard input.
@@ -167,6 +182,7 @@ pub struct Running {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     reaped: bool,
+    fence: Option<Fence>,
 }
 
 /// Starts a child as `spec` says; `timeout`, `output_max` and `grace` are the caller's business.
@@ -177,12 +193,13 @@ pub fn spawn(spec: &Spec) -> Result<Running, SpawnError> {
     let mut command = Command::new(&spec.program);
     command.args(&spec.args).current_dir(&spec.cwd).env_clear().envs(spec.env.iter().cloned());
     command.stdin(open_stdin(&spec.stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
-    isolate(&mut command, spec.session);
-    start(spec, &mut command)
+    let (fence, entry) = spec.fence();
+    isolate(&mut command, spec.session, entry);
+    start(spec, &mut command, fence)
 }
 
 /// Starts a command of std's, as a child of ours.
-pub(super) fn start(spec: &Spec, command: &mut Command) -> Result<Running, SpawnError> {
+pub(super) fn start(spec: &Spec, command: &mut Command, fence: Option<Fence>) -> Result<Running, SpawnError> {
     let child = {
         // Held over the fork: nobody may see a child that is not known to be waited for.
         let mut waited = waited_for();
@@ -191,7 +208,7 @@ pub(super) fn start(spec: &Spec, command: &mut Command) -> Result<Running, Spawn
         child
     };
     let pid = child.id().cast_signed();
-    Running::adopt(child).map_err(|source| {
+    Running::adopt(child, fence).map_err(|source| {
         waited_for().remove(&pid);
         SpawnError::Os { program: spec.program.clone(), source }
     })
@@ -206,12 +223,13 @@ pub(super) fn waited_for() -> MutexGuard<'static, BTreeSet<i32>> {
 
 /// Own group or session, nothing but stdio open, default signals, empty signal mask. A signal mask is inherited through
 /// exec: without this, a child of a process with a signalfd could not be ended by SIGTERM.
-pub(super) fn isolate(command: &mut Command, session: Session) {
+pub(super) fn isolate(command: &mut Command, session: Session, entry: Entry) {
     let identity = Identity::own();
     // SAFETY: between fork and exec only async-signal-safe calls are made, on plain integers and a
     // mask on the stack; nothing is allocated.
     unsafe {
         command.pre_exec(move || {
+            come_in(&entry);
             let done = match session {
                 Session::NewGroup => libc::setpgid(0, 0),
                 Session::NewSession | Session::Offline | Session::Terminal => libc::setsid(),
@@ -239,6 +257,28 @@ pub(super) fn isolate(command: &mut Command, session: Session) {
     }
 }
 
+/// Into the control groups, and forward in the kernel's order of who goes first when memory runs out.
+/// What is refused is no reason not to start: the walk through `/proc` counts as well.
+fn come_in(entry: &Entry) {
+    let put = |fd: i32, text: &[u8]| {
+        // SAFETY: a write of a static text to an open descriptor; what it returns is not needed.
+        unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
+    };
+    for door in &entry.doors {
+        put(door.as_raw_fd(), b"0");
+    }
+    if let Some(score) = entry.oom_score {
+        // SAFETY: async-signal-safe calls on a static path and on the descriptor that the first gives.
+        unsafe {
+            let fd = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if fd >= 0 {
+                put(fd, score);
+                libc::close(fd);
+            }
+        }
+    }
+}
+
 fn open_stdin(stdin: &Stdin) -> Result<Stdio, SpawnError> {
     match stdin {
         Stdin::Null => Ok(Stdio::null()),
@@ -263,13 +303,16 @@ pub(super) fn spawn_error(spec: &Spec, source: io::Error) -> SpawnError {
 }
 
 impl Running {
-    fn adopt(mut child: Child) -> io::Result<Self> {
+    fn adopt(mut child: Child, fence: Option<Fence>) -> io::Result<Self> {
         let stdout = child.stdout.take();
         let stderr = child.stderr.take();
         let pid = child.id().cast_signed();
         // std's handle is let go (it does not reap). The child is not reaped yet, so both are there even if it has already exited.
         match Self::handles(pid, stdout.as_ref(), stderr.as_ref()) {
-            Ok((id, pidfd)) => Ok(Self { id, pidfd, stdout, stderr, reaped: false }),
+            Ok((id, pidfd)) => {
+                let fence = fence.map(|fence| fence.closed(&id));
+                Ok(Self { id, pidfd, stdout, stderr, reaped: false, fence })
+            }
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
@@ -327,7 +370,10 @@ impl Running {
                 self.close(stream);
                 Ok(Read::Eof)
             }
-            Some(Ok(n)) => Ok(Read::Bytes(n)),
+            Some(Ok(n)) => {
+                self.printed(n);
+                Ok(Read::Bytes(n))
+            }
             Some(Err(e)) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Ok(Read::WouldBlock)
             }
@@ -344,6 +390,40 @@ impl Running {
             Stream::Out => self.stdout = None,
             Stream::Err => self.stderr = None,
         }
+    }
+
+    /// It has printed so many more bytes than [`Running::read`] has seen: on a terminal of its own.
+    pub fn printed(&mut self, bytes: usize) {
+        if let Some(fence) = &mut self.fence {
+            fence.printed(bytes);
+        }
+    }
+
+    /// The limit that it has reached with all that it started. Cheap: it looks twice a second.
+    pub fn excess(&mut self) -> Option<Excess> {
+        self.fence.as_mut().and_then(|fence| fence.excess(&self.id, false))
+    }
+
+    /// The same, with a look in any case: when it has ended.
+    pub fn last_excess(&mut self) -> Option<Excess> {
+        self.fence.as_mut().and_then(|fence| fence.excess(&self.id, true))
+    }
+
+    /// When [`Running::excess`] is to be asked again, if it is watched at all.
+    pub fn next_look(&self) -> Option<Duration> {
+        self.fence.as_ref().map(|_| super::limits::LOOK)
+    }
+
+    /// Kills it and what it started, without a warning, as far as that is known here: after an excess.
+    ///
+    /// # Errors
+    /// The group may not be signalled.
+    pub fn crush(&mut self) -> io::Result<()> {
+        self.signal_group(Signal::SIGKILL)?;
+        if let Some(fence) = &mut self.fence {
+            fence.crush();
+        }
+        Ok(())
     }
 
     /// How it ended, if it has. It stays a zombie, and its group ours, until [`Running::finish`].

@@ -16,6 +16,7 @@ use nix::errno::Errno;
 
 use super::child::{Session, isolate};
 use super::identity::ProcId;
+use super::limits::Entry;
 use super::wait::wait_readable;
 
 /// Bytes of the line that says "ready".
@@ -86,7 +87,7 @@ pub fn spawn_detached(what: &Background) -> Result<Detached, DetachError> {
     let mut command = Command::new(&what.program);
     command.args(&what.args).current_dir(&what.cwd).env_clear().envs(what.env.iter().cloned());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-    isolate(&mut command, Session::NewSession);
+    isolate(&mut command, Session::NewSession, Entry::default());
     let mut child = command.spawn().map_err(error)?;
     let ready = child.stdout.take().ok_or_else(|| error(Errno::EBADF.into()))?;
     let id = ProcId::of(child.id().cast_signed()).map_err(error)?;

@@ -4,6 +4,7 @@ use std::io;
 use std::process::{Child, Command, Stdio};
 
 use super::child::{Session, isolate};
+use super::limits::Entry;
 
 /// Held as long as this lives. The lock's holder is `cat` on a pipe of ours: however we end, the
 /// pipe closes, `cat` ends and the machine may sleep again.
@@ -31,7 +32,7 @@ fn start() -> io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    isolate(&mut command, Session::NewSession);
+    isolate(&mut command, Session::NewSession, Entry::default());
     command.spawn()
 }
 

@@ -6,14 +6,18 @@
 //! `run::run`. It refuses to signal a process whose identity (boot, pid, start time) it has not checked.
 
 pub mod beside;
+pub mod cgroup;
 pub mod child;
 pub mod clock;
 pub mod detach;
 pub mod doorbell;
 pub mod identity;
 pub mod inhibit;
+pub mod limits;
 pub mod load;
 pub mod lock;
+pub mod locked;
+pub mod named;
 pub mod offline;
 pub mod private;
 pub mod pseudo;

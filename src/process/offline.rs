@@ -103,6 +103,7 @@ pub fn possible() -> bool {
             output_max: 0,
             grace: Duration::from_secs(1),
             session: Session::Offline,
+            bounds: None,
         };
         match super::run::run(&spec, &mut |_, _| {}, &|| false) {
             Ok(outcome) => outcome.success(),
@@ -169,6 +170,7 @@ mod tests {
             output_max: 4096,
             grace: Duration::from_secs(1),
             session,
+            bounds: None,
         };
         let outcome = run(&spec, &mut |_, _| {}, &|| false).unwrap();
         String::from_utf8_lossy(&outcome.stdout).trim().to_owned()

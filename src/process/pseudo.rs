@@ -58,8 +58,9 @@ pub fn spawn(spec: &Spec, size: Size) -> Result<(Running, Master), SpawnError> {
     let env = spec.env.iter().filter(|(name, _)| name != "COLUMNS" && name != "LINES");
     command.args(&spec.args).current_dir(&spec.cwd).env_clear().envs(env.cloned());
     command.stdin(again()?).stdout(again()?).stderr(again()?);
-    isolate(&mut command, Session::Terminal);
-    Ok((start(spec, &mut command)?, master))
+    let (fence, entry) = spec.fence();
+    isolate(&mut command, Session::Terminal, entry);
+    Ok((start(spec, &mut command, fence)?, master))
 }
 
 fn open(size: Size) -> io::Result<(Master, OwnedFd)> {

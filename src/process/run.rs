@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 pub use super::child::{Exit, Read, Running, Session, SpawnError, Spec, Stdin, Stream, spawn};
+use super::limits::Excess;
 use super::wait::wait_readable;
 
 /// How often `cancel` is asked while a silent child runs.
@@ -31,6 +32,8 @@ pub enum Ending {
     TimedOut,
     /// The caller cancelled; it was ended.
     Cancelled,
+    /// It has used more than it may; it was ended.
+    Exceeded(Excess),
 }
 
 /// What a child left.
@@ -147,6 +150,12 @@ impl Drive<'_> {
     fn read_all(&mut self, on_output: &mut dyn FnMut(Stream, &[u8])) -> io::Result<()> {
         if self.exited.is_none() {
             self.exited = self.child.try_wait()?.map(|exit| (exit, Instant::now()));
+            if self.exited.is_some()
+                && matches!(self.phase, Phase::Running)
+                && let Some(excess) = self.child.last_excess()
+            {
+                self.crush(excess)?;
+            }
         }
         for stream in [Stream::Out, Stream::Err] {
             // One pipe's worth at a time: a child that floods must not hide its timeout.
@@ -175,6 +184,10 @@ impl Drive<'_> {
             Phase::Running if self.exited.is_some() => Ok(()),
             Phase::Running if now >= self.start + self.spec.timeout => self.terminate(Ending::TimedOut, now),
             Phase::Running if cancel() => self.terminate(Ending::Cancelled, now),
+            Phase::Running => match self.child.excess() {
+                Some(excess) => self.crush(excess),
+                None => Ok(()),
+            },
             Phase::Terminating { since, why } if now >= since + self.spec.grace => {
                 self.child.signal_group(Signal::SIGKILL)?;
                 self.phase = Phase::Killed { since: now, why };
@@ -182,6 +195,12 @@ impl Drive<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// No warning for what has used too much: it would use more meanwhile.
+    fn crush(&mut self, excess: Excess) -> io::Result<()> {
+        self.phase = Phase::Killed { since: Instant::now(), why: Ending::Exceeded(excess) };
+        self.child.crush()
     }
 
     fn terminate(&mut self, why: Ending, now: Instant) -> io::Result<()> {

@@ -17,6 +17,7 @@ fn sh(script: &str) -> Spec {
         output_max: 1 << 20,
         grace: Duration::from_secs(5),
         session: Session::NewGroup,
+        bounds: None,
     }
 }
 

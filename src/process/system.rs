@@ -40,6 +40,15 @@ impl Machine {
     }
 }
 
+/// Bytes of memory of the machine, or of the container that this process is in; `None`: it does not tell.
+pub fn memory_total() -> Option<u64> {
+    let memory = MemoryRefreshKind::nothing().with_ram();
+    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(memory)).ok()?;
+    let machine = system.total_memory();
+    let container = system.cgroup_limits().map_or(machine, |limits| limits.total_memory);
+    Some(container.min(machine)).filter(|bytes| *bytes > 0)
+}
+
 /// Cores that this process may use (affinity and cgroup quota counted), at least one.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -1,9 +1,9 @@
 //! Everything that belongs to a run, and its end.
 //!
 //! A process belongs to a run by its group, its session, its ancestors, the mark
-//! `SPRINT_RUN=<id>` in its environment, or its working directory in the run's worktree (then only
-//! if it has no terminal of its own: a person's shell in there is left alone). It refuses to touch
-//! this process and its ancestors, and signals only what it has identified.
+//! `SPRINT_RUN=<id>` in its environment, its control group, or its working directory in the run's
+//! worktree (then only if it has no terminal of its own: a person's shell in there is left alone). It
+//! refuses to touch this process and its ancestors, and signals only what it has identified.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::cgroup::is_in_group_of;
 use super::identity::{PidFd, ProcId, Stat, boot_id, parse_stat};
 use super::subreaper;
 use super::wait::timeout;
@@ -140,6 +141,20 @@ impl Table {
         Ok(marked.map(id).collect())
     }
 
+    /// All that live, but this one.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted.
+    pub(super) fn living(&self) -> io::Result<Vec<Member>> {
+        let (boot, own) = (boot_id()?, std::process::id().cast_signed());
+        let others = self.by_pid.values().filter(|stat| stat.pid != own && !stat.is_dead());
+        let member = |stat: &Stat| Member {
+            id: ProcId { boot_id: boot.to_owned(), pid: stat.pid, start_ticks: stat.start_ticks },
+            name: stat.name.clone(),
+        };
+        Ok(others.map(member).collect())
+    }
+
     /// Usage of a root and its descendants.
     pub fn usage(&self, root: i32) -> Usage {
         let page = page_size();
@@ -151,6 +166,12 @@ impl Table {
             sum.rss_bytes += stat.rss_pages * page;
         }
         sum
+    }
+
+    /// Resident bytes of these; shared pages count once a process.
+    pub(super) fn resident(&self, pids: &BTreeSet<i32>) -> u64 {
+        let pages = pids.iter().filter_map(|pid| self.by_pid.get(pid)).map(|stat| stat.rss_pages);
+        pages.sum::<u64>() * page_size()
     }
 
     /// Whether this very process runs, as of the scan.
@@ -176,7 +197,7 @@ impl Table {
             let belongs = descendants.contains(&pid)
                 || leaders.contains(&stat.group)
                 || leaders.contains(&stat.session)
-                || scope.mark.as_ref().is_some_and(|run| has_mark(pid, run))
+                || scope.mark.as_ref().is_some_and(|run| has_mark(pid, run) || is_in_group_of(pid, run))
                 || scope.worktree.as_ref().is_some_and(|dir| works_in(stat, dir));
             if belongs {
                 let id = ProcId { boot_id: boot.to_owned(), pid, start_ticks: stat.start_ticks };

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::open::{connect, user_version, with_path};
+use super::open::{connect, refuse_foreign, user_version, with_path};
 use super::schema::VERSION;
 use super::watch::OpenFile;
 use crate::domain::budget::Scope;
@@ -86,6 +86,15 @@ impl Client {
             return Err(StoreError::Missing(path.to_owned()));
         }
         Ok(Self { connection, file: OpenFile::of(path) })
+    }
+
+    /// As it is, if it is this repository's.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`].
+    pub fn of_repository(self, repository: &str) -> Result<Self, StoreError> {
+        refuse_foreign(&self.connection, self.file.path(), repository)?;
+        Ok(self)
     }
 
     /// Where the database is.

@@ -18,6 +18,18 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// It was written for another repository.
+    #[error(
+        "the database `{path}` is of another repository: it bears the mark {found}, and this one's is {own}"
+    )]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// Its mark.
+        found: String,
+        /// That of this repository.
+        own: String,
+    },
     /// It does not hold together.
     #[error("the database `{path}` is damaged: {detail}")]
     Corrupt {

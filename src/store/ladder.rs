@@ -10,7 +10,7 @@ use rusqlite::OpenFlags;
 
 use super::client::{Client, InboxBody};
 use super::open::{beside, connect, make, snapshot_names, user_version};
-use super::{Store, StoreError};
+use super::{Store, StoreError, salvage};
 use crate::domain::event::Event;
 use crate::domain::state::State;
 
@@ -28,6 +28,8 @@ pub struct Mended {
     pub from: Option<PathBuf>,
     /// Where the damaged one is; `None` if there was none.
     pub kept: Option<PathBuf>,
+    /// What people had asked for and nobody had done yet: so many of these could be read in the damaged one.
+    pub saved: usize,
 }
 
 impl Mended {
@@ -50,7 +52,12 @@ impl Mended {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             format!("; the one before is kept as {name}")
         });
-        format!("the database {}: {now}{kept}", self.why)
+        let saved = match self.saved {
+            0 => String::new(),
+            1 => "; a command that waited in it is kept".to_owned(),
+            many => format!("; {many} commands that waited in it are kept"),
+        };
+        format!("the database {}: {now}{saved}{kept}", self.why)
     }
 }
 
@@ -104,21 +111,24 @@ pub fn open(path: &Path, snapshots: &Path, wall_ms: i64) -> Result<Opened, Store
         Some(_) => put_in_place(path).map_err(io_at(path))?,
         None => make(path)?,
     }
-    let mended = Mended { why, from: copy, kept };
     let store = Store::open(path)?;
+    let saved = kept.as_deref().map_or(0, |kept| salvage::requests(kept, &store));
+    let mended = Mended { why, from: copy, kept, saved };
     tell(path, &mended, wall_ms)?;
     Ok(Opened { state: store.load()?, store, mended: Some(mended) })
 }
 
-/// Puts `backup` in the database's place; what was there is kept beside it. Only for who is alone with it.
+/// Puts `backup` in the place of the database of `repository`; what was there is kept beside it. Only for who is alone with it.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] if the backup is not whole: then nothing is changed. Else as [`Store::open`].
-pub fn restore(path: &Path, backup: &Path, wall_ms: i64) -> Result<Mended, StoreError> {
+pub fn restore((path, repository): (&Path, &str), backup: &Path, wall_ms: i64) -> Result<Mended, StoreError> {
     prepare(path, backup)?;
     let kept = put_aside(path, wall_ms).map_err(io_at(path))?;
     put_in_place(path).map_err(io_at(path))?;
-    let mended = Mended { why: "was replaced by a person".to_owned(), from: Some(backup.to_owned()), kept };
+    Store::open(path)?.mark(repository)?;
+    let why = "was replaced by a person".to_owned();
+    let mended = Mended { why, from: Some(backup.to_owned()), kept, saved: 0 };
     tell(path, &mended, wall_ms)?;
     Ok(mended)
 }

@@ -9,11 +9,14 @@ mod error;
 pub mod ladder;
 pub mod leavings;
 mod open;
+pub mod pinned;
 mod read;
 pub mod reports;
+mod salvage;
 pub mod schema;
 pub mod session;
 mod spent;
+mod stand;
 mod watch;
 
 pub use client::{Client, InboxBody, Orders};
@@ -22,6 +25,7 @@ pub use error::StoreError;
 pub use open::{Store, snapshot_names};
 pub use read::{EventRow, InboxRow, Overview, PastRun, Plans};
 pub use spent::SpentRun;
+pub use stand::Stand;
 pub use watch::LogWatch;
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::StoreError;
+use super::pinned;
 use super::schema::{VERSION, migrations};
 use super::watch::OpenFile;
 use crate::process::lock::{Lock, LockError};
@@ -56,6 +57,63 @@ impl Store {
         self.file.is_lost()
     }
 
+    /// Binds the database to the repository that it is used for from now on. One that bears no mark yet
+    /// gets it.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] if it is another one's: then nothing is written.
+    pub fn bind(&mut self, repository: &str) -> Result<(), StoreError> {
+        refuse_foreign(&self.connection, self.file.path(), repository)?;
+        self.mark(repository)
+    }
+
+    /// The same, whatever it was: a person has put it there.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn mark(&mut self, repository: &str) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO meta (key, value) VALUES ('repository', ?1)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+            [repository],
+        )?;
+        Ok(())
+    }
+
+    /// Takes the log into the database's file, as far as nobody reads what was before it, and cuts it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Bytes of its log.
+    pub fn log_bytes(&self) -> u64 {
+        pinned::log_bytes(self.file.path())
+    }
+
+    /// As [`Store::checkpoint`], without waiting for anybody; false if somebody keeps it from that.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn cut_log(&self) -> Result<bool, StoreError> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let cut =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        self.connection.busy_timeout(BUSY)?;
+        match cut {
+            Ok(busy) => Ok(busy == 0),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Raises the epoch, to more than `above` too: from now on an older supervisor's writes are refused.
     ///
     /// # Errors
@@ -98,6 +156,23 @@ impl Store {
             std::fs::remove_file(old).map_err(io(old))?;
         }
         Ok(whole)
+    }
+}
+
+/// One without a mark is of a time when there was none.
+pub(super) fn refuse_foreign(
+    connection: &Connection,
+    path: &Path,
+    repository: &str,
+) -> Result<(), StoreError> {
+    let mark = connection
+        .query_row("SELECT value FROM meta WHERE key = 'repository'", [], |row| row.get::<_, String>(0))
+        .optional()?;
+    match mark {
+        Some(found) if found != repository => {
+            Err(StoreError::Foreign { path: path.to_owned(), found, own: repository.to_owned() })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -221,7 +296,7 @@ pub(super) fn user_version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-fn quick_check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn quick_check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let detail: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| with_path(StoreError::from(error), path))?;

@@ -22,6 +22,7 @@ use crate::domain::task::{Status, Task, TaskKey};
 use crate::domain::worker::ProcRef;
 
 mod ladder;
+mod released;
 
 struct Case {
     directory: TempDir,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use crate::domain::state::State;
 use crate::domain::task::Status;
 use crate::error::chain as full;
 use crate::git::leftovers::Author;
-use crate::git::{self, landing, pool};
+use crate::git::{self, landing, locks, pool};
 use crate::process::identity::ProcId;
 use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_tree};
@@ -266,10 +266,18 @@ fn begin(place: &Place, feature: FeatureId, base: &CommitSha) -> Event {
     }
 }
 
-/// Until the lock of a git that was killed is old enough to be nobody's.
+/// Until the lock of a git that was killed is old enough to be nobody's; one of all takes longer.
 fn wait_for_locks(place: &Place) {
-    std::thread::park_timeout(recovery::LOCK_AGE);
-    recovery::clear_locks(place);
+    let mut watch = locks::Watch::default();
+    let until = Instant::now() + locks::WAIT + recovery::LOCK_AGE;
+    loop {
+        recovery::clear_shared_locks(place, &mut watch);
+        std::thread::park_timeout(recovery::LOCK_AGE);
+        recovery::clear_locks(place);
+        if !locks::Watch::any(&place.repo.common_dir) || Instant::now() >= until {
+            return;
+        }
+    }
 }
 
 /// The branch moves by compare-and-swap from the last landed commit, which comes from the store

@@ -6,7 +6,7 @@
 //! - [`recovery`] is the boot order of the design: what happened without a supervisor.
 //! - [`panes`] is the tmux side, [`freeze`] turns a configuration into the rules of a feature.
 //! - [`presence`] is what others see of it, [`lost`] the end of one whose state was removed,
-//!   [`stalled`] the pause of one whose disk is full or fails.
+//!   [`pins`] keeps the database's log short, [`stalled`] the pause of one whose disk is full or fails.
 
 mod effects;
 mod engine;
@@ -16,6 +16,7 @@ pub mod freeze;
 mod history;
 mod lost;
 mod panes;
+mod pins;
 mod place;
 mod presence;
 mod recovery;

@@ -10,7 +10,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -24,9 +24,8 @@ use crate::domain::state::{FeatureStatus, State};
 use crate::domain::task::Status;
 use crate::domain::worker::Life;
 use crate::error::chain;
-use crate::git::durable;
-use crate::git::landing;
 use crate::git::pool::{Owner, Pool};
+use crate::git::{durable, landing, locks};
 use crate::process::identity::ProcId;
 use crate::seeded::{self, Bug};
 use crate::store::{StoreError, reports};
@@ -88,6 +87,19 @@ pub(super) fn clear_locks(place: &Place) -> bool {
         tracing::warn!(lock = %lock.display(), "a lock that nobody holds is removed");
     }
     !locks.is_empty()
+}
+
+/// The locks of all: only once nobody's git has worked here for a while.
+pub(super) fn clear_shared_locks(place: &Place, watch: &mut locks::Watch) {
+    let gits = || locks::gits(&place.repo, Some(&place.layout.state));
+    match watch.look(&place.repo.common_dir, Instant::now(), gits) {
+        Ok(removed) => {
+            for lock in removed {
+                tracing::warn!(lock = %lock.display(), "a lock that nobody holds is removed");
+            }
+        }
+        Err(error) => tracing::warn!(error = chain(&error), "a lock that nobody holds stays"),
+    }
 }
 
 /// The report that a run's worker has filed, as long as the run is not over.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Interval, interval_at};
 use super::effects::Outside;
 use super::engine::{Dispatch, Engine};
 use super::panes::Panes;
+use super::pins::Pins;
 use super::place::proc_id;
 use super::presence::Presence;
 use super::settings::Settings;
@@ -24,12 +25,14 @@ use crate::domain::ids::WorkerName;
 use crate::domain::state::State;
 use crate::domain::worker::ProcRef;
 use crate::error::chain;
+use crate::git::locks;
 use crate::process::inhibit::{Inhibitor, inhibit_sleep};
 use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
-use crate::process::{clock, identity};
+use crate::process::{cgroup, clock, identity};
 use crate::seeded::{self, Bug};
+use crate::store::pinned::LOG_BYTES_MAX;
 use crate::store::{Client, InboxBody, LogWatch, Store, ladder};
 
 /// Results of effects that wait for the loop.
@@ -119,6 +122,8 @@ pub(super) struct Supervisor {
     shutdown: Option<bool>,
     log: LogWatch,
     watchdog: Watchdog,
+    shared_locks: locks::Watch,
+    pins: Pins,
     snapshots: Snapshots,
     settings: Option<Settings>,
     inhibitor: Option<Inhibitor>,
@@ -128,6 +133,10 @@ impl Supervisor {
     async fn boot(place: &Place, lock: Arc<Lock>) -> Result<Self, SupervisorError> {
         recovery::end_old_children(place)?;
         recovery::clear_locks(place);
+        let left = cgroup::sweep();
+        if !left.is_empty() {
+            tracing::warn!(groups = left.len(), "control groups of workers that are gone hold something");
+        }
         let (mut store, state) = open_store(place)?;
         let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
         let (epoch, rebooted) = store.raise_epoch(boot_id, Presence::last_epoch(place))?;
@@ -146,6 +155,8 @@ impl Supervisor {
             shutdown: None,
             log: LogWatch::new(&place.layout.database()),
             watchdog: Watchdog::default(),
+            shared_locks: locks::Watch::default(),
+            pins: Pins::default(),
             snapshots: Snapshots::default(),
             settings: None,
             inhibitor: None,
@@ -203,6 +214,7 @@ impl Supervisor {
         let settings = Settings::renew(&mut self.settings, &self.engine);
         self.watchdog.look(&self.place, self.engine.state(), settings.hung);
         self.keep_awake(settings.inhibit_sleep);
+        self.keep_log_short();
         let made = Made::now(self.engine.commits(), self.engine.state().features.len());
         self.snapshots.keep(&self.place, self.engine.store(), made);
         match Disk::of(&self.place.layout.state) {
@@ -217,6 +229,17 @@ impl Supervisor {
                 tracing::warn!(%error, "the free space is not known");
                 Ok(())
             }
+        }
+    }
+
+    fn keep_log_short(&mut self) {
+        let workers = self.engine.state().workers.values();
+        let workers = workers.filter_map(|worker| Some(worker.life.proc()?.pid.cast_signed())).collect();
+        let looked = std::env::current_exe()
+            .map_err(SupervisorError::system("find this program"))
+            .and_then(|own| Ok(self.pins.look(self.engine.store(), LOG_BYTES_MAX, &own, &workers)?));
+        if let Err(error) = looked {
+            tracing::warn!(error = chain(&error), "the database's log cannot be looked at");
         }
     }
 
@@ -251,6 +274,7 @@ impl Supervisor {
         self.check_state()?;
         self.presence.keep();
         self.panes.keep();
+        recovery::clear_shared_locks(&self.place, &mut self.shared_locks);
         self.look_at_checkouts().await?;
         if !self.log.changed() {
             return Ok(());
@@ -384,7 +408,8 @@ impl Supervisor {
 /// What had to be done about the database is in the history too.
 fn open_store(place: &Place) -> Result<(Store, State), SupervisorError> {
     let layout = &place.layout;
-    let opened = ladder::open(&layout.database(), &layout.snapshots(), clock::wall_ms())?;
+    let mut opened = ladder::open(&layout.database(), &layout.snapshots(), clock::wall_ms())?;
+    opened.store.bind(&layout.hash)?;
     if let Some(mended) = opened.mended {
         tracing::error!("{}", mended.text());
     }

@@ -8,7 +8,7 @@ use super::SupervisorError;
 use super::place::proc_id;
 use super::run::Supervisor;
 use crate::domain::worker::{Life, ProcRef};
-use crate::process::clock;
+use crate::process::{cgroup, clock};
 
 /// How long workers may take to end their runs and report.
 const WORKERS_MS: u64 = 45_000;
@@ -23,6 +23,7 @@ pub(super) async fn end(supervisor: &mut Supervisor) -> Result<(), SupervisorErr
     signal_all(supervisor, Signal::SIGKILL);
     wait_until_gone(supervisor, KILLED_MS).await?;
     supervisor.panes.close().await?;
+    drop(cgroup::sweep());
     supervisor.apply(Vec::new()).await
 }
 

@@ -77,6 +77,7 @@ pub fn check_version(program: &OsStr, env: &[(OsString, OsString)]) -> Result<Ve
         output_max: ANSWER_MAX,
         grace: Duration::ZERO,
         session: Session::NewGroup,
+        bounds: None,
     };
     let outcome = run(&spec, &mut |_, _| {}, &|| false)?;
     let answer = String::from_utf8_lossy(&outcome.stdout);

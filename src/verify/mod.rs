@@ -131,6 +131,8 @@ pub struct Place<'a> {
 pub struct Outcome {
     /// Everything that is broken; nothing if all holds.
     pub broken: Vec<Broken>,
+    /// What could not be looked at, and so may hold or not.
+    pub unseen: Vec<Invariant>,
     /// How many features.
     pub features: usize,
     /// How many tasks.
@@ -189,6 +191,7 @@ fn once(place: Place<'_>) -> Result<(Option<i64>, Outcome), Unreadable> {
     let facts = Facts { rows, git, reports };
     let outcome = Outcome {
         broken: rules::broken(&facts),
+        unseen: Vec::new(),
         features: facts.rows.features.len(),
         tasks: facts.rows.tasks.len(),
         landed: facts.rows.landings.len(),
@@ -200,5 +203,7 @@ fn once(place: Place<'_>) -> Result<(Option<i64>, Outcome), Unreadable> {
 
 fn damaged(what: String) -> Outcome {
     let broken = vec![Broken { invariant: Invariant::Database, what }];
-    Outcome { broken, ..Outcome::default() }
+    // Each of the others is held against the database.
+    let unseen = Invariant::ALL.into_iter().filter(|other| *other != Invariant::Database).collect();
+    Outcome { broken, unseen, ..Outcome::default() }
 }

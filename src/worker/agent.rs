@@ -34,6 +34,7 @@ use crate::domain::event::Event;
 use crate::domain::screen::Stand;
 use crate::git::worktree::Worktree;
 use crate::process::child::{self, Exit, Read, Running, Stream};
+use crate::process::limits::Excess;
 
 /// A program that has said how it stands and does not exit is ended after this.
 const AFTER_CLAIM: Duration = Duration::from_secs(10);
@@ -222,6 +223,9 @@ impl Drive<'_> {
             match self.running.try_wait() {
                 Ok(Some(exit)) => {
                     self.drain();
+                    if let Some(excess) = self.running.last_excess() {
+                        return self.crush(excess);
+                    }
                     return match exit {
                         Exit::Code(code) => ProgramEnding::Exited(code),
                         Exit::Signal(signal) => ProgramEnding::Signaled(signal),
@@ -229,6 +233,9 @@ impl Drive<'_> {
                 }
                 Ok(None) => {}
                 Err(error) => return ProgramEnding::NotStarted(format!("it cannot be waited for: {error}")),
+            }
+            if let Some(excess) = self.running.excess() {
+                return self.crush(excess);
             }
             if let Some(ending) = self.must_end() {
                 self.stop(matches!(ending, ProgramEnding::OverBudget(_)));
@@ -248,7 +255,8 @@ impl Drive<'_> {
         let streams = [self.running.stream(Stream::Out), self.running.stream(Stream::Err)];
         fds.extend(streams.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let now = Instant::now();
-        let deadlines = [Some(now + LOOK), Some(self.began + self.timeout), self.end_at];
+        let look = self.running.next_look().unwrap_or(LOOK);
+        let deadlines = [Some(now + look), Some(self.began + self.timeout), self.end_at];
         let next = deadlines.into_iter().flatten().min().unwrap_or(now);
         let millis = next.saturating_duration_since(now).as_millis();
         let wait = PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX).saturating_add(1));
@@ -434,6 +442,16 @@ impl Drive<'_> {
         let Ok(claims) = claim::read(directory, &self.desk.run.token) else { return false };
         self.remarks.tell(self.desk, &claims.claims);
         claims.claims.iter().any(Claim::is_final)
+    }
+
+    /// It has used more than it may: no warning, and nothing of it is waited for.
+    fn crush(&mut self, excess: Excess) -> ProgramEnding {
+        if let Err(error) = self.running.crush() {
+            tracing::warn!(%error, "a program that uses too much cannot be killed; its tree is ended next");
+        }
+        self.screen.say(&format!("the program is ended: {excess}"));
+        self.drain();
+        ProgramEnding::OverLimit(excess.to_string())
     }
 
     /// SIGTERM to the group, then SIGKILL; the rest of the tree is the caller's. A program that is over

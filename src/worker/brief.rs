@@ -21,6 +21,7 @@ use crate::domain::state::Job;
 use crate::error::chain;
 use crate::git::worktree::Worktree;
 use crate::process::child::{Session, Spec, Stdin};
+use crate::process::limits::Bounds;
 use crate::process::private::make_private;
 use crate::process::scratch;
 use crate::redact;
@@ -158,6 +159,7 @@ pub(super) fn order_with(
         output_max: OUTPUT_KEPT,
         grace: GRACE,
         session: Session::NewSession,
+        bounds: Some(Bounds::of(&desk.config.limits)),
     };
     Ok(Order { spec, typed: (way == Way::Typed).then_some(text) })
 }

@@ -20,6 +20,7 @@ use crate::domain::report::{Candidate, Feedback, GateRecord, Report};
 use crate::error::chain;
 use crate::gates::{self, BaseScan, Cache, Context, Side, Thresholds, Trees};
 use crate::git::candidate::{self, Request};
+use crate::process::limits::Bounds;
 use crate::process::slots::Slots;
 use crate::process::system;
 
@@ -245,6 +246,7 @@ pub(super) fn run_gates(
         cache: Some(&cache),
         slots: Some(&slots),
         thresholds: Thresholds::from(desk.config),
+        bounds: Some(Bounds::of(&desk.config.limits)),
         base: BaseScan::WhenNeeded,
         fresh: fresh == Fresh::Yes,
         cancel: &cancel,

@@ -33,6 +33,7 @@ use crate::domain::event::Event;
 use crate::domain::screen::Stand;
 use crate::process::child::{Exit, Spec};
 use crate::process::clock::monotonic_ms;
+use crate::process::limits::Excess;
 
 /// Between two looks when nothing happens, in milliseconds.
 const LOOK_MS: u64 = 5_000;
@@ -171,9 +172,18 @@ impl Live<'_> {
             let printed = self.typist.exchange();
             let sight = self.see(printed);
             match self.typist.port.running.try_wait() {
-                Ok(Some(exit)) => return self.exited(exit),
+                Ok(Some(exit)) => {
+                    let excess = self.typist.port.running.last_excess();
+                    return match excess {
+                        Some(excess) => self.crush(excess),
+                        None => self.exited(exit),
+                    };
+                }
                 Ok(None) => {}
                 Err(error) => return ProgramEnding::NotStarted(format!("it cannot be waited for: {error}")),
+            }
+            if let Some(excess) = self.typist.port.running.excess() {
+                return self.crush(excess);
             }
             let ending = self.must_end(&sight).or_else(|| self.deliver(&sight)).or_else(|| self.turn(&sight));
             if let Some(ending) = ending {
@@ -189,7 +199,9 @@ impl Live<'_> {
         let untold = self.told.as_ref().map(|(_, at)| at + TELL_MS).filter(|due| *due > now);
         let calm = self.idle_ms.map(|since| (since + CALM_MS).max(self.typist.person_until()));
         let later = |due: &u64| *due > now;
-        [untold, calm.filter(later)].into_iter().flatten().fold(now + LOOK_MS, u64::min)
+        let look = self.typist.port.running.next_look().and_then(|look| u64::try_from(look.as_millis()).ok());
+        let look = now + look.unwrap_or(LOOK_MS);
+        [untold, calm.filter(later)].into_iter().flatten().fold(look, u64::min)
     }
 
     /// Takes in what has come, and tells the supervisor how the program stands.
@@ -384,6 +396,15 @@ impl Live<'_> {
             Exit::Code(code) => ProgramEnding::Exited(code),
             Exit::Signal(signal) => ProgramEnding::Signaled(signal),
         }
+    }
+
+    /// It has used more than it may: no warning, and nothing of it is waited for.
+    fn crush(&mut self, excess: Excess) -> ProgramEnding {
+        if let Err(error) = self.typist.port.running.crush() {
+            tracing::warn!(%error, "a program that uses too much cannot be killed; its tree is ended next");
+        }
+        self.screen.note(&format!("▌ the program is ended: {excess}\n"));
+        ProgramEnding::OverLimit(excess.to_string())
     }
 
     /// Its own keys where it stands at its prompt, then SIGTERM, then SIGKILL; the rest of the tree

@@ -92,6 +92,7 @@ impl Port {
             match self.master.read(&mut buffer) {
                 Ok(Read::Bytes(count)) => {
                     taken += count;
+                    self.running.printed(count);
                     self.glass.take(&buffer[..count]);
                     self.pane.put(&buffer[..count]);
                 }

@@ -14,6 +14,7 @@ use crate::git::prepare::{Recipe, prepare};
 use crate::git::worktree::Worktree;
 use crate::git::{self, Identity, Repo, contents, diff};
 use crate::process::child::{Session as Detached, Spec, Stdin};
+use crate::process::limits::Bounds;
 use crate::process::run::{Ending, run};
 
 /// Bytes of a set-up's output that are kept for its message.
@@ -76,6 +77,7 @@ pub(super) fn set_up(
         output_max: SETUP_OUTPUT_MAX,
         grace: std::time::Duration::from_secs(5),
         session: Detached::NewSession,
+        bounds: Some(Bounds::of(&desk.config.limits)),
     };
     let mut show = |_stream, bytes: &[u8]| {
         if let Err(error) = pane.write_all(bytes) {
@@ -90,6 +92,7 @@ pub(super) fn set_up(
         Ending::Signal(signal) => Err(format!("`{command}` was ended by signal {signal}")),
         Ending::TimedOut => Err(format!("`{command}` took longer than {} s", spec.timeout.as_secs())),
         Ending::Cancelled => Err("it was interrupted".to_owned()),
+        Ending::Exceeded(excess) => Err(format!("`{command}` was ended: {excess}")),
     }
 }
 

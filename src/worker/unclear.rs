@@ -20,6 +20,7 @@ pub(super) fn may_be_its_version(ending: &ProgramEnding, said: &Said) -> bool {
         | ProgramEnding::EndedAfterClaim
         | ProgramEnding::OverBudget(_)
         | ProgramEnding::TurnEnded
+        | ProgramEnding::OverLimit(_)
         | ProgramEnding::Interrupted => false,
     }
 }

@@ -63,9 +63,9 @@ impl Vital {
         }
     }
 
-    /// Whether it has given no sign for too long.
+    /// Whether it had given no sign for too long when it was last looked at: without a look nobody is judged.
     pub(super) fn is_hung(&self) -> bool {
-        Instant::now() >= self.sign + self.stall
+        self.looked >= self.sign + self.stall
     }
 
     /// How long it may give none.

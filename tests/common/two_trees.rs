@@ -83,6 +83,7 @@ impl TwoTrees {
             tmp: &self.tmp,
             cache: None,
             slots: None,
+            bounds: None,
             thresholds: Thresholds::default(),
             base: BaseScan::WhenNeeded,
             fresh: false,

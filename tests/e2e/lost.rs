@@ -232,3 +232,30 @@ fn a_start_right_after_the_state_was_removed_waits_for_the_end_of_the_old_sprint
     world.assert_nothing_left();
     assert_eq!(world.landed_of("001-demo").len(), 1);
 }
+
+#[test]
+fn the_database_of_another_repository_is_refused_by_everybody() {
+    let agent = "echo $1 > $1.txt; git add -A; git commit -qm $1";
+    let [one, other] = [0, 1].map(|_| {
+        let world = World::with("- [ ] T001 write a.txt\n", agent);
+        world.start().expect(0);
+        world
+    });
+    let own = one.state().join("sprint.db");
+    let kept = one.path().join("kept.db");
+    fs::rename(&own, &kept).unwrap();
+    fs::copy(other.state().join("sprint.db"), &own).unwrap();
+    let before = fs::read(&own).unwrap();
+    for command in
+        [vec!["status"], vec!["events"], vec!["task", "retry", "T001"], vec!["start", "specs/001-demo"]]
+    {
+        let told = one.sprint(&command).expect(4);
+        assert!(told.stderr.contains("is of another repository"), "{command:?}: {}", told.shown());
+        assert!(told.stderr.contains("snapshots"), "{command:?}: {}", told.shown());
+    }
+    assert_eq!(one.sprint(&["supervise"]).expect(4).stdout, "");
+    assert_eq!(fs::read(&own).unwrap(), before, "nothing was written");
+    one.assert_nothing_left();
+    fs::rename(&kept, &own).unwrap();
+    one.start().expect(0);
+}

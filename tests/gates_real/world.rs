@@ -108,6 +108,7 @@ impl World {
             tmp: &self.tmp,
             cache: Some(&self.cache),
             slots: None,
+            bounds: None,
             thresholds: Thresholds::default(),
             base: BaseScan::Always,
             fresh: false,

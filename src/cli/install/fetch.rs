@@ -253,6 +253,7 @@ impl Client<'_> {
             output_max: OUTPUT_MAX,
             grace: Duration::from_secs(2),
             session: Session::NewGroup,
+            bounds: None,
         };
         let outcome = run_child(&spec, &mut |_, _| {}, self.cancel)
             .map_err(|error| CliError::environment(failed).because(error))?;
@@ -276,6 +277,7 @@ fn unhappy(outcome: &Outcome, timeout: Duration, failed: &str) -> CliError {
         Ending::Signal(number) => format!("signal {number}"),
         Ending::TimedOut => format!("not done after {} s", timeout.as_secs()),
         Ending::Cancelled => "interrupted".to_owned(),
+        Ending::Exceeded(excess) => excess.to_string(),
     };
     let said = if last.is_empty() { String::new() } else { format!("\n  {last}") };
     CliError::environment(format!("{failed} ({how}){said}"))

@@ -59,7 +59,8 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
         .map_err(|error| CliError::environment("another `sprint start` is under way").because(error))?;
     // A supervisor that runs has checked and migrated the database, and holds it.
     let mended = if live_supervisor(repo, &layout).is_none() { open_store(repo, &layout)? } else { None };
-    let client = Client::open(&layout.database()).map_err(store_error)?;
+    let opened = Client::open(&layout.database()).and_then(|client| client.of_repository(&layout.hash));
+    let client = opened.map_err(store_error)?;
     let state = client.overview().map_err(store_error)?.state;
     let features: Vec<FeatureId> = plan.features.iter().map(|ready| ready.new.id.clone()).collect();
     let since = client.last_event().map_err(store_error)?;
@@ -122,7 +123,11 @@ pub(super) fn refuse_unfit(repo: &Repo, features: &[Ready], env: &Environment) -
     let told = |error| git_error("the repository's `sprint.id` cannot be read", error);
     let layout = id::read(repo).map_err(told)?.map(|id| layout_of(env, repo, &id));
     let path = layout.as_ref().map(Layout::database).filter(|path| path.exists());
-    let overview = path.map(|path| Client::open_read_only(&path).and_then(|client| client.overview()));
+    let own = |client: Client| {
+        let hash = layout.as_ref().map_or("", |layout| layout.hash.as_str());
+        client.of_repository(hash)?.overview()
+    };
+    let overview = path.map(|path| Client::open_read_only(&path).and_then(own));
     let state = match overview {
         // A file without tables is what a start leaves that found the disk full. One that is damaged, or gone though
         // there are copies, is made again before anything is handed over.

@@ -72,6 +72,7 @@ impl World {
             tmp: &self.tmp,
             cache: Some(&self.cache),
             slots: None,
+            bounds: None,
             thresholds: Thresholds::default(),
             base: BaseScan::WhenNeeded,
             fresh: false,

@@ -92,6 +92,7 @@ impl Scanner<'_> {
             output_max: if self.report_is_printed() { REPORT_MAX } else { WORDS_MAX },
             grace: GRACE,
             session: if online { Session::NewSession } else { Session::Offline },
+            bounds: self.context.bounds,
         }
     }
 

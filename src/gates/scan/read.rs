@@ -93,6 +93,7 @@ impl Scanner<'_> {
                 crate::config::duration::format(self.gate.timeout)
             )
             .into()),
+            Ending::Exceeded(excess) => Err(format!("{excess} and was ended").into()),
             Ending::Signal(signal) => Err(format!("signal {signal} killed it{tail}").into()),
             Ending::Exit(code @ (126 | 127)) => {
                 Err(format!("its command cannot be run (exit code {code}){tail}").into())

@@ -3,11 +3,12 @@
 use std::fs;
 
 use super::{Case, sha, task_key};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Request};
+use crate::domain::ids::TaskId;
 use crate::domain::task::Status;
 use crate::store::ladder::{self, Mended, damaged};
 use crate::store::open::snapshot_names;
-use crate::store::{InboxBody, Store, StoreError};
+use crate::store::{Client, InboxBody, Store, StoreError};
 
 /// A store with copies of three moments, closed. `work` is in the newest one only.
 struct Copies {
@@ -206,4 +207,38 @@ fn a_found_run_is_written_down_as_ended() {
     let newest = older.store.newest_run(&name.feature, &name.id).unwrap();
     assert!(newest.is_some_and(|newest| newest.as_str() >= run.as_str()));
     assert_eq!(older.store.load().unwrap(), older.state);
+}
+
+#[test]
+fn what_people_have_asked_for_is_taken_out_of_a_damaged_one() {
+    let copies = Copies::new();
+    let client = Client::open(&copies.database()).unwrap();
+    let ask = |what: &str| {
+        let request = Request::Answer { task: TaskId::parse("T001").unwrap().into(), text: what.to_owned() };
+        client.append(&InboxBody::Request(request), 5).unwrap()
+    };
+    // The copy has an answer under this number already.
+    ask("red");
+    let ids = [ask("blue"), ask("green")];
+    drop(client);
+    copies.case.store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    // A page that is not the inbox's.
+    let page: i64 = {
+        let database = rusqlite::Connection::open(copies.database()).unwrap();
+        let root = "SELECT rootpage FROM sqlite_master WHERE name = 'features'";
+        database.query_row(root, [], |row| row.get(0)).unwrap()
+    };
+    let mut bytes = fs::read(copies.database()).unwrap();
+    let at = (usize::try_from(page).unwrap() - 1) * 4096;
+    bytes[at..at + 64].fill(0xAB);
+    fs::write(copies.database(), bytes).unwrap();
+    let (store, mended) = copies.open(9);
+    let mended = mended.unwrap();
+    assert_eq!(mended.saved, 2);
+    assert!(mended.text().contains("2 commands that waited in it are kept"), "{}", mended.text());
+    let waiting = store.inbox(9).unwrap();
+    for (id, colour) in ids.iter().zip(["blue", "green"]) {
+        let row = waiting.iter().find(|(number, _)| number == id).unwrap();
+        assert!(format!("{:?}", row.1).contains(colour), "{row:?}");
+    }
 }
