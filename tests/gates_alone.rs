@@ -340,6 +340,30 @@ fn the_list_says_why_and_what_is_missing() {
     }
 }
 
+/// A command that never works fails at the base too, which excuses it: nobody is to take that for green.
+#[test]
+fn a_gate_that_fails_at_the_base_too_is_no_silent_pass() {
+    let person = Person::new();
+    let config = "[gates]\npresets = []\n[gate.odd]\nstage = \"InTests\"\ncommand = [\"grep\", \"--no-such-option\"]\n";
+    let top = repository(&person, config);
+    fs::write(top.join("a.txt"), "new\n").unwrap();
+    for _ in 0..2 {
+        let shown = text(&run(&person, &top, 0, &["gates", "run"]).stdout);
+        assert!(shown.contains("fails at the base too: exited with 2: "), "{shown}");
+        assert!(shown.contains("        by hand: grep --no-such-option\n"), "{shown}");
+        assert!(shown.contains("\nodd: it fails at the base too, so this change is not to blame"), "{shown}");
+        let shown = text(&run(&person, &top, 0, &["gates", "list"]).stdout);
+        assert!(shown.contains("odd failed at the base too when it last ran"), "{shown}");
+    }
+    fs::write(top.join("sprint.toml"), config.replace("--no-such-option", "new\", \"a.txt")).unwrap();
+    run(&person, &top, 0, &["gates", "run"]);
+    let shown = text(&run(&person, &top, 0, &["gates", "list"]).stdout);
+    assert!(!shown.contains("failed at the base too"), "{shown}");
+    fs::write(top.join("sprint.toml"), config.replace("--no-such-option", "{fles}")).unwrap();
+    let said = said(&run(&person, &top, 2, &["gates", "run"]));
+    assert!(said.contains("unknown placeholder `{fles}`; the nearest known one is `files`"), "{said}");
+}
+
 #[test]
 fn the_baseline_is_a_report_and_hides_nothing() {
     let person = Person::new();

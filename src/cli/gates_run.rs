@@ -20,6 +20,10 @@ const TEXT_MAX: usize = 200;
 /// Told once, so that nobody believes that gates ran without the network.
 const ONLINE: &str = "the gates could reach the network: this kernel gives no child one of its own; `sprint doctor` says what to do";
 
+/// Said of a gate that fails at the base too, so that nobody takes it for green.
+const EXCUSED: &str =
+    "it fails at the base too, so this change is not to blame; where its command is wrong, it judges nothing";
+
 /// What all gates together said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ran {
@@ -82,6 +86,9 @@ impl Ran {
     pub fn text(&self) -> String {
         let mut text = String::new();
         self.gates.iter().for_each(|gate| gate_text(gate, &mut text));
+        for gate in self.gates.iter().filter(|gate| gate.is_excused()) {
+            line(&mut text, format_args!("{}: {EXCUSED}", gate.name));
+        }
         if !self.offline && self.gates.iter().any(|gate| gate.verdict != Verdict::Skipped) {
             line(&mut text, format_args!("{ONLINE}"));
         }
@@ -101,7 +108,8 @@ fn gate_text(gate: &GateResult, text: &mut String) {
     let first = reason.next().unwrap_or_default();
     line(text, format_args!("{:7} {:10} {time:>6}  {first}", gate.verdict, gate.name));
     reason.for_each(|more| line(text, format_args!("        {more}")));
-    if matches!(gate.verdict, Verdict::Fail | Verdict::Error) && !gate.by_hand.is_empty() {
+    let red = matches!(gate.verdict, Verdict::Fail | Verdict::Error) || gate.is_excused();
+    if red && !gate.by_hand.is_empty() {
         line(text, format_args!("        by hand: {}", gate.by_hand));
     }
     // What is old and blocks nothing would hide what is new.

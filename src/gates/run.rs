@@ -325,7 +325,7 @@ impl Run<'_> {
             (Ok(n), Mode::Report) => {
                 self.without_run(Verdict::Skipped, &format!("{nothing}; the base has {n} files"))
             }
-            (Ok(n), Mode::New | Mode::Absolute) => self.without_run(
+            (Ok(n), Mode::New | Mode::Absolute | Mode::Strict) => self.without_run(
                 Verdict::Fail,
                 &format!("the base has {n} files for this gate to check, the candidate has none"),
             ),

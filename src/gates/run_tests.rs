@@ -34,6 +34,22 @@ fn exit_codes_and_what_is_no_exit_code() {
     world.check(&slow, Verdict::Error, "it still ran after 100ms and was ended");
 }
 
+/// What cannot run at the base either is no old failure: nobody has ever judged anything with it.
+#[test]
+fn a_command_that_cannot_run_at_the_base_either_is_an_error() {
+    let world = World::new(&[("a", "1")], &[("a", "2")]);
+    world.check(&gate(&["rufff", "check"]), Verdict::Error, "`rufff` is not installed");
+    let reason = "its command cannot be run (exit code 127): sh: 1: rufff: not found";
+    world.check(&sh("exec 2>&1; echo 'sh: 1: rufff: not found'; exit 127"), Verdict::Error, reason);
+    let result = world.run(&gate(&["python3", "-m", "rufff"]));
+    assert_eq!(result.verdict, Verdict::Error, "{}", result.reason);
+    assert!(result.reason.starts_with("its command cannot be run (exit code 1): "), "{}", result.reason);
+    let refused = world.run(&gate(&["grep", "--no-such-option", "x"]));
+    assert_eq!(refused.verdict, Verdict::Pass);
+    assert!(refused.is_excused() && refused.reason.starts_with("fails at the base too: exited with 2: "));
+    assert!(!world.run(&sh("exit 0")).is_excused());
+}
+
 #[test]
 fn a_fail_is_new_unless_the_base_fails_and_a_base_error_excuses_nothing() {
     let script = |code: &'static str| ("check.txt", code);

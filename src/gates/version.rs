@@ -55,7 +55,11 @@ impl Asking {
         let path = context.search_path(gate, root);
         let start = root.join(context.subdir);
         let find = |words: &[String]| tools::find_program(words.first()?, &path, &start);
-        let program = find(&gate.command).map_or(String::new(), |file| identity(&file, root).0);
+        let mut program = find(&gate.command).map_or(String::new(), |file| identity(&file, root).0);
+        if let Some(python) = context.python(gate, root) {
+            program.push(' ');
+            program.push_str(&with_packages(&python, root));
+        }
         let asked = find(&gate.tool.version).map(|file| answer(gate, context, root, &file, stop));
         Self { program, answer: asked.unwrap_or(Answer::Known(None)) }
     }
@@ -170,10 +174,24 @@ fn behind_link(file: &Path) -> PathBuf {
     }
 }
 
-/// `lib/python3.11/site-packages`
+/// What tells an interpreter from another one, or from itself after an installation; nothing of one in the
+/// worktree, as with programs.
+fn with_packages(python: &Path, root: &Path) -> String {
+    let Some(dir) = python.parent().and_then(|dir| dir.canonicalize().ok()) else { return String::new() };
+    if root.canonicalize().is_ok_and(|root| dir.starts_with(root)) {
+        return String::new();
+    }
+    let prefix = dir.parent().unwrap_or(Path::new("/"));
+    let all = packages(prefix).into_iter().chain(packages(&prefix.join("local")));
+    let stamps: Vec<String> = all.map(|packages| stamp(&packages)).collect();
+    format!("{} {} {}", dir.display(), stamp(python), stamps.join(" "))
+}
+
+/// `lib/python3.11/site-packages`, or what Debian has in its place.
 fn packages(environment: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(environment.join("lib")) else { return Vec::new() };
-    let dirs = entries.flatten().map(|entry| entry.path().join("site-packages"));
+    let both = ["site-packages", "dist-packages"];
+    let dirs = entries.flatten().flat_map(|entry| both.map(|name| entry.path().join(name)));
     let mut found: Vec<PathBuf> = dirs.filter(|dir| dir.is_dir()).collect();
     found.sort();
     found
