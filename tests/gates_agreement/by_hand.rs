@@ -356,7 +356,13 @@ fn mutants(package: &Package) {
         let of = |end: &str| counts.get(end).copied().unwrap_or(0);
         let noticed = of("killed") + of("timeout");
         let tried = noticed + of("survived") + of("no tests");
-        assert!(tried > 0, "{name} {side}: {said:#} {printed}");
+        if tried == 0 {
+            // Where the tests cannot bear what it makes of the code, it says so and tries nothing.
+            assert!(printed.contains("failed to collect stats"), "{name} {side}: {said:#} {printed}");
+            assert_eq!(said["verdict"], "skipped", "{name} {side}: {said:#}");
+            println!("{name} {side} mutmut: none was tried, by hand and here: {}", said["reason"]);
+            continue;
+        }
         let score = 100.0 * f64::from(noticed) / f64::from(tried);
         let metric = said["metrics"][0]["value"].as_f64().unwrap_or_else(|| panic!("{said:#}"));
         let all = began.elapsed().as_secs_f64();
