@@ -319,7 +319,8 @@ def run(options: argparse.Namespace) -> dict:
             return {"nothing": "the changed functions have no mutants"}
         if any(said in words for said in RED):
             first = next((line.strip() for line in words.splitlines() if line.startswith(("FAILED ", "ERROR ", "E  "))), "")
-            return {"unreachable": f"as mutmut runs them, the tests are red without a mutant{': ' if first else ''}{first}"}
+            # The same tree would say the same again.
+            return {"settled": True, "unreachable": f"as mutmut runs them, the tests are red without a mutant{': ' if first else ''}{first}"}
         report["failed"] = words
     if not report["counts"] and "failed" not in report:
         return {"nothing": "mutmut made no mutant of this code"}

@@ -170,7 +170,8 @@ impl Run<'_> {
         };
         if let Some(reason) = done.parsed.nothing.clone() {
             let (verdict, reason) = self.nothing_left(&scanner(Side::Base), reason, &version, pane).await?;
-            return Ok(GateResult { verdict, reason, seconds: done.seconds, ..blank });
+            let seconds = if cached { 0.0 } else { done.seconds };
+            return Ok(GateResult { verdict, reason, seconds, cached, ..blank });
         }
         let lines = match self.changed_lines(&done) {
             Ok(lines) => lines,
@@ -365,6 +366,7 @@ impl Run<'_> {
         if !wanted {
             return Ok(scanner
                 .kept(version)
+                .filter(|done| done.parsed.unreachable.is_none())
                 .map_or(Base::NotNeeded, |done| Base::Scanned(done.parsed.into())));
         }
         pane.line("  and at the base, to compare");

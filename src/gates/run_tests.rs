@@ -202,6 +202,38 @@ fn results_are_kept_by_tree_and_errors_are_not() {
     assert_eq!(world.run(&third).verdict, Verdict::Pass, "an error is tried again");
 }
 
+/// What is skipped after real work is kept if that is a fact of the tree, and asked again if not.
+#[test]
+fn a_skip_that_the_tree_decides_is_kept_and_one_that_the_hour_decides_is_not() {
+    let mut world = World::new(&[("a", "")], &[("a", "x")]);
+    world.keep = true;
+    let log = world.dir.path().join("log");
+    let runs = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let saying = |said: &str| {
+        let report = format!("{{\"report\":\"mutmut\",{said}}}");
+        let script = format!("echo run >> '{}'; echo '{report}' > '{{out}}'", log.display());
+        GateConfig { parser: "mutmut".into(), required: false, ..sh(&script) }
+    };
+    let nothing = saying("\"nothing\":\"no function is changed\"");
+    world.check(&nothing, Verdict::Skipped, "no function is changed");
+    let again = world.run(&nothing);
+    assert_eq!((again.cached, again.seconds, again.verdict), (true, 0.0, Verdict::Skipped));
+    // The base was asked once, too.
+    assert_eq!(runs(), 2);
+    let red = saying("\"unreachable\":\"red\",\"settled\":true");
+    for _ in 0..3 {
+        world.check(&red, Verdict::Skipped, "red");
+    }
+    assert_eq!(runs(), 3);
+    world.check(&GateConfig { required: true, ..red }, Verdict::Error, "red");
+    assert_eq!(runs(), 4, "an error is tried again");
+    let away = saying("\"unreachable\":\"no database\"");
+    for _ in 0..2 {
+        world.check(&away, Verdict::Skipped, "no database");
+    }
+    assert_eq!(runs(), 6);
+}
+
 #[test]
 fn a_clean_candidate_needs_no_base_and_a_landed_tree_is_a_kept_base() {
     let mut world = World::new(&[("n", "bad")], &[("n", "good")]);

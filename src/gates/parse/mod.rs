@@ -94,6 +94,9 @@ pub struct Parsed {
     /// What it needs from elsewhere cannot be had (a database of advisories): an optional gate is
     /// skipped, a required one is an error.
     pub unreachable: Option<String>,
+    /// That it cannot be had is a fact of the tree, and not of the machine or the hour.
+    #[serde(default)]
+    pub settled: bool,
     /// What the tests ran.
     pub coverage: Option<Coverage>,
     /// How mutants ended.

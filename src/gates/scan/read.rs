@@ -40,6 +40,7 @@ impl Scanner<'_> {
     fn has_evidence(&self, mut parsed: Parsed) -> Result<Parsed, Broken> {
         match (&parsed.unreachable, self.gate.required) {
             (Some(why), true) => return Err(Broken::Because(why.clone())),
+            (Some(_), false) if parsed.settled => return Ok(parsed),
             (Some(why), false) => return Err(Broken::Missing(why.clone())),
             (None, _) => {}
         }
