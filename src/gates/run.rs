@@ -173,6 +173,9 @@ impl Run<'_> {
             let seconds = if cached { 0.0 } else { done.seconds };
             return Ok(GateResult { verdict, reason, seconds, cached, ..blank });
         }
+        if let Some(reason) = version.doubt(self.gate, &done.parsed) {
+            return Ok(GateResult { reason, seconds: done.seconds, ..blank });
+        }
         let lines = match self.changed_lines(&done) {
             Ok(lines) => lines,
             Err(why) => {

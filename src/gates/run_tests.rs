@@ -254,9 +254,6 @@ fn fake_tools_that_print_nonsense_crash_or_flood_never_pass() {
         for script in
             ["exit 0 # silent", "echo nonsense", "echo '['", "exit 9", "kill -SEGV $$", "echo '{\"a\":1}'"]
         {
-            if name == "mypy" && script.ends_with("silent") {
-                continue; // That is how it says that all is well.
-            }
             world.tool(name, script);
             let result = world.run(&preset(name).unwrap());
             assert_eq!(result.verdict, Verdict::Error, "{name} {script}: {result:?}");
@@ -265,6 +262,20 @@ fn fake_tools_that_print_nonsense_crash_or_flood_never_pass() {
     }
     world.tool("ruff", "head -c 70000000 /dev/zero | tr '\\0' x");
     assert_eq!(world.run(&preset("ruff").unwrap()).reason, "it printed more than 64 MiB");
+}
+
+/// mypy says nothing of a clean tree, and so does a program that does nothing.
+#[test]
+fn a_tool_that_says_nothing_is_believed_if_it_can_say_its_version() {
+    let world = World::new(&[], &[("a.py", "x = 1\n")]);
+    let mypy = preset("mypy").unwrap();
+    let reason = "it printed nothing, and `mypy --version` says no version: whether it has looked at anything cannot be told";
+    for script in ["exit 0", "[ $1 != --version ] || echo hello"] {
+        world.tool("mypy", script);
+        world.check(&mypy, Verdict::Error, reason);
+    }
+    world.tool("mypy", "[ $1 != --version ] || echo mypy 1.2");
+    world.check(&mypy, Verdict::Pass, "");
 }
 
 #[test]

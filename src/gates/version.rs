@@ -13,10 +13,10 @@ use std::time::Duration;
 use super::cache::Cache;
 use super::command::{self, Places};
 use super::context::Context;
-use super::parse;
+use super::parse::{self, Parsed};
 use super::scan::GRACE;
 use super::tools;
-use crate::config::gate::GateConfig;
+use crate::config::gate::{Evidence, GateConfig};
 use crate::process::beside::{Started, Stop};
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 
@@ -33,6 +33,24 @@ pub(super) struct Version {
     pub(super) program: String,
     /// What to tell people of a tool that did not answer.
     pub(super) silent: Option<String>,
+}
+
+impl Version {
+    /// Why a clean result is not believed. Some tools say nothing of a clean tree; one that cannot even
+    /// say its version may be any program, and one that does nothing says nothing too.
+    pub(super) fn doubt(&self, gate: &GateConfig, parsed: &Parsed) -> Option<String> {
+        let asked =
+            gate.tool.evidence == Evidence::Files && gate.tool.version.first() == gate.command.first();
+        let is_version = |text: &String| text.contains(|c: char| c.is_ascii_digit());
+        if !asked || !parsed.silent || parsed.refused.is_some() || self.text.as_ref().is_some_and(is_version)
+        {
+            return None;
+        }
+        let shown = gate.tool.version.join(" ");
+        Some(format!(
+            "it printed nothing, and `{shown}` says no version: whether it has looked at anything cannot be told"
+        ))
+    }
 }
 
 /// A tool that is asked for its version.

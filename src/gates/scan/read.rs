@@ -32,7 +32,8 @@ impl Scanner<'_> {
         let also = self.gate.tool.also.as_str();
         let also = if also.is_empty() { None } else { read_report(&ready.places.path(also))? };
         let report = Report { also: also.as_deref(), ..self.report(ready, exit, outcome, file.as_deref()) };
-        let parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
+        let mut parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
+        parsed.silent = report.is_silent();
         self.has_evidence(parsed)
     }
 
