@@ -414,7 +414,7 @@ mod tests {
         let words =
             ["cargo-mutants", "InReview", "absolute", "cargo-mutants 25.3", "12.3 s", "yes: there is rust"];
         table.row(words.iter().map(|word| Cell::new(word)).collect());
-        for width in [30, 46, 60, 80] {
+        for width in [36, 46, 60, 80] {
             let lines = table.lines(Colour::Off, Some(width));
             assert!(lines.iter().all(|line| line.width() <= width), "{width}: {lines:#?}");
             assert!(lines[1].contains("cargo") && lines[1].contains("yes"), "{width}: {lines:#?}");

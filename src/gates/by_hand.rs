@@ -62,7 +62,7 @@ fn places(gate: &GateConfig, around: &Surroundings<'_>) -> Places {
     // Who types it has no file with the candidate's lines: everything is looked at.
     let venv = around.has_venv.then(|| worktree.join(".venv"));
     let like = around.like;
-    let own = |python: &PathBuf| python.strip_prefix(like.venv.as_deref()?).ok().map(|path| path.to_owned());
+    let own = |python: &PathBuf| python.strip_prefix(like.venv.as_deref()?).ok().map(ToOwned::to_owned);
     let python = like.python.as_ref().map(|python| match own(python) {
         Some(inside) => worktree.join(".venv").join(inside),
         None => python.clone(),

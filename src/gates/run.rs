@@ -171,7 +171,7 @@ impl Run<'_> {
         if let Some(reason) = done.parsed.nothing.clone() {
             let (verdict, reason) = self.nothing_left(&scanner(Side::Base), reason, &version, pane).await?;
             let seconds = if cached { 0.0 } else { done.seconds };
-            return Ok(GateResult { verdict, reason, seconds, cached, ..blank });
+            return Ok(GateResult { verdict, seconds, cached, reason, ..blank });
         }
         if let Some(reason) = version.doubt(self.gate, &done.parsed) {
             return Ok(GateResult { reason, seconds: done.seconds, ..blank });
