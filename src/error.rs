@@ -25,11 +25,14 @@ pub enum ErrorKind {
     Refused,
     /// A bug of ours.
     Internal,
+    /// Nobody waits for it any more.
+    Interrupted,
 }
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Usage, Self::Config, Self::Environment, Self::Refused, Self::Internal];
+    pub const ALL: [Self; 6] =
+        [Self::Usage, Self::Config, Self::Environment, Self::Refused, Self::Internal, Self::Interrupted];
 
     /// What the process ends with.
     pub const fn exit_code(self) -> u8 {
@@ -38,6 +41,7 @@ impl ErrorKind {
             Self::Environment => exit::ENVIRONMENT,
             Self::Refused => exit::REFUSED,
             Self::Internal => exit::BUG,
+            Self::Interrupted => exit::INTERRUPTED,
         }
     }
 }
@@ -80,6 +84,11 @@ impl CliError {
     /// It must not be done: exit 4.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Refused, message)
+    }
+
+    /// A signal has ended it: exit 130.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Interrupted, message)
     }
 
     /// A bug: exit 70, with the hint to report it.
@@ -244,6 +253,7 @@ mod tests {
         Environment 3
         Refused 4
         Internal 70
+        Interrupted 130
         ");
     }
 }

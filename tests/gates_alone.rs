@@ -284,7 +284,7 @@ fn an_interrupt_ends_the_tools_too() {
     assert!(Path::new("/proc").join(&tool).exists());
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(text(&output.stderr).contains("interrupted"), "{}", said(&output));
     assert!(!Path::new("/proc").join(&tool).exists(), "the tool has ended");
 }
@@ -338,6 +338,30 @@ fn the_list_says_why_and_what_is_missing() {
         let ruff = list["gates"].as_array().unwrap().iter().find(|g| g["name"] == "ruff").unwrap();
         assert!(ruff["last_seconds"].as_f64().unwrap() > 0.0, "{list:#}");
     }
+}
+
+/// A command that never works fails at the base too, which excuses it: nobody is to take that for green.
+#[test]
+fn a_gate_that_fails_at_the_base_too_is_no_silent_pass() {
+    let person = Person::new();
+    let config = "[gates]\npresets = []\n[gate.odd]\nstage = \"InTests\"\ncommand = [\"grep\", \"--no-such-option\"]\n";
+    let top = repository(&person, config);
+    fs::write(top.join("a.txt"), "new\n").unwrap();
+    for _ in 0..2 {
+        let shown = text(&run(&person, &top, 0, &["gates", "run"]).stdout);
+        assert!(shown.contains("fails at the base too: exited with 2: "), "{shown}");
+        assert!(shown.contains("        by hand: ") && shown.contains(" grep --no-such-option\n"), "{shown}");
+        assert!(shown.contains("\nodd: it fails at the base too, so this change is not to blame"), "{shown}");
+        let shown = text(&run(&person, &top, 0, &["gates", "list"]).stdout);
+        assert!(shown.contains("odd failed at the base too when it last ran"), "{shown}");
+    }
+    fs::write(top.join("sprint.toml"), config.replace("--no-such-option", "new\", \"a.txt")).unwrap();
+    run(&person, &top, 0, &["gates", "run"]);
+    let shown = text(&run(&person, &top, 0, &["gates", "list"]).stdout);
+    assert!(!shown.contains("failed at the base too"), "{shown}");
+    fs::write(top.join("sprint.toml"), config.replace("--no-such-option", "{fles}")).unwrap();
+    let said = said(&run(&person, &top, 2, &["gates", "run"]));
+    assert!(said.contains("unknown placeholder `{fles}`; the nearest known one is `files`"), "{said}");
 }
 
 #[test]

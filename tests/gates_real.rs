@@ -15,5 +15,7 @@
 mod base;
 #[path = "gates_real/more.rs"]
 mod more;
+#[path = "gates_real/types.rs"]
+mod types;
 #[path = "gates_real/world.rs"]
 mod world;

@@ -21,9 +21,12 @@ from pathlib import Path
 # Directories that are no part of a tree, wherever they lie.
 LEFT_OUT = {".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__", "mutants"}
 LEFT_OUT |= {".mypy_cache", ".ruff_cache", ".pytest_cache", ".eggs"}
-# Top directories and modules that are not what a package is for.
-NOT_SOURCE = {"tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "scripts"}
-NOT_SOURCE |= {"tasks", "build", "dist", "setup.py", "conftest.py", "noxfile.py"}
+# Top directories and modules that are not what a package is for: those that setuptools passes by.
+NOT_SOURCE = {"ci", "bin", "debian", "doc", "docs", "documentation", "manpages", "news", "newsfragments", "changelog"}
+NOT_SOURCE |= {"test", "tests", "testing", "unit_test", "unit_tests", "example", "examples", "exercise", "exercises"}
+NOT_SOURCE |= {"scripts", "tools", "util", "utils", "python", "build", "dist", "benchmark", "benchmarks", "htmlcov"}
+NOT_SOURCE |= {"tasks", "fabfile", "site_scons", "setup.py", "conftest.py", "noxfile.py", "toxfile.py", "pavement.py"}
+NOT_SOURCE |= {"dodo.py", "tasks.py", "fabfile.py", "conanfile.py", "build.py", "test.py", "tests.py", "example.py"}
 # As mutmut names the exit codes of its test runs.
 STATUS = {0: "survived", 1: "killed", 2: "interrupted", 3: "killed", 5: "no tests", 24: "timeout"}
 STATUS |= {None: "not checked", 33: "no tests", 34: "skipped", 35: "suspicious", 36: "timeout"}
@@ -53,11 +56,14 @@ def sources(copy: Path) -> list[str]:
         if any((copy / name).rglob("*.py")):
             return [name]
     found = []
+    # Where there are packages, other directories with Python in them are not what is shipped.
+    packages = any(init.parent.name not in NOT_SOURCE for init in copy.glob("*/__init__.py"))
     for entry in sorted(copy.iterdir()):
         name = entry.name
         if name in NOT_SOURCE or name.startswith((".", "test_")) or entry.is_symlink():
             continue
-        if entry.is_dir() and any(entry.glob("*.py")) and not any(entry.glob("test_*.py")):
+        init = "__init__.py" if packages else "*.py"
+        if entry.is_dir() and any(entry.glob(init)) and not any(entry.glob("test_*.py")):
             found.append(name)
         elif entry.is_file() and name.endswith(".py") and not name.endswith("_test.py"):
             found.append(name)
@@ -313,7 +319,8 @@ def run(options: argparse.Namespace) -> dict:
             return {"nothing": "the changed functions have no mutants"}
         if any(said in words for said in RED):
             first = next((line.strip() for line in words.splitlines() if line.startswith(("FAILED ", "ERROR ", "E  "))), "")
-            return {"unreachable": f"the tests are red without a mutant{': ' if first else ''}{first}"}
+            # The same tree would say the same again.
+            return {"settled": True, "unreachable": f"as mutmut runs them, the tests are red without a mutant{': ' if first else ''}{first}"}
         report["failed"] = words
     if not report["counts"] and "failed" not in report:
         return {"nothing": "mutmut made no mutant of this code"}

@@ -2,6 +2,7 @@
 //! of both streams, however much is printed.
 
 use super::protocol::plain;
+use crate::process::child::Stream;
 use crate::redact;
 
 /// Bytes kept of what was printed last.
@@ -12,29 +13,41 @@ const SHOWN_CHARS_MAX: usize = 200;
 /// The end of a program's output.
 #[derive(Debug, Clone, Default)]
 pub struct LastWords {
+    /// Whole lines.
     tail: Vec<u8>,
+    /// Of each stream the line that has no end yet: none of the other is put into it.
+    open: [Vec<u8>; 2],
 }
 
 impl LastWords {
     /// Takes what was read, of either stream.
-    pub fn push(&mut self, bytes: &[u8]) {
-        let kept = &bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..];
-        let too_many = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES_MAX);
-        self.tail.drain(..too_many.min(self.tail.len()));
-        self.tail.extend_from_slice(kept);
+    pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        let open = &mut self.open[stream as usize];
+        let whole = bytes.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+        if whole > 0 {
+            keep_last(&mut self.tail, open);
+            open.clear();
+            keep_last(&mut self.tail, &bytes[..whole]);
+        }
+        keep_last(open, &bytes[whole..]);
     }
 
-    /// What is kept, from a word's beginning on where something before it is not kept.
-    fn whole(&self) -> &[u8] {
-        let cut = self.tail.len() == TAIL_BYTES_MAX;
-        let space = self.tail.iter().position(u8::is_ascii_whitespace).filter(|_| cut);
-        &self.tail[space.unwrap_or(0)..]
+    /// What is kept, of each part from a word's beginning on where something before it is not kept.
+    fn whole(&self) -> Vec<u8> {
+        let [out, err] = &self.open;
+        let parts = [&self.tail, out, err].map(|part| {
+            let cut = part.len() == TAIL_BYTES_MAX;
+            let space = part.iter().position(u8::is_ascii_whitespace).filter(|_| cut);
+            &part[space.unwrap_or(0)..]
+        });
+        parts.join(&b'\n')
     }
 
     /// The first line that speaks of an error, else the last one with something to read in it; without
     /// escape sequences, empty if there is none.
     pub fn line(&self) -> String {
-        let lines = self.whole().split(|byte| matches!(byte, b'\n' | b'\r'));
+        let whole = self.whole();
+        let lines = whole.split(|byte| matches!(byte, b'\n' | b'\r'));
         let readable = |text: &String| text.chars().any(char::is_alphanumeric);
         let lines: Vec<String> =
             lines.map(|line| unframed(&plain(line)).to_owned()).filter(readable).collect();
@@ -47,6 +60,14 @@ impl LastWords {
             None => line,
         }
     }
+}
+
+/// Adds to a tail that keeps its end.
+fn keep_last(tail: &mut Vec<u8>, bytes: &[u8]) {
+    let kept = &bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..];
+    let too_many = (tail.len() + kept.len()).saturating_sub(TAIL_BYTES_MAX);
+    tail.drain(..too_many);
+    tail.extend_from_slice(kept);
 }
 
 /// Without the frame that some programs draw around what they say.
@@ -75,7 +96,7 @@ mod tests {
     fn line(pieces: &[&[u8]]) -> String {
         let mut words = LastWords::default();
         for piece in pieces {
-            words.push(piece);
+            words.push(Stream::Out, piece);
         }
         words.line()
     }
@@ -105,13 +126,24 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_one_stream_is_not_put_into_one_of_the_other() {
+        let mut words = LastWords::default();
+        let token = ["ghp", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"].join("_");
+        let (first, second) = token.split_at(14);
+        words.push(Stream::Err, format!("fatal: bad {first}").as_bytes());
+        words.push(Stream::Out, b"begun\n");
+        words.push(Stream::Err, second.as_bytes());
+        assert_eq!(words.line(), "fatal: bad [redacted: GitHub token]");
+    }
+
+    #[test]
     fn much_is_bounded() {
         let mut words = LastWords::default();
         for _ in 0..1000 {
-            words.push(&[b'x'; 4096]);
-            words.push(b"yz");
+            words.push(Stream::Out, &[b'x'; 4096]);
+            words.push(Stream::Out, b"yz");
         }
-        assert_eq!(words.tail.len(), TAIL_BYTES_MAX);
+        assert_eq!((words.tail.len(), words.open[0].len()), (0, TAIL_BYTES_MAX));
         assert_eq!(words.line(), format!("{}…", "x".repeat(SHOWN_CHARS_MAX)));
     }
 }

@@ -112,7 +112,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         if gates.is_empty() {
             out.line("no gate takes part here; `sprint gates list` says why");
         }
-        out.text(&ran.text());
+        out.text(&ran.text(out.colour));
     }
     if args.github {
         out.text(&github::speak(&token));
@@ -139,7 +139,7 @@ fn tell_environments(repo: &Repo) -> Result<(), CliError> {
 }
 
 fn interrupt() -> CliError {
-    CliError::environment("the gates were interrupted; nothing of them runs any more")
+    CliError::interrupted("the gates were interrupted; nothing of them runs any more")
 }
 
 /// Without a terminal to draw on: findings come with the whole text, once.

@@ -9,7 +9,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::text::harmless;
+use super::text::{Colour, Tone, harmless};
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Status, Verdict, overall};
 use crate::gates::{Cancelled, Context, old_ones, run_gates};
@@ -19,6 +19,10 @@ use crate::process::offline;
 const TEXT_MAX: usize = 200;
 /// Told once, so that nobody believes that gates ran without the network.
 const ONLINE: &str = "the gates could reach the network: this kernel gives no child one of its own; `sprint doctor` says what to do";
+
+/// Said of a gate that fails at the base too, so that nobody takes it for green.
+const EXCUSED: &str =
+    "it fails at the base too, so this change is not to blame; where its command is wrong, it judges nothing";
 
 /// What all gates together said.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,13 +83,16 @@ impl Ran {
     }
 
     /// For people: a line a gate, its open findings below it, the whole verdict last.
-    pub fn text(&self) -> String {
+    pub fn text(&self, colour: Colour) -> String {
         let mut text = String::new();
-        self.gates.iter().for_each(|gate| gate_text(gate, &mut text));
+        self.gates.iter().for_each(|gate| gate_text(gate, colour, &mut text));
+        for gate in self.gates.iter().filter(|gate| gate.is_excused()) {
+            line(&mut text, format_args!("{}: {EXCUSED}", gate.name));
+        }
         if !self.offline && self.gates.iter().any(|gate| gate.verdict != Verdict::Skipped) {
             line(&mut text, format_args!("{ONLINE}"));
         }
-        line(&mut text, format_args!("{}", self.verdict()));
+        verdict(self.verdict(), Tone::of(self.verdict()), colour, "", &mut text);
         text
     }
 }
@@ -95,13 +102,23 @@ fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
     writeln!(text, "{}", harmless(&words.to_string())).expect("a String takes everything");
 }
 
-fn gate_text(gate: &GateResult, text: &mut String) {
+/// A line that begins with a verdict, in its colour; what stands behind it is made harmless first.
+fn verdict(verdict: Verdict, tone: Tone, colour: Colour, rest: &str, text: &mut String) {
+    let word = if rest.is_empty() { verdict.to_string() } else { format!("{verdict:7}") };
+    // Writing to a String cannot fail.
+    writeln!(text, "{}{}", colour.paint(tone, &word), harmless(rest)).expect("a String takes everything");
+}
+
+fn gate_text(gate: &GateResult, colour: Colour, text: &mut String) {
     let time = if gate.cached { "kept".to_owned() } else { format!("{:.1}s", gate.seconds) };
     let mut reason = gate.reason.lines();
     let first = reason.next().unwrap_or_default();
-    line(text, format_args!("{:7} {:10} {time:>6}  {first}", gate.verdict, gate.name));
+    let tone = if gate.is_excused() { Tone::Warn } else { Tone::of(gate.verdict) };
+    let rest = format!(" {:10} {time:>6}  {first}", gate.name);
+    verdict(gate.verdict, tone, colour, &rest, text);
     reason.for_each(|more| line(text, format_args!("        {more}")));
-    if matches!(gate.verdict, Verdict::Fail | Verdict::Error) && !gate.by_hand.is_empty() {
+    let red = matches!(gate.verdict, Verdict::Fail | Verdict::Error) || gate.is_excused();
+    if red && !gate.by_hand.is_empty() {
         line(text, format_args!("        by hand: {}", gate.by_hand));
     }
     // What is old and blocks nothing would hide what is new.
@@ -283,17 +300,27 @@ mod tests {
 
     #[test]
     fn the_text_names_place_rule_and_command() {
-        insta::assert_snapshot!(ran().text());
+        insta::assert_snapshot!(ran().text(Colour::Off));
+    }
+
+    #[test]
+    fn verdicts_have_their_colours_and_nothing_else_has() {
+        let mut ran = ran();
+        ran.gates[0].reason = "\u{1b}[35mred".into();
+        let text = ran.text(Colour::On);
+        assert!(text.starts_with("\u{1b}[31mfail   \u{1b}[0m ruff "), "{text:?}");
+        assert!(text.ends_with("\n\u{1b}[31mfail\u{1b}[0m\n"), "{text:?}");
+        assert!(!text.contains("[35m"), "{text:?}");
     }
 
     #[test]
     fn with_the_network_it_says_so_once_above_the_verdict() {
-        let text = Ran { offline: false, ..ran() }.text();
+        let text = Ran { offline: false, ..ran() }.text(Colour::Off);
         assert_eq!(text.matches("could reach the network").count(), 1, "{text}");
         assert!(text.ends_with("says what to do\nfail\n"), "{text}");
         assert!(Ran { offline: false, ..ran() }.json().contains("\"offline\": false"));
         let none = Ran { offline: false, gates: Vec::new(), ..ran() };
-        assert!(!none.text().contains("network"), "nothing has run");
+        assert!(!none.text(Colour::Off).contains("network"), "nothing has run");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod fetch;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -163,9 +164,9 @@ impl Tool {
     }
 }
 
-/// The program that tells whether the tool is there.
+/// The program that tells whether the tool is there: where a script drives it, not the script's interpreter.
 fn program(gate: &GateConfig) -> String {
-    gate.command.first().cloned().unwrap_or_default()
+    gate.tool.needs.first().or(gate.command.first()).cloned().unwrap_or_default()
 }
 
 fn fetch_all(
@@ -197,7 +198,7 @@ fn fetch_all(
         let order = Order { package, programs: programs(gate, package), version: &gate.tool.version };
         let done = install(&order, place, env, &|| interrupted.came());
         if interrupted.came() {
-            return Err(CliError::environment("interrupted; what was not whole is not installed"));
+            return Err(CliError::interrupted("interrupted; what was not whole is not installed"));
         }
         *tool = Tool::of(gate, place, env, top);
         tool.error = done.err().map(|error| error.to_string());
@@ -210,6 +211,8 @@ fn programs(gate: &GateConfig, package: &Package) -> Vec<String> {
 }
 
 fn report(tools: &[Tool], check: bool, out: &mut Out<'_>) {
+    // Of gates that share a program, one speaks for all.
+    let mut told = BTreeSet::new();
     let width = tools.iter().map(|tool| tool.program.len()).max().unwrap_or(0);
     for tool in tools {
         let (word, tone) = match tool.state {
@@ -225,7 +228,9 @@ fn report(tools: &[Tool], check: bool, out: &mut Out<'_>) {
             (None, None) => format!("no package in reach: {}", tool.install),
         };
         let line = format!("{:width$}  {rest}", plain(&tool.program, 100));
-        out.line(format!("{} {}", out.colour.paint(tone, word), line.trim_end()));
+        if told.insert((word, line.clone())) {
+            out.line(format!("{} {}", out.colour.paint(tone, word), line.trim_end()));
+        }
         if let Some(error) = &tool.error {
             error.lines().for_each(|line| out.line(format!("         {line}")));
         }

@@ -1,6 +1,7 @@
 //! Text for terminals: whatever agents and files say is shown harmlessly, tables line up by the
 //! width that a terminal gives to characters, and colour is there only where it may be.
 
+use crate::domain::gate::Verdict;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Between two columns of a table.
@@ -159,6 +160,17 @@ pub enum Tone {
     Bad,
 }
 
+impl Tone {
+    /// That of a verdict.
+    pub fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Good,
+            Verdict::Fail | Verdict::Error => Self::Bad,
+            Verdict::Skipped => Self::Dim,
+        }
+    }
+}
+
 /// Whether tones become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -250,7 +262,7 @@ impl Table {
     }
 
     /// On a narrow terminal columns without content go, then the widest give, so far as something
-    /// of them can still be read.
+    /// of them can still be read; then whole ones go.
     fn narrow(&self, widths: &mut [usize], room: usize) {
         if taken(widths) <= room {
             return;
@@ -264,7 +276,15 @@ impl Table {
         while taken(widths) > room {
             match widths.iter_mut().max() {
                 Some(widest) if *widest > COLUMN_MIN => *widest -= 1,
-                Some(_) | None => return,
+                Some(_) | None => break,
+            }
+        }
+        // A line that the terminal breaks lines up with nothing: what is least wanted goes. The first
+        // column says what a row is about, the last one why.
+        while taken(widths) > room {
+            match widths.iter_mut().skip(1).rev().find(|width| **width > 0) {
+                Some(width) => *width = 0,
+                None => return,
             }
         }
     }
@@ -386,6 +406,20 @@ mod tests {
             assert_eq!(lines[0].contains("TRY"), width == 200, "a column without content goes");
         }
         assert!(table.lines(Colour::Off, Some(200))[1].contains(&"t".repeat(40)));
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_column_by_column() {
+        let mut table = Table::new(&["GATE", "STAGE", "MODE", "TOOL", "LAST", "HERE"]);
+        let words =
+            ["cargo-mutants", "InReview", "absolute", "cargo-mutants 25.3", "12.3 s", "yes: there is rust"];
+        table.row(words.iter().map(|word| Cell::new(word)).collect());
+        for width in [36, 46, 60, 80] {
+            let lines = table.lines(Colour::Off, Some(width));
+            assert!(lines.iter().all(|line| line.width() <= width), "{width}: {lines:#?}");
+            assert!(lines[1].contains("cargo") && lines[1].contains("yes"), "{width}: {lines:#?}");
+        }
+        assert!(!table.lines(Colour::Off, Some(46))[0].contains("LAST"));
     }
 
     #[test]

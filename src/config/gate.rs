@@ -192,7 +192,8 @@ pub struct Tool {
     #[serde(default)]
     pub start_in: StartIn,
     /// Arguments that the parser relies on, each group added unless its first word is there
-    /// already: a command that a person wrote keeps working. One with `{venv}` needs a `.venv`, one
+    /// already: a command that a person wrote keeps working. One with `{python}` needs a Python that is
+    /// known to have what the tests import, one with `{sources}` a `src` that is no package, one
     /// with `{diff}`, a file with the lines that the candidate changes, a base, one with `{has:NAME}` a
     /// file of that name where the gate starts, one with `{changed}` the mode `new`, one with `{large}`,
     /// patterns of the files above `file_max` with commas between them, such files.

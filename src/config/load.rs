@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::agent::AgentConfig;
-use super::gate::GateConfig;
+use super::gate::{GateConfig, Mode};
 use super::model::Config;
 use super::pipeline::{self, RawStage};
 use super::problem::{ConfigErrors, Problem};
@@ -248,6 +248,12 @@ fn gates(merged: &Node) -> Vec<GateConfig> {
     let gate = |name: &str| {
         let mut json = table.get(name)?.value.to_json();
         json["name"] = name.into();
+        let mode = table.get(name)?.at(&["mode"]);
+        let persons = mode.filter(|mode| *mode.origin.layer != *BUILT_IN);
+        if persons.and_then(Node::as_text) == Some(Mode::Absolute.as_str()) {
+            // What a preset lets pass by itself, a person who asks for everything gets.
+            json["mode"] = serde_json::json!(Mode::Strict);
+        }
         Some(typed(json))
     };
     let own = own.filter_map(gate).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
 //! Placeholders in the arguments of an agent's command: `{prompt}`, `{task.id}`. Parsing and the
 //! list of known names only; `agents` puts the values in. `{{` and `}}` stand for braces.
 
-use super::problem::nearest_hint;
+use super::problem::{nearest, nearest_hint};
 
 /// What may stand in braces, and what it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,9 +164,10 @@ const MISSPELLING: f64 = 0.6;
 pub fn check_names(text: &str, known: &[&str]) -> Result<(), PlaceholderError> {
     let braces = text.match_indices('{').filter(|(at, _)| !text[..*at].ends_with(['$', '{']));
     for name in braces.filter_map(|(at, _)| name_in_braces(&text[at..])) {
-        let alike = |known: &&&str| strsim::normalized_damerau_levenshtein(name, known) >= MISSPELLING;
-        if let Some(near) = known.iter().find(alike).filter(|near| **near != name && !known.contains(&name)) {
-            return Err(PlaceholderError::Misspelt { name: name.to_owned(), near: (*near).to_owned() });
+        let alike = |near: &&str| strsim::normalized_damerau_levenshtein(name, near) >= MISSPELLING;
+        let known_name = known.contains(&name);
+        if let Some(near) = nearest(name, known.iter().copied()).filter(alike).filter(|_| !known_name) {
+            return Err(PlaceholderError::Misspelt { name: name.to_owned(), near: near.to_owned() });
         }
     }
     Ok(())
@@ -224,6 +225,9 @@ mod tests {
             assert_eq!(check_names(fine, &known), Ok(()), "{fine}");
         }
         assert!(check_names("--report={outt}", &known).is_err());
+        let near = |text: &str| check_names(text, &["keep", "kit", "files"]).unwrap_err().to_string();
+        assert_eq!(near("{fles}"), "unknown placeholder `{fles}`; the nearest known one is `files`");
+        assert_eq!(near("a/{kitt}"), "unknown placeholder `{kitt}`; the nearest known one is `kit`");
     }
 
     proptest! {

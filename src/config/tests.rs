@@ -62,7 +62,7 @@ fn layers_lie_over_each_other() {
     assert_eq!(config.general.log_level, "debug");
     assert_eq!(config.gates.presets, Presets::List(vec!["ruff".to_owned()]));
     let ruff = &config.gate[0];
-    assert_eq!((ruff.timeout.as_secs(), ruff.mode, ruff.parser.as_str()), (90, Mode::Absolute, "ruff"));
+    assert_eq!((ruff.timeout.as_secs(), ruff.mode, ruff.parser.as_str()), (90, Mode::Strict, "ruff"));
     assert_eq!(config.agent(Role::Developer).unwrap().unwrap().kind, AdapterKind::Scripted);
 }
 

@@ -73,8 +73,10 @@ pub enum Mode {
     /// Only what the base did not have blocks.
     #[default]
     New,
-    /// Everything blocks, but a test that fails at the base too.
+    /// Everything blocks, but a test that fails at the base too: what the presets for tests do.
     Absolute,
+    /// Everything blocks: what `absolute` means where a person has written it.
+    Strict,
     /// Nothing blocks; all of it is shown.
     Report,
 }
@@ -84,7 +86,7 @@ impl Mode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
-            Self::Absolute => "absolute",
+            Self::Absolute | Self::Strict => "absolute",
             Self::Report => "report",
         }
     }
@@ -217,8 +219,9 @@ impl Finding {
             (Mode::Report, _) | (_, Status::Fixed | Status::Suppressed) | (Mode::New, Status::Existing) => {
                 false
             }
-            (Mode::New | Mode::Absolute, Status::New) => true,
+            (Mode::New | Mode::Absolute | Mode::Strict, Status::New) => true,
             (Mode::Absolute, Status::Existing) => self.kind != Kind::Test && !self.is_guess(),
+            (Mode::Strict, Status::Existing) => !self.is_guess(),
         }
     }
 
@@ -308,7 +311,16 @@ pub struct GateResult {
     pub reason: String,
 }
 
+/// How the reason of a gate begins that says no to the base as it does to the candidate.
+pub const AT_BASE_TOO: &str = "fails at the base too: ";
+
 impl GateResult {
+    /// Whether it said no, and passes only because it says no to the base too. A command that never
+    /// works does the same, so it is never shown as a plain pass.
+    pub fn is_excused(&self) -> bool {
+        self.verdict == Verdict::Pass && self.reason.starts_with(AT_BASE_TOO)
+    }
+
     /// The findings that made it fail.
     pub fn blocking(&self) -> impl Iterator<Item = &Finding> {
         let one_of_too_many = |finding: &&Finding| {
@@ -325,7 +337,8 @@ impl GateResult {
     /// Whether this result of the base keeps a feature from starting: legacy is only reported.
     pub fn refuses_start(&self) -> bool {
         let guesses = self.blocking().next().is_some() && self.blocking().all(Finding::is_guess);
-        self.verdict == Verdict::Fail && self.mode == Mode::Absolute && !guesses
+        let absolute = matches!(self.mode, Mode::Absolute | Mode::Strict);
+        self.verdict == Verdict::Fail && absolute && !guesses
     }
 }
 
@@ -405,11 +418,11 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_fails_at_the_base_too_does_not_block_even_absolutely() {
+    fn a_test_that_fails_at_the_base_too_blocks_only_where_a_person_asks_for_it() {
         let old = Finding { status: Status::Existing, ..finding("t", "t") };
         assert!(old.blocks(Mode::Absolute) && !old.blocks(Mode::New) && !old.blocks(Mode::Report));
         let test = Finding { kind: Kind::Test, ..old };
-        assert!(!test.blocks(Mode::Absolute));
+        assert!(!test.blocks(Mode::Absolute) && test.blocks(Mode::Strict));
         assert!(Finding { status: Status::New, ..test }.blocks(Mode::Absolute));
     }
 

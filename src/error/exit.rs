@@ -11,6 +11,8 @@ pub const USAGE: u8 = 2;
 pub const ENVIRONMENT: u8 = 3;
 /// Refused: it could be done, and must not.
 pub const REFUSED: u8 = 4;
+/// Ctrl-C, or another signal that ends a command before it has an answer.
+pub const INTERRUPTED: u8 = 130;
 /// A bug.
 pub const BUG: u8 = 70;
 
@@ -22,7 +24,7 @@ pub const DEGRADED: u8 = 1;
 pub const DOWN: u8 = 3;
 
 /// Every code and its line in the table of `docs/exit-codes.md`.
-pub const TABLE: [(u8, &str); 6] = [
+pub const TABLE: [(u8, &str); 7] = [
     (DONE, "done; failures that were repaired on the way do not count"),
     (
         UNFINISHED,
@@ -35,6 +37,7 @@ pub const TABLE: [(u8, &str); 6] = [
     ),
     (REFUSED, "refused: the state of the sprint or of the repository forbids it"),
     (BUG, "a bug of sprint"),
+    (INTERRUPTED, "`gates` or `install` was interrupted by Ctrl-C or another signal, and there is no answer"),
 ];
 
 /// The codes of `sprint health`.

@@ -61,7 +61,14 @@ fn places(gate: &GateConfig, around: &Surroundings<'_>) -> Places {
     let out = tmp.join("report");
     // Who types it has no file with the candidate's lines: everything is looked at.
     let venv = around.has_venv.then(|| worktree.join(".venv"));
-    Places { keep: tmp.join("keep"), root, tmp, out, venv, diff: None, ..around.like.clone() }
+    let like = around.like;
+    let own = |python: &PathBuf| python.strip_prefix(like.venv.as_deref()?).ok().map(ToOwned::to_owned);
+    let python = like.python.as_ref().map(|python| match own(python) {
+        Some(inside) => worktree.join(".venv").join(inside),
+        None => python.clone(),
+    });
+    let sources = like.sources.as_ref().map(|_| root.join("src"));
+    Places { keep: tmp.join("keep"), root, tmp, out, venv, python, sources, diff: None, ..like.clone() }
 }
 
 /// `env …` with what is not as in the person's own shell; nothing where all is.

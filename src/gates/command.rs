@@ -21,6 +21,10 @@ pub(super) struct Places {
     pub(super) out: PathBuf,
     /// `{venv}`, if the worktree has one.
     pub(super) venv: Option<PathBuf>,
+    /// `{python}`, if one is known that has what the tests import.
+    pub(super) python: Option<PathBuf>,
+    /// `{sources}`, unless `src` is itself a package.
+    pub(super) sources: Option<PathBuf>,
     /// `{diff}`, where there is a base to differ from.
     pub(super) diff: Option<PathBuf>,
     /// `{kit}`
@@ -45,6 +49,8 @@ impl Places {
             tmp: tmp.to_owned(),
             out: tmp.join("report"),
             venv,
+            python: None,
+            sources: sources(root),
             diff: None,
             kit: tmp.join("kit"),
             keep: tmp.join("keep"),
@@ -87,7 +93,8 @@ impl Places {
             ("{kit}", &self.kit),
             ("{keep}", &self.keep),
         ];
-        places.extend(self.venv.as_deref().map(|venv| ("{venv}", venv)));
+        places.extend(self.python.as_deref().map(|python| ("{python}", python)));
+        places.extend(self.sources.as_deref().map(|sources| ("{sources}", sources)));
         places.extend(self.diff.as_deref().map(|diff| ("{diff}", diff)));
         places
     }
@@ -106,13 +113,27 @@ impl Places {
     /// Whether every place that these words ask for is there.
     fn can_fill(&self, words: &[String]) -> bool {
         words.iter().all(|word| {
-            (self.venv.is_some() || !word.contains("{venv}"))
+            (self.python.is_some() || !word.contains("{python}"))
+                && (self.sources.is_some() || !word.contains("{sources}"))
                 && (self.diff.is_some() || !word.contains("{diff}"))
                 && (self.changed.is_some() || word != "{changed}")
                 && (!self.large.is_empty() || word != "{large}")
                 && asked_for(word).is_none_or(|name| self.has.iter().any(|there| there == name))
         })
     }
+}
+
+/// `src` of a tree as a place where modules begin: where it is a package, they begin above it, and a tool
+/// that is told both finds each module twice.
+pub(super) fn sources(root: &Path) -> Option<PathBuf> {
+    let src = root.join("src");
+    let is_package = ["__init__.py", "__init__.pyi"].iter().any(|init| src.join(init).is_file());
+    (!is_package).then_some(src)
+}
+
+/// Whether the gate asks for the Python that has what the tests import.
+pub(super) fn wants_python(gate: &GateConfig) -> bool {
+    gate.tool.ensure.iter().flatten().any(|word| word.contains("{python}"))
 }
 
 /// Whether the gate keeps something between its runs.
@@ -197,7 +218,8 @@ pub(super) fn environment(
     if let Some(venv) = &places.venv {
         set(&mut env, "VIRTUAL_ENV", venv.clone().into_os_string());
     }
-    for (name, value) in gate.into_iter().flat_map(|gate| &gate.tool.env) {
+    let added = gate.into_iter().flat_map(|gate| &gate.tool.env);
+    for (name, value) in added.filter(|(_, value)| places.can_fill(std::slice::from_ref(*value))) {
         let old = env.iter().find(|(n, v)| n == name.as_str() && !v.is_empty()).map(|(_, v)| v.clone());
         set(&mut env, name, joined(name, old, value, places));
     }
@@ -395,13 +417,29 @@ mod tests {
     }
 
     #[test]
-    fn a_worktrees_virtual_environment_is_the_one_that_mypy_looks_into() {
+    fn the_python_of_the_tests_is_the_one_that_mypy_looks_into() {
         let dir = tempfile::tempdir().unwrap();
         let mypy = preset("mypy").unwrap();
-        let last = |gate: &GateConfig| argv(gate, &Places::new(dir.path(), Path::new("/t"))).pop().unwrap();
-        assert_eq!(last(&mypy), "/t/keep");
-        fs::create_dir_all(dir.path().join(".venv/bin")).unwrap();
-        assert!(last(&mypy).ends_with("/.venv/bin/python"), "{}", last(&mypy));
+        let places = Places::new(dir.path(), Path::new("/t"));
+        let last = |places: &Places| argv(&mypy, places).pop().unwrap();
+        assert_eq!(last(&places), "/t/keep", "no Python is known");
+        let python = Some(PathBuf::from("/v/bin/python"));
+        assert_eq!(last(&Places { python, ..places }), "/v/bin/python");
+    }
+
+    #[test]
+    fn a_src_that_is_a_package_is_no_place_where_modules_begin() {
+        let dir = tempfile::tempdir().unwrap();
+        let mypy = preset("mypy").unwrap();
+        let path = || {
+            let env =
+                environment(Some(&mypy), &[], OsStr::new(""), &Places::new(dir.path(), Path::new("/t")));
+            env.into_iter().find(|(name, _)| name == "MYPYPATH").map(|(_, value)| value)
+        };
+        assert_eq!(path().map(PathBuf::from), Some(dir.path().join("src")));
+        fs::create_dir(dir.path().join("src")).unwrap();
+        fs::write(dir.path().join("src/__init__.py"), "").unwrap();
+        assert_eq!(path(), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
+use super::command;
+use super::interpreter;
 use super::judge::Thresholds;
 use super::tools;
 use super::watch::Watch;
@@ -191,6 +193,19 @@ impl Context<'_> {
         };
         let usable = tools::own_directories(gate, self.subdir);
         usable.into_iter().filter(|(dir, _)| !brings(dir)).map(|(dir, bin)| format!("{dir}/{bin}")).collect()
+    }
+
+    /// The Python with what the tests import: that of the worktree's own environment, or else the one
+    /// that `pytest` runs with. A tool that has an environment of its own knows nothing of it.
+    pub(super) fn python(&self, gate: &GateConfig, root: &Path) -> Option<PathBuf> {
+        if !command::wants_python(gate) {
+            return None;
+        }
+        let own = root.join(".venv/bin");
+        if own.is_dir() && self.own_programs(gate).iter().any(|directory| root.join(directory) == own) {
+            return Some(own.join("python"));
+        }
+        interpreter::of(&tools::find_program("pytest", &self.search_path(gate, root), root)?)
     }
 
     /// Where files lie that gates bring along.

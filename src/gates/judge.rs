@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::domain::gate::{
-    ChangedLines, CoverageLimits, CveLimits, Finding, Kind, Metric, Mode, Status, Verdict, compare,
-    judge_complexity, judge_coverage, judge_mutants, judge_vulnerabilities,
+    AT_BASE_TOO, ChangedLines, CoverageLimits, CveLimits, Finding, Kind, Metric, Mode, Status, Verdict,
+    compare, judge_complexity, judge_coverage, judge_mutants, judge_vulnerabilities,
 };
 
 use super::parse::Parsed;
@@ -186,11 +186,11 @@ fn refused_verdict(mode: Mode, refused: &str, base: &Base) -> (Verdict, String) 
     let at_base = matches!(base, Base::Scanned(parsed) if parsed.refused.is_some());
     match (mode, base) {
         (Mode::Report, _) => (Verdict::Pass, refused.to_owned()),
-        (Mode::New, _) if at_base => (Verdict::Pass, format!("fails at the base too: {refused}")),
+        (Mode::New, _) if at_base => (Verdict::Pass, format!("{AT_BASE_TOO}{refused}")),
         (Mode::New, Base::Error(why)) => {
             (Verdict::Fail, format!("{refused}\nthe base could not be checked: {why}"))
         }
-        (Mode::New | Mode::Absolute, _) => (Verdict::Fail, refused.to_owned()),
+        (Mode::New | Mode::Absolute | Mode::Strict, _) => (Verdict::Fail, refused.to_owned()),
     }
 }
 
@@ -263,6 +263,18 @@ mod tests {
         check(Mode::Report, &head, &base(), Verdict::Pass, "1 new finding, 1 old finding, 1 fixed");
         check(Mode::New, &with(&[]), &Base::NotNeeded, Verdict::Pass, "");
         check(Mode::New, &with(&[finding("x")]), &Base::None, Verdict::Fail, "1 new finding");
+    }
+
+    #[test]
+    fn a_test_that_fails_at_the_base_too_is_counted_and_blocks_where_a_person_wrote_absolute() {
+        let test = |id| Finding { kind: Kind::Test, ..finding(id) };
+        let base = || Base::Scanned(with(&[test("old")]).into());
+        let said = "1 test fails at the base too";
+        check(Mode::Absolute, &with(&[test("old")]), &base(), Verdict::Pass, said);
+        check(Mode::Strict, &with(&[test("old")]), &base(), Verdict::Fail, said);
+        let both = with(&[test("old"), test("new")]);
+        check(Mode::Absolute, &both, &base(), Verdict::Fail, "1 test failed, 1 test fails at the base too");
+        check(Mode::Strict, &refused(), &Base::Scanned(refused().into()), Verdict::Fail, "exited with 1");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod fingerprint;
 mod flaky;
 mod inputs;
 mod integrity;
+mod interpreter;
 mod judge;
 mod keep;
 mod kit;
@@ -38,7 +39,7 @@ mod watch;
 
 pub use cache::{Cache, CacheFacts};
 pub use context::{BaseScan, Context, Room, Side, Trees};
-pub use durations::{recall, remember};
+pub use durations::{recall, remember, was_excused};
 pub use judge::Thresholds;
 pub use left::end_left;
 pub use present::{Present, look};

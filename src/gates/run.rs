@@ -170,7 +170,11 @@ impl Run<'_> {
         };
         if let Some(reason) = done.parsed.nothing.clone() {
             let (verdict, reason) = self.nothing_left(&scanner(Side::Base), reason, &version, pane).await?;
-            return Ok(GateResult { verdict, reason, seconds: done.seconds, ..blank });
+            let seconds = if cached { 0.0 } else { done.seconds };
+            return Ok(GateResult { verdict, seconds, cached, reason, ..blank });
+        }
+        if let Some(reason) = version.doubt(self.gate, &done.parsed) {
+            return Ok(GateResult { reason, seconds: done.seconds, ..blank });
         }
         let lines = match self.changed_lines(&done) {
             Ok(lines) => lines,
@@ -325,7 +329,7 @@ impl Run<'_> {
             (Ok(n), Mode::Report) => {
                 self.without_run(Verdict::Skipped, &format!("{nothing}; the base has {n} files"))
             }
-            (Ok(n), Mode::New | Mode::Absolute) => self.without_run(
+            (Ok(n), Mode::New | Mode::Absolute | Mode::Strict) => self.without_run(
                 Verdict::Fail,
                 &format!("the base has {n} files for this gate to check, the candidate has none"),
             ),
@@ -365,6 +369,7 @@ impl Run<'_> {
         if !wanted {
             return Ok(scanner
                 .kept(version)
+                .filter(|done| done.parsed.unreachable.is_none())
                 .map_or(Base::NotNeeded, |done| Base::Scanned(done.parsed.into())));
         }
         pane.line("  and at the base, to compare");

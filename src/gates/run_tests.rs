@@ -34,6 +34,22 @@ fn exit_codes_and_what_is_no_exit_code() {
     world.check(&slow, Verdict::Error, "it still ran after 100ms and was ended");
 }
 
+/// What cannot run at the base either is no old failure: nobody has ever judged anything with it.
+#[test]
+fn a_command_that_cannot_run_at_the_base_either_is_an_error() {
+    let world = World::new(&[("a", "1")], &[("a", "2")]);
+    world.check(&gate(&["rufff", "check"]), Verdict::Error, "`rufff` is not installed");
+    let reason = "its command cannot be run (exit code 127): sh: 1: rufff: not found";
+    world.check(&sh("exec 2>&1; echo 'sh: 1: rufff: not found'; exit 127"), Verdict::Error, reason);
+    let result = world.run(&gate(&["python3", "-m", "rufff"]));
+    assert_eq!(result.verdict, Verdict::Error, "{}", result.reason);
+    assert!(result.reason.starts_with("its command cannot be run (exit code 1): "), "{}", result.reason);
+    let refused = world.run(&gate(&["grep", "--no-such-option", "x"]));
+    assert_eq!(refused.verdict, Verdict::Pass);
+    assert!(refused.is_excused() && refused.reason.starts_with("fails at the base too: exited with 2: "));
+    assert!(!world.run(&sh("exit 0")).is_excused());
+}
+
 #[test]
 fn a_fail_is_new_unless_the_base_fails_and_a_base_error_excuses_nothing() {
     let script = |code: &'static str| ("check.txt", code);
@@ -186,6 +202,38 @@ fn results_are_kept_by_tree_and_errors_are_not() {
     assert_eq!(world.run(&third).verdict, Verdict::Pass, "an error is tried again");
 }
 
+/// What is skipped after real work is kept if that is a fact of the tree, and asked again if not.
+#[test]
+fn a_skip_that_the_tree_decides_is_kept_and_one_that_the_hour_decides_is_not() {
+    let mut world = World::new(&[("a", "")], &[("a", "x")]);
+    world.keep = true;
+    let log = world.dir.path().join("log");
+    let runs = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let saying = |said: &str| {
+        let report = format!("{{\"report\":\"mutmut\",{said}}}");
+        let script = format!("echo run >> '{}'; echo '{report}' > '{{out}}'", log.display());
+        GateConfig { parser: "mutmut".into(), required: false, ..sh(&script) }
+    };
+    let nothing = saying("\"nothing\":\"no function is changed\"");
+    world.check(&nothing, Verdict::Skipped, "no function is changed");
+    let again = world.run(&nothing);
+    assert_eq!((again.cached, again.seconds, again.verdict), (true, 0.0, Verdict::Skipped));
+    // The base was asked once, too.
+    assert_eq!(runs(), 2);
+    let red = saying("\"unreachable\":\"red\",\"settled\":true");
+    for _ in 0..3 {
+        world.check(&red, Verdict::Skipped, "red");
+    }
+    assert_eq!(runs(), 3);
+    world.check(&GateConfig { required: true, ..red }, Verdict::Error, "red");
+    assert_eq!(runs(), 4, "an error is tried again");
+    let away = saying("\"unreachable\":\"no database\"");
+    for _ in 0..2 {
+        world.check(&away, Verdict::Skipped, "no database");
+    }
+    assert_eq!(runs(), 6);
+}
+
 #[test]
 fn a_clean_candidate_needs_no_base_and_a_landed_tree_is_a_kept_base() {
     let mut world = World::new(&[("n", "bad")], &[("n", "good")]);
@@ -206,9 +254,6 @@ fn fake_tools_that_print_nonsense_crash_or_flood_never_pass() {
         for script in
             ["exit 0 # silent", "echo nonsense", "echo '['", "exit 9", "kill -SEGV $$", "echo '{\"a\":1}'"]
         {
-            if name == "mypy" && script.ends_with("silent") {
-                continue; // That is how it says that all is well.
-            }
             world.tool(name, script);
             let result = world.run(&preset(name).unwrap());
             assert_eq!(result.verdict, Verdict::Error, "{name} {script}: {result:?}");
@@ -217,6 +262,20 @@ fn fake_tools_that_print_nonsense_crash_or_flood_never_pass() {
     }
     world.tool("ruff", "head -c 70000000 /dev/zero | tr '\\0' x");
     assert_eq!(world.run(&preset("ruff").unwrap()).reason, "it printed more than 64 MiB");
+}
+
+/// mypy says nothing of a clean tree, and so does a program that does nothing.
+#[test]
+fn a_tool_that_says_nothing_is_believed_if_it_can_say_its_version() {
+    let world = World::new(&[], &[("a.py", "x = 1\n")]);
+    let mypy = preset("mypy").unwrap();
+    let reason = "it printed nothing, and `mypy --version` says no version: whether it has looked at anything cannot be told";
+    for script in ["exit 0", "[ $1 != --version ] || echo hello"] {
+        world.tool("mypy", script);
+        world.check(&mypy, Verdict::Error, reason);
+    }
+    world.tool("mypy", "[ $1 != --version ] || echo mypy 1.2");
+    world.check(&mypy, Verdict::Pass, "");
 }
 
 #[test]

@@ -107,7 +107,17 @@ impl<'a> Scanner<'a> {
         if self.context.fresh {
             return None;
         }
-        self.context.cache?.get(&self.key(version)?)
+        let done: Box<Done> = self.context.cache?.get(&self.key(version)?)?;
+        // To a required gate that is an error, which is never kept.
+        (done.parsed.unreachable.is_none() || !self.gate.required).then_some(done)
+    }
+
+    /// What a run that is believed comes to.
+    fn believed(done: Box<Done>, cached: bool) -> Scan {
+        match done.parsed.unreachable {
+            Some(why) => Scan::Missing(why),
+            None => Scan::Done { done, cached },
+        }
     }
 
     /// Runs the tool, unless its result is kept.
@@ -120,7 +130,7 @@ impl<'a> Scanner<'a> {
             return Ok(Scan::Nothing);
         }
         if let Some(done) = self.kept(version) {
-            return Ok(Scan::Done { done, cached: true });
+            return Ok(Self::believed(done, true));
         }
         let mut seconds = 0.0;
         let keep = self.keep();
@@ -134,7 +144,7 @@ impl<'a> Scanner<'a> {
                 if let Some((cache, key)) = self.context.cache.zip(self.key(version)) {
                     cache.put(&key, &done);
                 }
-                Ok(Scan::Done { done, cached: false })
+                Ok(Self::believed(done, false))
             }
             Err(Broken::Cancelled) => Err(Cancelled),
             Err(Broken::Missing(why)) => Ok(Scan::Missing(why)),

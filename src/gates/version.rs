@@ -13,10 +13,10 @@ use std::time::Duration;
 use super::cache::Cache;
 use super::command::{self, Places};
 use super::context::Context;
-use super::parse;
+use super::parse::{self, Parsed};
 use super::scan::GRACE;
 use super::tools;
-use crate::config::gate::GateConfig;
+use crate::config::gate::{Evidence, GateConfig};
 use crate::process::beside::{Started, Stop};
 use crate::process::run::{Ending, Outcome, Session, SpawnError, Spec, Stdin};
 
@@ -33,6 +33,24 @@ pub(super) struct Version {
     pub(super) program: String,
     /// What to tell people of a tool that did not answer.
     pub(super) silent: Option<String>,
+}
+
+impl Version {
+    /// Why a clean result is not believed. Some tools say nothing of a clean tree; one that cannot even
+    /// say its version may be any program, and one that does nothing says nothing too.
+    pub(super) fn doubt(&self, gate: &GateConfig, parsed: &Parsed) -> Option<String> {
+        let asked =
+            gate.tool.evidence == Evidence::Files && gate.tool.version.first() == gate.command.first();
+        let is_version = |text: &String| text.contains(|c: char| c.is_ascii_digit());
+        if !asked || !parsed.silent || parsed.refused.is_some() || self.text.as_ref().is_some_and(is_version)
+        {
+            return None;
+        }
+        let shown = gate.tool.version.join(" ");
+        Some(format!(
+            "it printed nothing, and `{shown}` says no version: whether it has looked at anything cannot be told"
+        ))
+    }
 }
 
 /// A tool that is asked for its version.
@@ -55,7 +73,11 @@ impl Asking {
         let path = context.search_path(gate, root);
         let start = root.join(context.subdir);
         let find = |words: &[String]| tools::find_program(words.first()?, &path, &start);
-        let program = find(&gate.command).map_or(String::new(), |file| identity(&file, root).0);
+        let mut program = find(&gate.command).map_or(String::new(), |file| identity(&file, root).0);
+        if let Some(python) = context.python(gate, root) {
+            program.push(' ');
+            program.push_str(&with_packages(&python, root));
+        }
         let asked = find(&gate.tool.version).map(|file| answer(gate, context, root, &file, stop));
         Self { program, answer: asked.unwrap_or(Answer::Known(None)) }
     }
@@ -171,10 +193,24 @@ fn behind_link(file: &Path) -> PathBuf {
     }
 }
 
-/// `lib/python3.11/site-packages`
+/// What tells an interpreter from another one, or from itself after an installation; nothing of one in the
+/// worktree, as with programs.
+fn with_packages(python: &Path, root: &Path) -> String {
+    let Some(dir) = python.parent().and_then(|dir| dir.canonicalize().ok()) else { return String::new() };
+    if root.canonicalize().is_ok_and(|root| dir.starts_with(root)) {
+        return String::new();
+    }
+    let prefix = dir.parent().unwrap_or(Path::new("/"));
+    let all = packages(prefix).into_iter().chain(packages(&prefix.join("local")));
+    let stamps: Vec<String> = all.map(|packages| stamp(&packages)).collect();
+    format!("{} {} {}", dir.display(), stamp(python), stamps.join(" "))
+}
+
+/// `lib/python3.11/site-packages`, or what Debian has in its place.
 fn packages(environment: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(environment.join("lib")) else { return Vec::new() };
-    let dirs = entries.flatten().map(|entry| entry.path().join("site-packages"));
+    let both = ["site-packages", "dist-packages"];
+    let dirs = entries.flatten().flat_map(|entry| both.map(|name| entry.path().join(name)));
     let mut found: Vec<PathBuf> = dirs.filter(|dir| dir.is_dir()).collect();
     found.sort();
     found

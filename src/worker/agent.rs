@@ -151,6 +151,7 @@ fn follow_to_the_end(
         told: None,
     };
     let mut ending = drive.follow();
+    drive.screen.end_output();
     let took = drive.began.elapsed();
     // What it said last: once the report is in, the run is over and takes no remark.
     let claimed = drive.has_claimed();
@@ -281,17 +282,14 @@ impl Drive<'_> {
     }
 
     fn take(&mut self, stream: Stream, bytes: &[u8]) {
-        use std::io::Write as _;
         self.vital.sign();
         let unserved = self.unserved();
         let shown = match (&mut self.reader, stream) {
             (Some(reader), Stream::Out) => reader.out(bytes),
             (Some(reader), Stream::Err) => reader.err(bytes),
             (None, _) => {
-                if let Err(error) = self.screen.write_all(bytes) {
-                    tracing::debug!(%error, "the screen takes no more");
-                }
-                self.last_words.push(bytes);
+                self.screen.output(stream, bytes);
+                self.last_words.push(stream, bytes);
                 if stream == Stream::Out {
                     self.hear(bytes);
                 }
@@ -322,8 +320,8 @@ impl Drive<'_> {
         }
         for Shown { kind, text } in shown {
             self.screen.show_stream(*kind, text);
-            self.last_words.push(text.as_bytes());
-            self.last_words.push(b"\n");
+            self.last_words.push(Stream::Out, text.as_bytes());
+            self.last_words.push(Stream::Out, b"\n");
             if *kind == ShowAs::Text {
                 self.hear(format!("{text}\n").as_bytes());
             }

@@ -13,6 +13,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::stream::Filter;
 use crate::config::cli_agent::ShowAs;
+use crate::process::child::Stream;
 use crate::redact::Lines;
 
 /// A transcript that is longer is set aside once; then the older half goes.
@@ -26,10 +27,24 @@ const STREAM_LINES_MAX: usize = 12;
 pub(super) struct Screen {
     pane: Option<io::Stdout>,
     transcript: Option<Transcript>,
-    filter: Filter,
-    /// Of what is shown, and of what goes into the transcript alone.
-    lines: [Lines; 2],
+    filters: [Filter; 2],
+    /// Of each source, whose lines are looked at whole: a secret in one is not saved by a line of another
+    /// that comes between its halves.
+    lines: [Lines; 4],
     lost: u64,
+}
+
+/// Where a line comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A program's standard output.
+    Out,
+    /// A program's standard error.
+    Err,
+    /// sprint itself.
+    Own,
+    /// What goes into the transcript alone.
+    Noted,
 }
 
 #[derive(Debug)]
@@ -52,7 +67,7 @@ impl Screen {
         Self {
             pane: set.is_ok().then_some(stdout),
             transcript: None,
-            filter: Filter::default(),
+            filters: Default::default(),
             lines: Default::default(),
             lost: 0,
         }
@@ -71,24 +86,40 @@ impl Screen {
 
     /// The run is over.
     pub(super) fn stop_recording(&mut self) {
-        let [shown, noted] = &mut self.lines;
-        let (shown, noted) = (shown.finish(), noted.finish());
+        let noted = self.lines[Source::Noted as usize].finish();
         self.transcribe(&noted);
-        self.transcribe(&shown);
-        self.show(&shown);
+        self.end_output();
         self.transcript = None;
+    }
+
+    /// What a program prints.
+    pub(super) fn output(&mut self, stream: Stream, bytes: &[u8]) {
+        let clean = self.filters[stream as usize].clean(bytes);
+        self.put(if stream == Stream::Out { Source::Out } else { Source::Err }, &clean);
+    }
+
+    /// The program is over: a line that it left open ends here.
+    pub(super) fn end_output(&mut self) {
+        for source in [Source::Out, Source::Err] {
+            let mut rest = self.lines[source as usize].finish();
+            if rest.last().is_some_and(|last| *last != b'\n') {
+                rest.push(b'\n');
+            }
+            self.transcribe(&rest);
+            self.show(&rest);
+        }
     }
 
     /// A line of sprint's own, for people.
     pub(super) fn say(&mut self, text: &str) {
         let line = format!("\x1b[36m▌\x1b[0m {text}\n");
-        self.put(line.as_bytes());
+        self.put(Source::Own, line.as_bytes());
     }
 
     /// A headline of sprint's own.
     pub(super) fn headline(&mut self, text: &str) {
         let line = format!("\n\x1b[1;36m▌ {text}\x1b[0m\n");
-        self.put(line.as_bytes());
+        self.put(Source::Own, line.as_bytes());
     }
 
     /// A piece of a model's stream.
@@ -104,21 +135,24 @@ impl Screen {
         let lines: Vec<&str> = text.lines().collect();
         let most = if kind == ShowAs::Text { lines.len() } else { STREAM_LINES_MAX };
         for line in lines.iter().take(most) {
-            self.put(format!("{colour}{sign}{line}\x1b[0m\n").as_bytes());
+            self.put(Source::Own, format!("{colour}{sign}{line}\x1b[0m\n").as_bytes());
         }
         if lines.len() > most {
-            self.put(format!("\x1b[2m  … {} more lines\x1b[0m\n", lines.len() - most).as_bytes());
+            self.put(
+                Source::Own,
+                format!("\x1b[2m  … {} more lines\x1b[0m\n", lines.len() - most).as_bytes(),
+            );
         }
     }
 
     /// Into the transcript alone, while a program has the pane.
     pub(super) fn note(&mut self, text: &str) {
-        let clean = self.lines[1].push(text.as_bytes());
+        let clean = self.lines[Source::Noted as usize].push(text.as_bytes());
         self.transcribe(&clean);
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        let clean = self.lines[0].push(bytes);
+    fn put(&mut self, source: Source, bytes: &[u8]) {
+        let clean = self.lines[source as usize].push(bytes);
         self.transcribe(&clean);
         self.show(&clean);
     }
@@ -161,15 +195,41 @@ impl Transcript {
     }
 }
 
-/// What programs and gates print.
+/// What gates print, and what prepares a worktree.
 impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let clean = self.filter.clean(bytes);
-        self.put(&clean);
+        self.output(Stream::Out, bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_another_line_cuts_in_two_is_in_no_transcript() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("log");
+        let mut screen = Screen { pane: None, ..Screen::open() };
+        screen.record(&file).unwrap();
+        let token = ["ghp", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"].join("_");
+        let (first, second) = token.split_at(14);
+        screen.output(Stream::Out, format!("it is {first}").as_bytes());
+        screen.output(Stream::Err, b"a warn");
+        screen.say("a word of sprint's own");
+        screen.output(Stream::Out, format!("{second}!\n").as_bytes());
+        screen.output(Stream::Err, b"ing\nno end");
+        screen.end_output();
+        screen.say("over");
+        screen.stop_recording();
+        let said = fs::read_to_string(file).unwrap();
+        assert!(!said.contains(first) && !said.contains(second), "{said}");
+        let told = "it is [redacted: GitHub token]!\na warning\nno end\n";
+        assert!(said.contains(told) && said.ends_with("over\n"), "{said}");
     }
 }

@@ -16,6 +16,7 @@ use crate::git::{self, Identity, Repo, contents, diff};
 use crate::process::child::{Session as Detached, Spec, Stdin};
 use crate::process::limits::Bounds;
 use crate::process::run::{Ending, run};
+use crate::redact::Lines;
 
 /// Bytes of a set-up's output that are kept for its message.
 const SETUP_OUTPUT_MAX: usize = 64 * 1024;
@@ -79,13 +80,21 @@ pub(super) fn set_up(
         session: Detached::NewSession,
         bounds: Some(Bounds::of(&desk.config.limits)),
     };
-    let mut show = |_stream, bytes: &[u8]| {
+    let mut put = |bytes: &[u8]| {
         if let Err(error) = pane.write_all(bytes) {
             tracing::debug!(%error, "the pane takes no more");
         }
     };
+    // Each stream's lines whole: one of the other in the middle of a secret would save it.
+    let mut lines = [Lines::default(), Lines::default()];
+    let mut show = |stream, bytes: &[u8]| put(&lines[stream as usize].push(bytes));
     let cancel = || desk.interrupts.run_ends(&desk.run.id).is_some();
-    let outcome = run(&spec, &mut show, &cancel).map_err(|error| error.to_string())?;
+    let outcome = run(&spec, &mut show, &cancel);
+    for rest in lines.iter_mut().map(Lines::finish).filter(|rest| !rest.is_empty()) {
+        put(&rest);
+        put(b"\n");
+    }
+    let outcome = outcome.map_err(|error| error.to_string())?;
     match outcome.ending {
         Ending::Exit(0) => Ok(()),
         Ending::Exit(code) => Err(format!("`{command}` ended with exit code {code}")),

@@ -25,14 +25,15 @@ fn stop_lets_runs_finish_and_start_goes_on() {
     stop.end().expect(0);
     world.assert_nothing_left();
     assert_eq!(world.read("ended"), "T001\n", "T001's run finished, T002 was not begun");
-    world.start().expect(0);
+    let shown = world.start().expect(0);
+    assert!(!shown.stdout.contains("sprint reload"), "nothing has changed: {}", shown.stdout);
     assert_eq!(world.landed(), "T001:1 T002:1");
     assert_eq!(world.read("began"), "T001\nT002\n", "nothing was done twice");
 }
 
 #[test]
 fn stop_now_ends_everything_and_saves_the_work() {
-    let world = waiting("- [ ] T001 write a.txt\n");
+    let mut world = waiting("- [ ] T001 write a.txt\n");
     let told = world.sprint(&["stop", "--now"]).expect(0);
     world.assert_nothing_left();
     assert!(told.stdout.contains("sprint start specs/001-demo"), "{}", told.stdout);
@@ -41,7 +42,12 @@ fn stop_now_ends_everything_and_saves_the_work() {
     let name = saved.lines().next().unwrap();
     assert_eq!(world.git(&["show", &format!("{name}:draft.txt")]), "draft");
     world.touch("go");
-    world.start().expect(0);
+    world.set("planner.parked", "\"continue\"");
+    world.configure();
+    let shown = world.start().expect(0);
+    let frozen =
+        "001-demo goes on with the configuration that it began with; `sprint reload` takes the present one";
+    assert_eq!(shown.stdout.matches(frozen).count(), 1, "{}", shown.stdout);
     assert_eq!(world.landed(), "T001:1", "no attempt is spent");
 }
 

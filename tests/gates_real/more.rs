@@ -149,6 +149,9 @@ fn mutants_are_made_of_changed_functions_and_survivors_are_shown() {
     // With tests that see the limit.
     let sharp = format!("{LOOSE_TEST}    assert sign(1) == 1\n    assert sign(0) == -1\n");
     let head = with_all(CLEAN, &[("pkg/core.py", LOOSE), ("tests/test_core.py", &sharp)]);
+    // What lies beside the package is not what is shipped, and no test is asked to run it.
+    let beside = "def help(x: int) -> int:\n    return x + 1\n";
+    let head = with_all(&head, &[("bin/tool.py", beside), ("release/notes.py", beside)]);
     let absolute = GateConfig { mode: Mode::Absolute, ..preset("mutmut").unwrap() };
     let all = World::new(CLEAN, &head).gate(&absolute);
     assert_eq!((all.verdict, all.metrics[0].value.to_string().as_str()), (Verdict::Pass, "100"), "{all:#?}");
@@ -165,7 +168,7 @@ fn without_a_mutant_the_gate_is_skipped_and_says_why() {
     let result = World::new(CLEAN, &red).run("mutmut");
     assert_eq!(result.verdict, Verdict::Skipped, "its tests fail before anything is changed: {result:#?}");
     assert!(
-        result.reason.starts_with("the tests are red without a mutant: FAILED tests/"),
+        result.reason.starts_with("as mutmut runs them, the tests are red without a mutant: FAILED tests/"),
         "{}",
         result.reason
     );

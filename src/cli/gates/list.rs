@@ -12,7 +12,7 @@ use crate::cli::out::Out;
 use crate::cli::text::{Cell, Table, Tone, plain};
 use crate::config::GateConfig;
 use crate::error::{CliError, exit};
-use crate::gates::{Cache, Choice, Present, choice, look, recall};
+use crate::gates::{Cache, Choice, Present, choice, look, recall, was_excused};
 use crate::git::export;
 
 /// A version takes no more columns of the table.
@@ -41,6 +41,9 @@ struct Row {
     #[serde(skip)]
     silent: Option<String>,
     last_seconds: Option<f64>,
+    /// Whether it failed at the base too when it last ran.
+    #[serde(skip)]
+    excused: bool,
 }
 
 /// Runs it.
@@ -86,6 +89,7 @@ pub(super) fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Resul
             how: gate.tool.how_to_get(),
             silent: found.and_then(|found| found.silent),
             last_seconds: recall(&cache, &repo.common_dir, &gate.name),
+            excused: takes_part && was_excused(&cache, &repo.common_dir, &gate.name),
         }
     };
     let rows = call.within(|context| {
@@ -129,6 +133,9 @@ fn show(rows: &[Row], out: &mut Out<'_>) {
     table.lines(out.colour, out.columns).iter().for_each(|line| out.line(line));
     for row in rows {
         row.silent.iter().for_each(|said| out.line(format!("{}: {said}", row.name)));
+    }
+    for row in rows.iter().filter(|row| row.excused) {
+        out.line(format!("{} failed at the base too when it last ran: see `sprint gates run {0}`", row.name));
     }
     let missing: Vec<&Row> = rows.iter().filter(|row| row.missing.is_some()).collect();
     for row in missing {

@@ -16,6 +16,7 @@ use crate::cli::context::{discover, store_error};
 use crate::cli::environment::Environment;
 use crate::cli::gate_trees::Head;
 use crate::cli::gates::{Call, chosen};
+use crate::cli::text::Colour;
 use crate::config::Config;
 use crate::config::layout::Layout;
 use crate::domain::ids::{RunId, Token};
@@ -172,7 +173,9 @@ impl Bound {
             watch: None,
             all: true,
         };
-        call.perform(&gates, &mut std::io::sink()).map(|ran| ran.text()).map_err(|error| told(&error))
+        call.perform(&gates, &mut std::io::sink())
+            .map(|ran| ran.text(Colour::Off))
+            .map_err(|error| told(&error))
     }
 
     /// Gates have the person's environment as `start` found it, whatever the program passes on.

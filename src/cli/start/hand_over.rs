@@ -39,6 +39,8 @@ pub(super) struct Started {
     pub(super) since: i64,
     /// Nothing is left to do, and this is the exit code.
     pub(super) over: Option<u8>,
+    /// One that goes on by another configuration than the present one.
+    pub(super) frozen: Option<FeatureId>,
     /// What had to be done about the database.
     pub(super) mended: Option<Mended>,
 }
@@ -67,7 +69,7 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
     let nothing_runs = live_supervisor(repo, &layout).is_none() && !died_supervisor(repo, &layout);
     if nothing_runs && inbox_is_empty(&client)? && all_over(plan, &state)? {
         let code = exit_of(&state, &features);
-        return Ok(Started { client, layout, features, since, over: Some(code), mended });
+        return Ok(Started { client, layout, features, since, over: Some(code), frozen: None, mended });
     }
     let identity = &plan.checked.identity;
     Session::new(&repo.top, &identity.name, &identity.email, env.variables.iter().cloned())
@@ -78,8 +80,25 @@ pub(super) fn hand_over(plan: &Plan, env: &Environment) -> Result<Started, CliEr
         let request = Request::Start { feature: Box::new(ready.new.clone()) };
         client.append(&InboxBody::Request(request), clock::wall_ms()).map_err(store_error)?;
     }
+    let frozen = going_by_another(plan, &state);
     ensure_supervisor(&layout, repo, env)?;
-    Ok(Started { client, layout, features, since, over: None, mended })
+    Ok(Started { client, layout, features, since, over: None, frozen, mended })
+}
+
+/// A feature that has begun and whose configuration is not what it would be now.
+fn going_by_another(plan: &Plan, state: &State) -> Option<FeatureId> {
+    let present = plan.config.fingerprint();
+    let begun = |status: &FeatureStatus| match status {
+        FeatureStatus::Beginning | FeatureStatus::Running | FeatureStatus::Resting => true,
+        FeatureStatus::Queued
+        | FeatureStatus::Gating
+        | FeatureStatus::GateRetry { .. }
+        | FeatureStatus::Finished
+        | FeatureStatus::Refused { .. } => false,
+    };
+    let known = plan.features.iter().filter_map(|ready| state.features.get(&ready.new.id));
+    let mut other = known.filter(|feature| begun(&feature.status) && feature.frozen.policy.config != present);
+    other.next().map(|feature| feature.id.clone())
 }
 
 /// Makes the database if there is none, and makes it again if it is damaged. The lock is taken for the latter

@@ -59,6 +59,13 @@ pub fn run(args: &StartArgs) -> Result<u8, CliError> {
         out.finish()?;
         return Ok(code);
     }
+    if let Some(feature) = &started.frozen {
+        out.line(format!(
+            "{} goes on with the configuration that it began with; `sprint reload` takes the present one",
+            plain(feature.as_str(), 200)
+        ));
+        out.flush();
+    }
     if args.detach {
         out.line(
             "the sprint runs; `sprint status` shows it, `sprint start` follows it, `sprint stop` ends it",

@@ -43,7 +43,7 @@ pub fn judge_vulnerabilities(
     let counts = |finding: &&Finding| match (mode, finding.status) {
         _ if finding.kind != Kind::Vulnerability => false,
         (Mode::Report, _) | (_, Status::Fixed | Status::Suppressed) => false,
-        (_, Status::New) | (Mode::Absolute, Status::Existing) => true,
+        (_, Status::New) | (Mode::Absolute | Mode::Strict, Status::Existing) => true,
         (Mode::New, Status::Existing) => finding.severity <= Severity::High && changed(&finding.path),
     };
     let too_many =

@@ -94,6 +94,12 @@ pub struct Parsed {
     /// What it needs from elsewhere cannot be had (a database of advisories): an optional gate is
     /// skipped, a required one is an error.
     pub unreachable: Option<String>,
+    /// That it cannot be had is a fact of the tree, and not of the machine or the hour.
+    #[serde(default)]
+    pub settled: bool,
+    /// Its report was empty, which is how some tools say that all is well.
+    #[serde(default)]
+    pub silent: bool,
     /// What the tests ran.
     pub coverage: Option<Coverage>,
     /// How mutants ended.
@@ -241,6 +247,11 @@ pub(super) fn passed_tests(report: &Report<'_>) -> BTreeSet<String> {
 }
 
 impl Report<'_> {
+    /// Whether it says nothing at all.
+    pub(super) fn is_silent(&self) -> bool {
+        self.body().iter().all(u8::is_ascii_whitespace)
+    }
+
     /// The report file if there was to be one, else what was printed.
     fn body(&self) -> &[u8] {
         self.file.unwrap_or(self.stdout)

@@ -15,6 +15,8 @@ struct Whole {
     nothing: Option<String>,
     unreachable: Option<String>,
     #[serde(default)]
+    settled: bool,
+    #[serde(default)]
     counts: BTreeMap<String, u32>,
     #[serde(default)]
     mutants: Vec<Mutant>,
@@ -41,7 +43,8 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         return Err(ParseError::Failed { what: message(&why) });
     }
     if let Some(why) = whole.unreachable {
-        return Ok(Parsed { unreachable: Some(message(&why)), ..Parsed::default() });
+        let (unreachable, settled) = (Some(message(&why)), whole.settled);
+        return Ok(Parsed { unreachable, settled, ..Parsed::default() });
     }
     if let Some(why) = whole.nothing {
         return Ok(Parsed { nothing: Some(message(&why)), ..Parsed::default() });

@@ -32,8 +32,14 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         (_, None) => return Err(report.contradiction()),
     }
     // At a syntax error or a module with two names it looks at nothing else.
-    let incomplete = (report.exit == 2).then(|| "mypy stopped there and checked nothing else".to_owned());
+    let incomplete = findings.first().filter(|_| report.exit == 2).map(stopped);
     Ok(Parsed { findings, incomplete, ..Parsed::default() })
+}
+
+/// What made it stop, in its own words.
+fn stopped(finding: &Finding) -> String {
+    let said = finding.message.lines().next().unwrap_or_default();
+    format!("mypy stopped at `{}` and checked nothing else: {said}", finding.path)
 }
 
 /// Whether it is a plain note, which is about the configuration and finds nothing.

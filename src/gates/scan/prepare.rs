@@ -41,6 +41,8 @@ impl Scanner<'_> {
         // `{root}` of a command is where the gate works.
         let asked_for = self.gate.tool.ensure.iter().flatten().filter_map(|word| command::asked_for(word));
         let places = Places {
+            python: self.context.python(self.gate, root),
+            sources: command::sources(&start),
             kit: self.kit().dir,
             files: targets::files(root, self.context.subdir, files, self.inputs, self.gate.tool.file_max),
             large: self.large(&start, files),

@@ -32,7 +32,8 @@ impl Scanner<'_> {
         let also = self.gate.tool.also.as_str();
         let also = if also.is_empty() { None } else { read_report(&ready.places.path(also))? };
         let report = Report { also: also.as_deref(), ..self.report(ready, exit, outcome, file.as_deref()) };
-        let parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
+        let mut parsed = parse::read(parser, &report).map_err(|error| Broken::Because(error.to_string()))?;
+        parsed.silent = report.is_silent();
         self.has_evidence(parsed)
     }
 
@@ -40,6 +41,7 @@ impl Scanner<'_> {
     fn has_evidence(&self, mut parsed: Parsed) -> Result<Parsed, Broken> {
         match (&parsed.unreachable, self.gate.required) {
             (Some(why), true) => return Err(Broken::Because(why.clone())),
+            (Some(_), false) if parsed.settled => return Ok(parsed),
             (Some(why), false) => return Err(Broken::Missing(why.clone())),
             (None, _) => {}
         }
@@ -98,6 +100,9 @@ impl Scanner<'_> {
             Ending::Exit(code @ (126 | 127)) => {
                 Err(format!("its command cannot be run (exit code {code}){tail}").into())
             }
+            Ending::Exit(code) if lacks_module(&self.gate.command, &outcome.stderr) => {
+                Err(format!("its command cannot be run (exit code {code}){tail}").into())
+            }
             Ending::Exit(code)
                 if self.gate.tool.expected.is_empty() || self.gate.tool.expected.contains(&code) =>
             {
@@ -120,5 +125,36 @@ impl Scanner<'_> {
             return Ok(None);
         };
         Ok(read_report(&path)?)
+    }
+}
+
+/// Whether a Python was asked for a module that it does not have: its way of saying 127.
+fn lacks_module(command: &[String], stderr: &[u8]) -> bool {
+    let Some(at) = command.iter().position(|word| word == "-m") else { return false };
+    let python = command[..at].iter().any(|word| {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        name.starts_with("python") || name.starts_with("pypy")
+    });
+    let Some(module) = command.get(at + 1).filter(|_| python) else { return false };
+    parse::last_words(stderr).is_some_and(|words| words.ends_with(&format!(": No module named {module}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_is_not_there_is_a_program_that_is_not_there() {
+        let check = |command: &str, stderr: &str| {
+            let words: Vec<String> = command.split(' ').map(ToOwned::to_owned).collect();
+            lacks_module(&words, stderr.as_bytes())
+        };
+        let said = "/usr/bin/python3: No module named rufff\n";
+        assert!(check("python3 -m rufff check", said));
+        assert!(check("env X=1 /opt/py/bin/python3.11 -m rufff", said));
+        assert!(!check("python3 -m pytest", said), "a module of somebody else's");
+        assert!(!check("python3 -m rufff", "ModuleNotFoundError: No module named 'rufff.x'\n"));
+        assert!(!check("make -m rufff", said));
+        assert!(!check("python3 -m", said));
     }
 }
