@@ -47,9 +47,11 @@ impl Scene {
         world.agent(&format!("{before}\n{AGENT}"));
         world.gate("two", "[ ! -e two.txt ] || grep -q two two.txt");
         world.configure();
-        // It waits for nobody else's gates.
-        let slots = world.path().join("slots");
+        // It waits for nobody else's gates, and leaves nothing behind where it is cut off.
+        let (slots, temporary) = (world.path().join("slots"), world.path().join("t"));
+        std::fs::create_dir(&temporary).unwrap();
         world.env("SPRINT_SLOTS", slots);
+        world.env("TMPDIR", temporary);
         world.commit("base");
         let main = world.git(&["rev-parse", "main"]);
         Self { world, main, limit }
