@@ -30,6 +30,8 @@ need_packages() {
   command -v git >/dev/null 2>&1 || missing+=(git)
   # The bundled SQLite and libgit2 are compiled.
   command -v cc >/dev/null 2>&1 || missing+=(build-essential)
+  # For power cuts, on file systems of their own.
+  command -v mkfs.ext4 >/dev/null 2>&1 || [ -x /sbin/mkfs.ext4 ] || missing+=(e2fsprogs)
   # Debian's python3 has venv without ensurepip until python3-venv is there.
   python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3 python3-venv)
   [ "${#missing[@]}" -gt 0 ] || return 0

@@ -229,6 +229,22 @@ fn every_seeded_bug_names_the_test_that_sees_it() {
 }
 
 #[test]
+fn every_fault_of_the_matrix_has_its_test() {
+    let (page, sources) = (read("docs/RELIABILITY.md"), all_sources());
+    let matrix = page.split_once("## The 48 faults").unwrap().1.split("\n## ").next().unwrap();
+    let rows: Vec<&str> = matrix.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert_eq!(rows.len(), 48);
+    for (at, row) in rows.iter().enumerate() {
+        assert!(row.starts_with(&format!("| {} |", at + 1)), "{row}");
+        let tests: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
+        assert!(!tests.is_empty() || row.contains("not yet"), "{row}");
+        for test in tests {
+            assert!(sources.contains(&format!("fn {test}(")), "no test `{test}`");
+        }
+    }
+}
+
+#[test]
 fn every_guard_has_its_code_and_its_tests() {
     let (page, sources) = (read("docs/SECURITY.md"), all_sources());
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();

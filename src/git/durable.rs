@@ -124,7 +124,7 @@ pub fn sync_commits(repo: &Repository, tips: &[Oid], known: &[Oid]) -> Result<()
     sync_objects(repo, &objects)
 }
 
-fn new_objects(
+pub(super) fn new_objects(
     repo: &Repository,
     tips: &[Oid],
     known: &[Oid],

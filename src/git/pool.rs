@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::branch;
+use super::broken;
 use super::durable;
 use super::error::{Error, IoContext, LibContext, Result};
 use super::landing;
@@ -205,6 +206,9 @@ impl Pool {
             Err(error) => return Err(error),
         };
         worktree.clear_stale_locks()?;
+        if let Some(name) = branch {
+            broken::mend(&self.repo, &branch::head_ref(name), at)?;
+        }
         let same = record.state == State::InUse && branch.is_some() && record.branch.as_deref() == branch;
         if same && !record.lost && !worktree.is_empty() {
             return Ok(Acquired { worktree, origin: Origin::Kept, repaired, lost: false });

@@ -399,7 +399,7 @@ impl Running {
         }
     }
 
-    /// The limit that it has reached with all that it started. Cheap: it looks twice a second.
+    /// The limit that it has reached with all that it started. Cheap: it looks now and then.
     pub fn excess(&mut self) -> Option<Excess> {
         self.fence.as_mut().and_then(|fence| fence.excess(&self.id, false))
     }
@@ -409,9 +409,9 @@ impl Running {
         self.fence.as_mut().and_then(|fence| fence.excess(&self.id, true))
     }
 
-    /// When [`Running::excess`] is to be asked again, if it is watched at all.
+    /// In how long [`Running::excess`] is to be asked again, if it is watched at all.
     pub fn next_look(&self) -> Option<Duration> {
-        self.fence.as_ref().map(|_| super::limits::LOOK)
+        self.fence.as_ref().map(Fence::due)
     }
 
     /// Kills it and what it started, without a warning, as far as that is known here: after an excess.

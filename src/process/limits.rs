@@ -17,8 +17,15 @@ use super::system;
 use super::tree::{Scope, Table};
 use crate::config::{Limits, size};
 
-/// Between two looks. A shell makes some hundred processes in that time.
-pub(super) const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks where the kernel counts, and keeps to the limit by itself.
+const COUNTED: Duration = Duration::from_secs(2);
+/// Between two looks at `/proc`, at least: a shell makes some hundred processes in that time.
+const WALKED: Duration = Duration::from_millis(500);
+/// So many times as long as a look takes the next one waits: thirty programs that are watched keep a core
+/// busy for less than a tenth of its time.
+const WALK_SHARE: u32 = 400;
+/// But no longer than this.
+const WALKED_MAX: Duration = Duration::from_secs(5);
 /// The kernel's choice when memory runs out: whoever has the most of it first, then a run's programs,
 /// and sprint itself and the person's own programs after them. -1000 to 1000; usually 0.
 const OOM_SCORE: i32 = 500;
@@ -104,7 +111,7 @@ impl Fence {
             .and_then(|text| text.trim().parse::<i32>().ok());
         let oom_score = own.is_none_or(|own| own < OOM_SCORE).then_some(b"500".as_slice());
         (
-            Self { bounds, group, next: Instant::now() + LOOK, output: 0, excess: None },
+            Self { bounds, group, next: Instant::now() + WALKED, output: 0, excess: None },
             Entry { doors, oom_score },
         )
     }
@@ -123,11 +130,17 @@ impl Fence {
         }
     }
 
-    /// The limit that was reached, if one was; looks at most every [`LOOK`], or `at_once`.
+    /// How long it is until the next look.
+    pub(super) fn due(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    /// The limit that was reached, if one was; looks now and then, or `at_once`.
     pub(super) fn excess(&mut self, child: &ProcId, at_once: bool) -> Option<Excess> {
         if self.excess.is_some() || (!at_once && Instant::now() < self.next) {
             return self.excess;
         }
+        let began = Instant::now();
         self.excess = match self.look(child) {
             Ok(excess) => excess,
             Err(error) => {
@@ -135,7 +148,12 @@ impl Fence {
                 None
             }
         };
-        self.next = Instant::now() + LOOK;
+        let pause = if self.group.is_some() {
+            COUNTED
+        } else {
+            (began.elapsed() * WALK_SHARE).clamp(WALKED, WALKED_MAX)
+        };
+        self.next = Instant::now() + pause;
         self.excess
     }
 

@@ -97,7 +97,9 @@ fn what_hides_its_mark_and_its_parents_is_found_by_its_group() {
         eprintln!("skipped: there are no control groups to be had here");
         return;
     }
-    let script = "setsid env -i /bin/sleep 100 </dev/null >/dev/null 2>&1 & exit 0";
+    // Until it has left, it is in the shell's own group, and would be ended with that.
+    let script = "setsid env -i /bin/sleep 100 </dev/null >/dev/null 2>&1 &\n\
+                  until read -r name </proc/$!/comm && [ \"$name\" = sleep ]; do :; done";
     let outcome = run(&sh(script, wide()), &mut |_, _| {}, &|| false).unwrap();
     assert_eq!(outcome.ending, Ending::Exit(0));
     let scope = Scope { mark: Some(mark()), ..Scope::default() };

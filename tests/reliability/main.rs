@@ -16,9 +16,11 @@
 mod call;
 #[path = "../common/mod.rs"]
 mod common;
+mod many;
 mod order;
 mod point;
 mod points;
+mod power;
 #[allow(dead_code, reason = "shared with the replays of real histories")]
 #[path = "../replay_support/rng.rs"]
 mod rng;

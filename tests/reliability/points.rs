@@ -154,12 +154,15 @@ struct Tally {
     right: usize,
     missed: usize,
     wrong: Vec<String>,
+    /// From the beginning of each trial to a sprint that is done.
+    took: Vec<Duration>,
 }
 
 impl Tally {
     fn try_one(&mut self, trial: &Trial) -> Came {
         let began = Instant::now();
         let came = trial.run();
+        self.took.push(began.elapsed());
         println!("{:5.1} s {trial}", began.elapsed().as_secs_f64());
         match &came {
             Came::Right => self.right += 1,
@@ -174,8 +177,18 @@ impl Tally {
         came
     }
 
-    fn end(self, what: &str) {
-        println!("{what}: {} right, {} missed, {} wrong", self.right, self.missed, self.wrong.len());
+    fn end(mut self, what: &str) {
+        self.took.sort();
+        let at =
+            |per_cent: usize| self.took.get(self.took.len() * per_cent / 100).copied().unwrap_or_default();
+        println!(
+            "{what}: {} right, {} missed, {} wrong; took p50 {:.1?}, p99 {:.1?}",
+            self.right,
+            self.missed,
+            self.wrong.len(),
+            at(50),
+            at(99)
+        );
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n\n"));
     }
 }

@@ -46,6 +46,9 @@ impl Scene {
         world.feature("001-demo", &format!("## Phase 1: Work\n\n{TASKS}"));
         world.agent(&format!("{before}\n{AGENT}"));
         world.gate("two", "[ ! -e two.txt ] || grep -q two two.txt");
+        // Nobody who only waits: each program is looked at call by call.
+        world.set("roles.manager.permanent", "false");
+        world.set("roles.librarian.permanent", "false");
         world.configure();
         // It waits for nobody else's gates, and leaves nothing behind where it is cut off.
         let (slots, temporary) = (world.path().join("slots"), world.path().join("t"));
@@ -62,10 +65,11 @@ impl Scene {
     pub(crate) fn play(&self, decide: &mut (dyn FnMut(&Call) -> Deed + Send)) -> Option<ExitStatus> {
         let mut command = self.world.command(SPRINT);
         command.args(["start", "specs/001-demo"]);
+        let printed = std::fs::File::create(self.printed()).unwrap();
         let (done, over) = channel::<()>();
         std::thread::scope(|scope| {
             let playing = scope.spawn(|| {
-                let status = tracer::run(&command, decide);
+                let status = tracer::run(&command, printed, decide);
                 drop(done);
                 status
             });
@@ -77,6 +81,15 @@ impl Scene {
             }
             playing.join().unwrap()
         })
+    }
+
+    /// What `start` has printed so far.
+    pub(crate) fn told(&self) -> String {
+        std::fs::read_to_string(self.printed()).unwrap_or_default()
+    }
+
+    fn printed(&self) -> std::path::PathBuf {
+        self.world.path().join("out/play")
     }
 
     /// What is wrong after a run that ended with `status`, if anything is. A `start` that was killed itself

@@ -70,10 +70,14 @@ pub(crate) struct Tracer<'d> {
     done: bool,
 }
 
-/// Runs `command` to the end of everything that it starts; its own exit status.
+/// Runs `command`, which prints into that file, to the end of everything that it starts; its own exit status.
 ///
 /// The caller's thread waits, and for its own children only. Whoever wants a deadline ends the processes.
-pub(crate) fn run(command: &Command, decide: &mut dyn FnMut(&Call) -> Deed) -> Option<ExitStatus> {
+pub(crate) fn run(
+    command: &Command,
+    printed: fs::File,
+    decide: &mut dyn FnMut(&Call) -> Deed,
+) -> Option<ExitStatus> {
     // It begins when it is being traced.
     let mut gate = Command::new("sh");
     gate.args(["-c", "read -r begin; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
@@ -81,8 +85,7 @@ pub(crate) fn run(command: &Command, decide: &mut dyn FnMut(&Call) -> Deed) -> O
     if let Some(directory) = command.get_current_dir() {
         gate.current_dir(directory);
     }
-    let null = || fs::OpenOptions::new().append(true).open("/dev/null").unwrap();
-    gate.stdin(Stdio::piped()).stdout(null()).stderr(null());
+    gate.stdin(Stdio::piped()).stdout(printed).stderr(Stdio::null());
     #[expect(clippy::zombie_processes, reason = "it is waited for with everything that it starts")]
     let mut child = gate.spawn().unwrap();
     let root = Pid::from_raw(child.id().cast_signed());

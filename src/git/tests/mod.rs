@@ -1,6 +1,7 @@
 //! Tests of this module on real repositories, each in a directory of its own.
 
 mod addition;
+mod broken;
 mod candidate;
 mod conflict;
 mod diff;

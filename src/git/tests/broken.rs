@@ -1,0 +1,72 @@
+//! Branches as a power cut leaves them.
+
+use super::*;
+use crate::git::broken::mend;
+
+const NAME: &str = "refs/heads/sprint-task/001-demo/T001/1";
+
+/// A task's branch with two commits, as an agent's git makes them.
+struct Attempt {
+    f: Fixture,
+    base: CommitSha,
+    first: CommitSha,
+    second: CommitSha,
+}
+
+impl Attempt {
+    fn new() -> Self {
+        let f = Fixture::new();
+        let base = f.head();
+        let first = f.commit(&base, &[("one", Some("1"))]);
+        let second = f.commit(&first, &[("two", Some("2"))]);
+        for commit in [&base, &first, &second] {
+            f.git(&["update-ref", "--create-reflog", NAME, commit.as_str()]);
+        }
+        Self { f, base, first, second }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.f.repo.common_dir.join(NAME)
+    }
+
+    /// An object's file without what was in it.
+    fn empty(&self, object: &str) {
+        let path = self.f.repo.common_dir.join("objects").join(&object[..2]).join(&object[2..]);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
+    }
+
+    fn mended(&self) -> Option<CommitSha> {
+        let to = mend(&self.f.repo, NAME, &self.base).unwrap();
+        assert_eq!(mend(&self.f.repo, NAME, &self.base).unwrap(), None, "once is enough");
+        to
+    }
+}
+
+#[test]
+fn a_branch_that_is_whole_or_not_there_is_left_alone() {
+    let attempt = Attempt::new();
+    assert_eq!(attempt.mended(), None);
+    assert_eq!(attempt.f.repo.reference(NAME).unwrap(), Some(attempt.second.clone()));
+    fs::remove_file(attempt.path()).unwrap();
+    assert_eq!(attempt.mended(), None);
+    assert_eq!(attempt.f.repo.reference(NAME).unwrap(), None);
+}
+
+#[test]
+fn an_empty_reference_goes_back_to_the_newest_commit() {
+    let attempt = Attempt::new();
+    fs::write(attempt.path(), "").unwrap();
+    assert_eq!(attempt.mended(), Some(attempt.second.clone()));
+    assert_eq!(attempt.f.repo.reference(NAME).unwrap(), Some(attempt.second.clone()));
+}
+
+#[test]
+fn a_commit_of_which_something_is_missing_is_passed_over() {
+    let attempt = Attempt::new();
+    let two = attempt.f.git(&["rev-parse", &format!("{}:two", attempt.second)]);
+    attempt.empty(two.trim());
+    assert_eq!(attempt.mended(), Some(attempt.first.clone()));
+    attempt.empty(attempt.first.as_str());
+    assert_eq!(attempt.mended(), Some(attempt.base.clone()), "nothing of the attempt is whole");
+}
