@@ -15,7 +15,7 @@
 
 pub mod addition;
 pub mod branch;
-mod broken;
+pub mod broken;
 pub mod candidate;
 pub mod command;
 pub mod conflict;

@@ -211,6 +211,7 @@ impl Pool {
         }
         let same = record.state == State::InUse && branch.is_some() && record.branch.as_deref() == branch;
         if same && !record.lost && !worktree.is_empty() {
+            broken::mend_index(&worktree)?;
             return Ok(Acquired { worktree, origin: Origin::Kept, repaired, lost: false });
         }
         if origin != Origin::Fresh {

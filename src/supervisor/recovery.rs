@@ -25,7 +25,7 @@ use crate::domain::task::Status;
 use crate::domain::worker::Life;
 use crate::error::chain;
 use crate::git::pool::{Owner, Pool};
-use crate::git::{durable, landing, locks};
+use crate::git::{broken, durable, landing, locks};
 use crate::process::identity::ProcId;
 use crate::seeded::{self, Bug};
 use crate::store::{StoreError, reports};
@@ -70,6 +70,13 @@ pub(super) fn end_old_children(place: &Place) -> Result<(), SupervisorError> {
         }
     }
     fs::remove_file(&path).map_err(SupervisorError::system(format!("remove `{}`", path.display())))
+}
+
+/// What a power cut leaves of objects that agents have made.
+pub(super) fn clear_empty_objects(place: &Place) {
+    if let Err(error) = broken::remove_empty_objects(&place.repo.common_dir) {
+        tracing::warn!(error = chain(&error), "what a power cut may have left is not looked at");
+    }
 }
 
 /// What a git that was killed leaves behind. Workers of the last supervisor may be at work still;

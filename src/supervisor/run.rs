@@ -133,6 +133,7 @@ impl Supervisor {
     async fn boot(place: &Place, lock: Arc<Lock>) -> Result<Self, SupervisorError> {
         recovery::end_old_children(place)?;
         recovery::clear_locks(place);
+        recovery::clear_empty_objects(place);
         let left = cgroup::sweep();
         if !left.is_empty() {
             tracing::warn!(groups = left.len(), "control groups of workers that are gone hold something");

@@ -1,7 +1,7 @@
 //! Branches as a power cut leaves them.
 
 use super::*;
-use crate::git::broken::mend;
+use crate::git::broken::{mend, mend_index, remove_empty_objects};
 
 const NAME: &str = "refs/heads/sprint-task/001-demo/T001/1";
 
@@ -69,4 +69,30 @@ fn a_commit_of_which_something_is_missing_is_passed_over() {
     assert_eq!(attempt.mended(), Some(attempt.first.clone()));
     attempt.empty(attempt.first.as_str());
     assert_eq!(attempt.mended(), Some(attempt.base.clone()), "nothing of the attempt is whole");
+}
+
+#[test]
+fn an_index_that_names_what_is_gone_is_made_anew_and_files_stay() {
+    let f = Fixture::new();
+    let acquired = f.pool().acquire(&task_owner("T001"), &f.head(), Some(&NAME[11..]), &f.author()).unwrap();
+    let worktree = acquired.worktree;
+    let git = |args: &[&str]| git(&worktree.path, args);
+    fs::write(worktree.path.join("two.txt"), "two").unwrap();
+    git(&["add", "two.txt"]);
+    git(&["add", "-N", "."]);
+    assert!(!mend_index(&worktree).unwrap());
+    let blob = git(&["hash-object", "two.txt"]);
+    let path = f.repo.common_dir.join("objects").join(&blob[..2]).join(blob[2..].trim());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "").unwrap();
+    assert!(mend_index(&worktree).unwrap());
+    assert!(!mend_index(&worktree).unwrap());
+    assert_eq!(fs::read_to_string(worktree.path.join("two.txt")).unwrap(), "two");
+    fs::write(worktree.admin.join("index"), "").unwrap();
+    assert!(mend_index(&worktree).unwrap(), "an empty one too");
+    assert_eq!(remove_empty_objects(&f.repo.common_dir).unwrap(), 1);
+    assert_eq!(remove_empty_objects(&f.repo.common_dir).unwrap(), 0);
+    assert!(git(&["status", "--porcelain"]).contains("two.txt"));
+    git(&["add", "two.txt"]);
+    assert_eq!(git(&["cat-file", "-p", ":two.txt"]), "two", "it can be written again");
 }
