@@ -2,8 +2,8 @@
 //! supervisor, the workers, and the git that they run.
 //!
 //! `SPRINT_TRIAL="kill supervise|fsync|database-log|7"` repeats one. `SPRINT_TEST_POINTS` is `few` (the
-//! default), `sites` (each place of the landing that can be told apart, then others for so many minutes as
-//! `SPRINT_TEST_MINUTES` says) or `every` (all points, in slices: what is in the ledger is not done again).
+//! default), `sites` (each call of the landing on each kind of file, then places that differ by the call before
+//! them for so many minutes as `SPRINT_TEST_MINUTES` says) or `every` (all points, in slices: what is in the ledger is not done again).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -69,8 +69,12 @@ impl Work {
                 |point: Point| deeds.iter().map(move |deed| Trial { deed: *deed, point: point.clone() });
             points.into_iter().flat_map(trial).filter(Trial::makes_sense).collect()
         };
-        let (landing, rest): (Vec<Point>, Vec<Point>) =
-            recording.sites().into_iter().partition(|point| is_landing(&point.process));
+        let landing: Vec<Point> = recording
+            .every()
+            .into_iter()
+            .filter(|point| point.nth == 1 && is_landing(&point.process))
+            .collect();
+        let rest: Vec<Point> = recording.sites().into_iter().filter(|site| !landing.contains(site)).collect();
         match extent {
             Extent::Few => Self { must: spread(mine(both(landing)), FEW), may: Vec::new() },
             Extent::Sites if deeds.contains(&Deed::Kill) => {

@@ -9,7 +9,7 @@ use crate::scene::Scene;
 use crate::tracer::{Call, Deed};
 
 /// With a bug a sprint may hang for ever.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(12);
 
 /// The same with the bug and without it.
 #[track_caller]
