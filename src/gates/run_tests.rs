@@ -343,6 +343,11 @@ fn a_report_file_of_a_persons_gate_is_read() {
         ..GateConfig { parser: "junit".into(), ..sh("cat r > out.xml; exit 1") }
     };
     assert_eq!(world.run(&file).verdict, Verdict::Fail);
+    // What an earlier run has left there is not this one's.
+    let left = "<testsuite><testcase name='a'/></testsuite>";
+    let old = World::new(&[], &[("out.xml", left)]);
+    let silent = GateConfig { command: vec!["true".into()], mode: Mode::Strict, ..file.clone() };
+    assert_eq!(old.run(&silent).verdict, Verdict::Error);
     let link = GateConfig { command: vec!["ln".into(), "-sf".into(), "r".into(), "out.xml".into()], ..file };
     assert!(world.run(&link).reason.ends_with("is not a file"));
 }

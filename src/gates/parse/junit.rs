@@ -121,7 +121,9 @@ fn read(xml: &[u8]) -> Result<Vec<Case>, String> {
 struct Walk {
     cases: Vec<Case>,
     depth: usize,
-    suite_seen: bool,
+    suites: usize,
+    /// A total, or something outside of any case, tells of a failure.
+    bad_seen: bool,
     in_case: bool,
     in_outcome: bool,
 }
@@ -130,7 +132,12 @@ impl Walk {
     fn open(&mut self, tag: &BytesStart<'_>) -> Result<(), String> {
         let name = tag.name();
         match name.as_ref() {
-            "testsuites" | "testsuite" => self.suite_seen = true,
+            "testsuites" | "testsuite" => {
+                self.suites += 1;
+                for total in ["failures", "errors"] {
+                    self.bad_seen |= attribute(tag, total)?.trim().parse::<u64>().is_ok_and(|bad| bad > 0);
+                }
+            }
             "testcase" => {
                 self.cases.push(case(tag)?);
                 self.in_case = true;
@@ -147,6 +154,7 @@ impl Walk {
     /// A case can have several: the worst one counts.
     fn outcome(&mut self, tag: &BytesStart<'_>, end: End) -> Result<(), String> {
         let said = attribute(tag, "message")?;
+        self.bad_seen |= !self.in_case && end >= End::Failed;
         if let Some(case) = self.cases.last_mut().filter(|_| self.in_case) {
             case.end = case.end.max(end);
             case.said.push_str(&said);
@@ -174,7 +182,11 @@ impl Walk {
 
     /// A file that breaks off in the middle is not a report of everything.
     fn finish(self) -> Result<Vec<Case>, String> {
-        match (self.suite_seen, self.depth) {
+        let explained = self.cases.iter().any(|case| case.end >= End::Failed);
+        match (self.suites > 0, self.depth) {
+            (true, 0) if self.bad_seen && !explained => {
+                Err("it tells of a failure that is no test's".to_owned())
+            }
             (false, _) => Err("there is no <testsuite>".to_owned()),
             (true, 0) => Ok(self.cases),
             (true, _) => Err("it breaks off in the middle".to_owned()),

@@ -18,17 +18,21 @@ struct Item {
 }
 
 pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
-    let mut findings = Vec::new();
+    let (mut findings, mut noted) = (Vec::new(), false);
     let body = String::from_utf8_lossy(report.body());
     for text in body.lines().filter(|text| !text.trim().is_empty() && !is_remark(text)) {
         let item: Item = serde_json::from_str(text)
             .map_err(|_| Report::garbled(format!("not a line of mypy's JSON: {}", clean(text, 200))))?;
         if item.severity == "error" {
             findings.push(finding(report, &item));
+        } else {
+            noted = true;
         }
     }
     match (report.exit, findings.first()) {
         (0, _) | (_, Some(_)) => {}
+        // With JSON it exits with 1 for a note too, which in plain text is a success.
+        (1, None) if noted => {}
         (_, None) => return Err(report.contradiction()),
     }
     // At a syntax error or a module with two names it looks at nothing else.

@@ -300,3 +300,25 @@ fn long_and_hostile_messages_are_cut_and_cleaned() {
     let text = clean(&format!("\x1b]0;title\x07{}", "é".repeat(5000)), 2000);
     assert!(text.len() <= 2003 && text.starts_with("]0;titleé") && text.ends_with('…'));
 }
+
+#[test]
+fn junit_that_tells_of_a_failure_without_its_test_is_no_report_of_success() {
+    for report in [
+        r#"<testsuites tests="3" failures="2"><testsuite tests="3" failures="2"><testcase name="a"/></testsuite></testsuites>"#,
+        r#"<testsuite tests="1" errors="1"><testcase name="a"/><error message="setup"/></testsuite>"#,
+        r#"<testsuite><testcase name="a"/><failure message="late"/></testsuite>"#,
+    ] {
+        let said = parse("junit", 0, report.as_bytes()).unwrap_err().to_string();
+        assert!(said.contains("a failure that is no test's"), "{said}");
+    }
+    let sound = r#"<testsuite tests="2" failures="1"><testcase name="a"/><testcase name="b"><failure/></testcase></testsuite>"#;
+    assert_eq!(parse("junit", 1, sound.as_bytes()).unwrap().tests.failed, 1);
+}
+
+#[test]
+fn mypy_that_has_only_notes_found_nothing() {
+    let note = r#"{"file": "a.py", "line": 3, "column": 4, "message": "By default the bodies of untyped functions are not checked", "hint": null, "code": "annotation-unchecked", "severity": "note"}"#;
+    assert_eq!(parse("mypy", 1, note.as_bytes()).unwrap().findings, []);
+    assert!(parse("mypy", 2, note.as_bytes()).is_err(), "it stopped, and does not say why");
+    assert!(parse("mypy", 1, b"").is_err());
+}

@@ -56,6 +56,7 @@ impl Scanner<'_> {
         let Some(file) = tools::find_program(program, &ready.path, &ready.cwd) else {
             return Err(missing(program));
         };
+        self.remove_old_report(ready)?;
         let shown = !self.report_is_printed();
         let mut tails = [Vec::new(), Vec::new()];
         let mut on_output = |stream, bytes: &[u8]| {

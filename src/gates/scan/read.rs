@@ -114,6 +114,21 @@ impl Scanner<'_> {
         }
     }
 
+    /// What lies in the place of the report before the run is of another one.
+    pub(super) fn remove_old_report(&self, ready: &Ready) -> Result<(), Broken> {
+        if self.gate.output.is_empty() {
+            return Ok(());
+        }
+        let path = ready.cwd.join(&self.gate.output);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Broken::Because(format!(
+                "the old report `{}` cannot be removed: {error}",
+                self.gate.output
+            ))),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     pub(super) fn report_file(&self, ready: &Ready) -> Result<Option<Vec<u8>>, Broken> {
         let path = if !self.gate.output.is_empty() {
             ready.cwd.join(&self.gate.output)
