@@ -15,6 +15,8 @@
 mod base;
 #[path = "gates_real/more.rs"]
 mod more;
+#[path = "gates_real/personal.rs"]
+mod personal;
 #[path = "gates_real/types.rs"]
 mod types;
 #[path = "gates_real/world.rs"]

@@ -8,7 +8,7 @@ use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates::{Room, Side, Trees, languages};
+use crate::gates::{Room, Side, Trees, around, brought, languages};
 use crate::git::{Repo, contents, diff, export};
 
 /// Where dependencies lie that a repository does not track.
@@ -49,6 +49,8 @@ pub(super) struct HandTrees {
     scratch: PathBuf,
     /// What the checkout has and no commit, for directories of commits.
     brought: Vec<(String, Bring)>,
+    /// What a run of each side's code sees besides its tree, as it was before the first run.
+    beside: [OnceCell<Option<String>>; 2],
     changed: OnceCell<BTreeSet<String>>,
     /// Commits do not change, and every gate asks several times.
     listed: [OnceCell<Vec<String>>; 2],
@@ -66,6 +68,7 @@ impl HandTrees {
             base,
             scratch,
             brought: Vec::new(),
+            beside: Default::default(),
             changed: OnceCell::new(),
             listed: Default::default(),
             renamed: OnceCell::new(),
@@ -115,6 +118,16 @@ impl HandTrees {
         Ok(())
     }
 
+    /// What is brought into a directory of these files: they have it not.
+    fn to_bring<'a>(&'a self, files: &[String]) -> Vec<&'a str> {
+        let has = |path: &str| files.iter().any(|file| Path::new(file).starts_with(path));
+        let wanted = |(path, how): &&(String, Bring)| {
+            let there = self.repo.top.join(path);
+            !has(path) && (matches!(how, Bring::Link) || there.is_file())
+        };
+        self.brought.iter().filter(wanted).map(|(path, _)| path.as_str()).collect()
+    }
+
     fn commit(&self, side: Side) -> Result<&CommitSha, String> {
         match side {
             Side::Head => Ok(self.head.commit()),
@@ -140,6 +153,14 @@ impl HandTrees {
 impl Trees for HandTrees {
     fn tree(&self, side: Side) -> Option<String> {
         contents::tree_of(&self.repo, self.commit(side).ok()?).ok().map(|tree| tree.to_string())
+    }
+
+    fn besides(&self, side: Side) -> Option<String> {
+        let look = || match (side, &self.head) {
+            (Side::Head, Head::Checkout(_)) => around(&self.repo.top, &self.files(side).ok()?),
+            _ => brought(&self.repo.top, self.to_bring(&self.files(side).ok()?)),
+        };
+        self.beside[side as usize].get_or_init(look).clone()
     }
 
     fn has_base(&self) -> bool {

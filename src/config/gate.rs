@@ -118,9 +118,11 @@ pub struct DetectText {
 pub struct Setting {
     /// Its path below `general.root`.
     pub file: String,
-    /// `[section]` without its brackets.
+    /// `[section]` without its brackets; empty: the file alone says it.
+    #[serde(default)]
     pub section: String,
-    /// What stands before the `=`.
+    /// What stands before the `=`; empty: the section alone says it.
+    #[serde(default)]
     pub key: String,
 }
 
@@ -194,11 +196,16 @@ pub struct Tool {
     /// Arguments that the parser relies on, each group added unless its first word is there
     /// already: a command that a person wrote keeps working. One with `{python}` needs a Python that is
     /// known to have what the tests import, one with `{sources}` a `src` that is no package, one
+    /// with `{none}` (an empty word) a repository without any of `configured`, one
     /// with `{diff}`, a file with the lines that the candidate changes, a base, one with `{has:NAME}` a
     /// file of that name where the gate starts, one with `{changed}` the mode `new`, one with `{large}`,
     /// patterns of the files above `file_max` with commas between them, such files.
     #[serde(default)]
     pub ensure: Vec<Vec<String>>,
+    /// Where the repository itself configures the tool. Without any of these, some tools read what the person
+    /// has at home, which no other machine has.
+    #[serde(default)]
+    pub configured: Vec<Setting>,
     /// Where it writes its report, with the placeholders of `command`, if it cannot be told `{out}`.
     #[serde(default)]
     pub report: String,

@@ -203,7 +203,7 @@ mod tests {
         let at = dir.path().canonicalize().unwrap().join("sub dir").to_string_lossy().into_owned();
         assert_eq!(
             String::from_utf8(said.stdout).unwrap(),
-            format!("{at}\n{at}/a| -x '{at}'|{at}|$x `y`|"),
+            format!("{at}\n{at}/a|-x '{at}'|{at}|$x `y`|"),
             "{}",
             line(&gate, &around)
         );

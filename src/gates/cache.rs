@@ -1,4 +1,4 @@
-//! Results of tools, kept by (tree, tool version, configuration, command).
+//! Results of tools, kept by (tree, tool version, configuration, command, what a run sees besides the tree).
 //!
 //! Holds only runs that were believed; an error is never kept, so it is tried again. A file that
 //! is torn, of another version or for another key is a miss. Trouble with the cache never changes
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::hash;
 
 /// Raised when a kept result would be read wrongly by a newer program.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// More entries than this, and the oldest go.
 const ENTRIES_MAX: usize = 2000;

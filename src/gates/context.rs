@@ -56,6 +56,11 @@ pub trait Trees {
     /// The tree's object id; `None` for a worktree as it is, whose results are not kept.
     fn tree(&self, side: Side) -> Option<String>;
 
+    /// What a run of the tree's own code sees in that worktree and the tree has not, as [`super::around`]
+    /// says it: asked before any has run, and told the same ever after. `None`: that cannot be told, and
+    /// no result of such a run is kept.
+    fn besides(&self, side: Side) -> Option<String>;
+
     /// Whether there is a base to compare with. Without one, every finding is new.
     fn has_base(&self) -> bool;
 

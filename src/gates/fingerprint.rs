@@ -47,10 +47,15 @@ fn test_text(symbol: &str) -> &str {
 
 /// SHA-256 of the parts, 32 hex digits of it.
 pub(super) fn hash(parts: &[&str]) -> String {
+    hash_bytes(&parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>())
+}
+
+/// The same for what need not be text.
+pub(super) fn hash_bytes(parts: &[&[u8]]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part.as_bytes());
+        digest.update(part);
     }
     digest.finalize().iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
         // Writing to a String cannot fail.

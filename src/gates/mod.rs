@@ -3,6 +3,7 @@
 //! `run` is the way through one gate; `scan` runs a tool, `parse` reads it, `judge` decides. No
 //! git here: trees come through [`Trees`]. Nothing here turns "could not tell" into a pass.
 
+mod besides;
 mod by_hand;
 mod cache;
 mod changes;
@@ -37,6 +38,7 @@ mod variant;
 mod version;
 mod watch;
 
+pub use besides::{around, brought};
 pub use cache::{Cache, CacheFacts};
 pub use context::{BaseScan, Context, Room, Side, Trees};
 pub use durations::{recall, remember, was_excused};

@@ -202,6 +202,28 @@ fn results_are_kept_by_tree_and_errors_are_not() {
     assert_eq!(world.run(&third).verdict, Verdict::Pass, "an error is tried again");
 }
 
+/// The tree is not all that a run can see.
+#[test]
+fn a_result_is_kept_for_what_lies_beside_the_tree_and_for_the_persons_variables_too() {
+    let mut world = World::new(&[("a", "")], &[("a", "x")]);
+    world.keep = true;
+    let gate = sh("exit 0");
+    assert!(!world.run(&gate).cached);
+    assert!(world.run(&gate).cached);
+    world.besides = Some("another .env".into());
+    assert!(!world.run(&gate).cached);
+    assert!(world.run(&gate).cached);
+    world.env.push(("MODE".into(), "1".into()));
+    assert!(!world.run(&gate).cached);
+    world.besides = None;
+    for _ in 0..2 {
+        assert!(!world.run(&gate).cached, "what lies there cannot be told");
+    }
+    let reads = GateConfig { tool: crate::config::gate::Tool { reads: true, ..gate.tool.clone() }, ..gate };
+    assert!(!world.run(&reads).cached);
+    assert!(world.run(&reads).cached, "it looks at the tree alone");
+}
+
 /// What is skipped after real work is kept if that is a fact of the tree, and asked again if not.
 #[test]
 fn a_skip_that_the_tree_decides_is_kept_and_one_that_the_hour_decides_is_not() {

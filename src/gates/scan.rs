@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::doubts::advised;
+use super::besides;
 use super::command::{self, BaseScript, Places};
 use super::context::{Context, Room, Side};
 use super::files::{REPORT_MAX, Temporary};
@@ -152,11 +153,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Tree, tool, configuration, command; `None` for a worktree that is no tree, or a tool that does
-    /// not say which one it is.
+    /// Tree, tool, configuration, command, and what a run sees besides; `None` for a worktree that is no
+    /// tree, or a tool that does not say which one it is.
     fn key(&self, version: &Version) -> Option<String> {
         let tree = self.context.trees.tree(self.side)?;
         let gate = self.gate;
+        let besides = match self.room() {
+            Room::Reading => String::new(),
+            Room::Working => self.context.trees.besides(self.side)?,
+        };
         if version.text.is_none()
             && !gate.tool.version.is_empty()
             && gate
@@ -194,6 +199,8 @@ impl<'a> Scanner<'a> {
             if self.side == Side::Head { &renames } else { "[]" },
             &self.kit().identity(),
             &self.changed().ok()?.unwrap_or_default(),
+            &besides,
+            &besides::variables(self.context.env),
         ]))
     }
 

@@ -64,12 +64,31 @@ fn both_have(settings: &[Setting], context: &Context<'_>, root: &Path) -> bool {
     has(&|path| read(&root.join(path))) && (!trees.has_base() || has(&|path| trees.base_file(path)))
 }
 
-/// Whether the section of a TOML or INI text has the key.
+/// Whether the tree at `root` configures its tool nowhere from where the gate starts up to the root.
+pub(super) fn unconfigured(settings: &[Setting], root: &Path, subdir: &str) -> bool {
+    let above = Path::new(subdir).ancestors().map(|directory| root.join(directory));
+    above.flat_map(|directory| settings.iter().map(move |asked| (directory.join(&asked.file), asked))).all(
+        |(file, asked)| {
+            let text = read(&file);
+            !text.is_some_and(|text| is_set(&String::from_utf8_lossy(&text), &asked.section, &asked.key))
+        },
+    )
+}
+
+/// Whether the section of a TOML or INI text has the key; one without a name stands for any.
 fn is_set(text: &str, section: &str, key: &str) -> bool {
-    let mut inside = false;
+    let mut inside = section.is_empty();
+    if inside && key.is_empty() {
+        return true;
+    }
     for line in text.lines() {
         if let Some(header) = line.trim_end().strip_prefix('[') {
             inside = header.strip_suffix(']').is_some_and(|header| header.trim() == section);
+            let name = header.trim_matches(['[', ']', ' ']);
+            let below = || name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+            if key.is_empty() && (name == section || below()) {
+                return true;
+            }
         }
         if inside && line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ':'])) {
             return true;
@@ -100,6 +119,26 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_is_configured_by_a_file_or_a_section_up_to_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let setting = |file: &str, section: &str| Setting {
+            file: file.to_owned(),
+            section: section.to_owned(),
+            key: String::new(),
+        };
+        let asked = [setting("mypy.ini", ""), setting("setup.cfg", "mypy")];
+        let none = || unconfigured(&asked, dir.path(), "back/end");
+        fs::create_dir_all(dir.path().join("back/end")).unwrap();
+        fs::write(dir.path().join("back/setup.cfg"), "[flake8]\n").unwrap();
+        assert!(none());
+        fs::write(dir.path().join("back/setup.cfg"), "[mypy.x]\n").unwrap();
+        assert!(!none());
+        fs::remove_file(dir.path().join("back/setup.cfg")).unwrap();
+        fs::write(dir.path().join("mypy.ini"), "").unwrap();
+        assert!(!none());
+    }
 
     #[test]
     fn a_key_counts_in_its_section_alone() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::life::Desk;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::{CommitSha, WorkerName};
-use crate::gates::{Room, Side, Trees};
+use crate::gates::{Room, Side, Trees, around};
 use crate::git::leftovers::Author;
 use crate::git::pool::{Owner, Pool};
 use crate::git::prepare::{Recipe, prepare};
@@ -33,6 +33,8 @@ pub(super) struct CandidateTrees<'a> {
     changed: BTreeSet<String>,
     renames: Vec<(String, String)>,
     named: Vec<String>,
+    /// What a run of the candidate's code sees besides its tree, as it was before the first run.
+    beside: OnceCell<Option<String>>,
 }
 
 struct Tree {
@@ -134,6 +136,7 @@ impl<'a> CandidateTrees<'a> {
             repo,
             changed,
             renames,
+            beside: OnceCell::new(),
         })
     }
 
@@ -189,6 +192,13 @@ fn named_paths(repo: &Repo, desk: &Desk<'_>, head: &CommitSha) -> Vec<String> {
 impl Trees for CandidateTrees<'_> {
     fn tree(&self, side: Side) -> Option<String> {
         contents::tree_of(&self.repo, self.commit(side).ok()?).ok().map(|tree| tree.to_string())
+    }
+
+    /// Both are prepared by the same recipe, and the base's worktree is made only for a gate that has to run
+    /// there: the candidate's speaks for it.
+    fn besides(&self, _side: Side) -> Option<String> {
+        let look = || around(&self.head.worktree.path, &self.files(Side::Head).ok()?);
+        self.beside.get_or_init(look).clone()
     }
 
     fn has_base(&self) -> bool {

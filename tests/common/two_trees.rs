@@ -114,6 +114,9 @@ impl Trees for TwoTrees {
     fn tree(&self, _: Side) -> Option<String> {
         None
     }
+    fn besides(&self, _: Side) -> Option<String> {
+        Some(String::new())
+    }
     fn has_base(&self) -> bool {
         true
     }

@@ -124,3 +124,44 @@ fn a_name_that_is_near_is_offered_and_any_other_is_not() {
     let far = hint("nosuch");
     assert!(!far.contains("did you mean") && far.contains("known gates: "), "{far}");
 }
+
+/// A stranger's case: tests that go by an ignored file, by what is installed, or by a variable.
+#[test]
+fn a_kept_result_is_of_the_files_beside_the_tree_the_packages_and_the_variables_that_were_there() {
+    let person = Person::new();
+    let script = "case \"$MODE$(cat .env 2>/dev/null)$(ls .venv/lib/python3/site-packages 2>/dev/null)\" in *bad*) exit 1;; esac";
+    let gate = format!(
+        "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\nmode = \"absolute\"\ncommand = [\"sh\", \"-c\", '{script}']\n"
+    );
+    let top = repository(&person, &gate);
+    fs::write(top.join(".gitignore"), ".env\n.venv/\n").unwrap();
+    let packages = top.join(".venv/lib/python3/site-packages");
+    fs::create_dir_all(packages.join("one-1.dist-info")).unwrap();
+    fs::create_dir_all(top.join(".venv/bin")).unwrap();
+    fs::write(top.join(".venv/pyvenv.cfg"), "").unwrap();
+    let expect = |code, kept: bool, what: &str| {
+        let output = run(&person, &top, code, &["gates", "run"]);
+        assert_eq!(said(&output).contains("kept result"), kept, "{what}: {}", said(&output));
+    };
+    fs::write(top.join(".env"), "good").unwrap();
+    expect(0, false, "the first run");
+    expect(0, true, "nothing is other");
+    fs::write(top.join(".env"), "bad").unwrap();
+    expect(1, false, "an ignored file");
+    // The commit's own directory has no `.env`: what the checkout saw is not its result.
+    let head = run(&person, &top, 0, &["gates", "run", "--head", "HEAD", "--base", "HEAD"]);
+    assert!(!said(&head).contains("fail"), "{}", said(&head));
+    fs::write(top.join(".env"), "good").unwrap();
+    expect(0, true, "as it was");
+    fs::create_dir(packages.join("bad-1.dist-info")).unwrap();
+    expect(1, false, "an installed package");
+    fs::remove_dir(packages.join("bad-1.dist-info")).unwrap();
+    let output = person
+        .command(env!("CARGO_BIN_EXE_sprint"), &top)
+        .args(["gates", "run"])
+        .env("MODE", "bad")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "a variable: {}", said(&output));
+    expect(0, true, "as it was, again");
+}

@@ -142,6 +142,9 @@ impl Trees for World {
     fn tree(&self, side: Side) -> Option<String> {
         Some(format!("{:?}", self.files_of(side)))
     }
+    fn besides(&self, _: Side) -> Option<String> {
+        Some(String::new())
+    }
     fn has_base(&self) -> bool {
         true
     }

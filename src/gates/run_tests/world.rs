@@ -17,6 +17,7 @@ pub(super) struct World {
     pub(super) has_base: bool,
     pub(super) named: Vec<String>,
     pub(super) keep: bool,
+    pub(super) besides: Option<String>,
     pub(super) apart: bool,
     pub(super) tmp: PathBuf,
     pub(super) cache: Cache,
@@ -47,6 +48,7 @@ impl World {
             has_base: true,
             named: Vec::new(),
             keep: false,
+            besides: Some(String::new()),
             apart: false,
             env: vec![("PATH".into(), path.into()), ("MINE".into(), "yes".into())],
         }
@@ -110,6 +112,10 @@ impl World {
 impl Trees for World {
     fn tree(&self, side: Side) -> Option<String> {
         self.keep.then(|| format!("{:?}", self.files[index(side)]))
+    }
+
+    fn besides(&self, _side: Side) -> Option<String> {
+        self.besides.clone()
     }
 
     fn has_base(&self) -> bool {

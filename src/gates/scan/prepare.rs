@@ -10,7 +10,7 @@ use crate::domain::gate::Mode;
 use crate::gates::by_hand::{self, Surroundings};
 use crate::gates::command::{self, Places};
 use crate::gates::context::Side;
-use crate::gates::{patch, targets};
+use crate::gates::{patch, targets, variant};
 
 impl Scanner<'_> {
     /// The lines that the candidate changes, where the tool looks only at them.
@@ -47,6 +47,7 @@ impl Scanner<'_> {
             files: targets::files(root, self.context.subdir, files, self.inputs, self.gate.tool.file_max),
             large: self.large(&start, files),
             changed: self.changed()?,
+            unconfigured: variant::unconfigured(&self.gate.tool.configured, root, self.context.subdir),
             has: asked_for.filter(|name| start.join(name).is_file()).map(ToOwned::to_owned).collect(),
             root: start,
             diff,
