@@ -289,6 +289,61 @@ fn an_interrupt_ends_the_tools_too() {
     assert!(!Path::new("/proc").join(&tool).exists(), "the tool has ended");
 }
 
+/// What nobody was there to end, the next call ends, and takes its directory away.
+#[test]
+fn a_call_that_was_killed_leaves_nothing_for_longer_than_to_the_next() {
+    let person = Person::new();
+    let (pid, tmp) = (person.path("pid"), person.path("run/tmp"));
+    fs::create_dir(&tmp).unwrap();
+    let config = format!(
+        "[gates]\npresets = []\n[gate.sleeps]\nstage = \"InTests\"\ncommand = [\"sh\", \"-c\", '[ -e \"{0}\" ] && exit 0; echo $$ > \"{0}.new\"; mv \"{0}.new\" \"{0}\"; exec sleep 1000']\n",
+        pid.display()
+    );
+    let top = repository(&person, &config);
+    let mut command = person.command(env!("CARGO_BIN_EXE_sprint"), &top);
+    command.args(["gates", "run"]).env("TMPDIR", &tmp).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    until("the gate begins", || pid.exists());
+    let tool = Path::new("/proc").join(fs::read_to_string(&pid).unwrap().trim());
+    // Whoever inherits a dead one need not collect it.
+    let runs = || fs::read(tool.join("cmdline")).is_ok_and(|line| !line.is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // In the middle of becoming `sleep` it shows no line.
+    until("nobody was there to end it", runs);
+    let left = || fs::read_dir(&tmp).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert!(left().iter().any(|name| name.to_string_lossy().starts_with("sprint-gates-")), "{:?}", left());
+    let mut again = person.command(env!("CARGO_BIN_EXE_sprint"), &top);
+    let output = again.args(["gates", "run"]).env("TMPDIR", &tmp).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(!runs(), "the tool has ended");
+    assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
+}
+
+/// Anybody may put a file into a directory for temporary files, and tools look for theirs upwards.
+#[test]
+fn what_lies_above_the_temporary_directory_decides_nothing() {
+    let person = Person::new();
+    let tmp = person.path("run/tmp");
+    fs::create_dir(&tmp).unwrap();
+    let config = "[gates]\npresets = []\n[gate.up]\nstage = \"InTests\"\nmode = \"absolute\"\n\
+        command = [\"sh\", \"-c\", '! [ -e ../../conftest.py ]']\n";
+    let top = repository(&person, config);
+    let run_there = |code| {
+        let mut command = person.command(env!("CARGO_BIN_EXE_sprint"), &top);
+        let output = command.args(["gates", "run", "--head", "HEAD"]).env("TMPDIR", &tmp).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        said(&output)
+    };
+    fs::write(tmp.join("conftest.py"), "").unwrap();
+    run_there(0);
+    fs::write(person.path("cache/setup.cfg"), "").unwrap();
+    let refused = run_there(3);
+    assert!(refused.contains("run/tmp/conftest.py") && refused.contains("TMPDIR"), "{refused}");
+    fs::remove_file(tmp.join("conftest.py")).unwrap();
+    run_there(0);
+}
+
 #[test]
 fn on_a_terminal_each_gate_has_a_line_with_its_time() {
     let person = Person::new();

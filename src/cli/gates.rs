@@ -11,6 +11,7 @@ mod progress;
 #[cfg(test)]
 mod samples;
 mod sarif;
+mod scratch;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -27,7 +28,7 @@ use super::text::{Colour, plain};
 use crate::config::layout::tools_directory;
 use crate::config::{Config, GateConfig};
 use crate::domain::ids::{CommitSha, GateName};
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 use crate::gates::{BaseScan, Cache, Context, Moment, Thresholds, Watch, recall, remember};
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, export};
@@ -39,6 +40,7 @@ use crate::process::system;
 pub(super) use choice::{chosen, unknown as unknown_gate};
 use files::Sinks;
 use progress::Lines;
+use scratch::Scratch;
 
 /// Runs one of the commands.
 ///
@@ -210,8 +212,9 @@ impl Call<'_> {
         // What a gate leaves behind is found among our own children.
         become_subreaper()
             .map_err(|error| CliError::environment("gates cannot be watched").because(error))?;
-        let scratch = Scratch::new()?;
-        let trees = HandTrees::new(self.repo, self.head, self.base, &scratch.0)
+        let scratch = Scratch::new(&cache_directory(env).with_file_name("run"))?;
+        let variables = scratch.marked(&env.variables);
+        let trees = HandTrees::new(self.repo, self.head, self.base, &scratch.path)
             .prepared(&self.config.worktree, &self.config.general.root);
         let times = Cache::new(&cache_directory(env));
         let cache = (!self.fresh).then_some(&times);
@@ -223,9 +226,9 @@ impl Call<'_> {
         Ok(act(&Context {
             trees: &trees,
             subdir: &self.config.general.root,
-            env: &env.variables,
+            env: &variables,
             tools: tools.as_deref(),
-            tmp: &scratch.0,
+            tmp: &scratch.path,
             cache,
             slots: Some(&slots),
             thresholds: Thresholds::from(self.config),
@@ -310,26 +313,4 @@ fn resolve(repo: &Repo, name: &str) -> Result<CommitSha, CliError> {
 fn cache_directory(env: &Environment) -> PathBuf {
     let cache = env.path("XDG_CACHE_HOME").or_else(|| env.path("HOME").map(|home| home.join(".cache")));
     cache.unwrap_or_else(std::env::temp_dir).join("sprint/gates")
-}
-
-/// A short directory of this call alone.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, CliError> {
-        let name = format!("sprint-gates-{}-{}", nix::unistd::getuid(), std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).map_err(|error| {
-            CliError::environment(format!("`{}` cannot be made", path.display())).because(error)
-        })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::debug!(error = chain(&error), "a scratch directory stays");
-        }
-    }
 }
