@@ -7,6 +7,7 @@
 
 mod lexer;
 mod marks;
+mod narrow;
 mod python;
 mod settings;
 mod shadows;
@@ -99,6 +100,7 @@ impl<'a> Sides<'a> {
             // Where no runner looks, they are gone.
             head.tests.clear();
         }
+        narrow::recognise(&base.marks, &mut head.marks);
         Self { file, base, head }
     }
 
@@ -106,10 +108,12 @@ impl<'a> Sides<'a> {
     /// edits a line that has had a mark before adds none.
     fn marks(&self, side: &Content) -> Vec<Finding> {
         let finding = |mark: &marks::Mark| {
-            let text: String = mark.text.chars().take(200).collect();
+            let shortened = |text: &str| text.chars().take(200).collect::<String>();
+            let text = shortened(&mark.text);
+            let known = shortened(mark.was.as_ref().unwrap_or(&mark.text));
             let fingerprint = Fingerprint {
-                placed: hash(&["integrity", mark.rule, &text, &mark.body, &self.file.old_path]),
-                placeless: hash(&["integrity", mark.rule, &text, &mark.body]),
+                placed: hash(&["integrity", mark.rule, &known, &mark.body, &self.file.old_path]),
+                placeless: hash(&["integrity", mark.rule, &known, &mark.body]),
             };
             let said = format!("`{text}` {}", meaning(mark.rule));
             Finding {
@@ -343,6 +347,9 @@ mod tests {
         assert_eq!(one("a.py", "x = 1\n", "x = 1  # noqa\n"), ["suppression a.py:1"]);
         assert_eq!(one("a.py", "x = 1  # noqa: E1\n", "y = 2\nx = 3  # noqa: E1\n"), Vec::<String>::new());
         assert_eq!(one("a.py", "x = 1  # noqa: E1\n", "x = 1  # noqa\n"), ["suppression a.py:1"], "widened");
+        assert_eq!(one("a.py", "x = 1  # noqa\n", "x = 1  # noqa: E1\n"), Vec::<String>::new(), "narrowed");
+        let both = one("a.py", "x = 1  # noqa\n", "x = 1  # noqa: E1\ny = 1  # noqa: E1\n");
+        assert_eq!(both, ["suppression a.py:2"], "narrowed, and one more");
         let copied = one("a.py", "f()  # noqa: E1\n", "f()  # noqa: E1\nf()  # noqa: E1\n");
         assert_eq!(copied, ["suppression a.py:2"]);
     }

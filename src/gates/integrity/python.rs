@@ -54,7 +54,7 @@ pub(super) fn marks(lines: &[Line], path: &str) -> Vec<Mark> {
 
 fn mark(rule: &'static str, lines: &[Line], at: usize, body: String) -> Mark {
     let line = u32::try_from(at + 1).unwrap_or(u32::MAX);
-    Mark { rule, text: squeezed(lines[at].written()), body, line }
+    Mark { rule, text: squeezed(lines[at].written()), was: None, body, line }
 }
 
 /// Assertions that cannot fail, because what they raise is caught and nobody is told.
