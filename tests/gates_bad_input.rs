@@ -266,6 +266,7 @@ fn suites_that_are_odd() {
             "1 test failed",
         ),
         ("ends the program", "    os._exit(0)\n", 3, ""),
+        ("ends the session", "    import pytest\n    pytest.exit(\"x\", 0)\n", 1, "1 test failed"),
         ("kills the program", "    os.kill(os.getpid(), 9)\n", 3, "signal 9 killed it"),
     ] {
         let bench = Bench::new(&[
