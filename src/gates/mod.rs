@@ -30,6 +30,7 @@ mod secrets;
 mod select;
 mod shown;
 mod targets;
+mod test_files;
 mod together;
 mod tools;
 mod validate;
@@ -37,6 +38,7 @@ mod variant;
 mod version;
 mod watch;
 
+pub use by_hand::shell_word;
 pub use cache::{Cache, CacheFacts};
 pub use context::{BaseScan, Context, Room, Side, Trees};
 pub use durations::{recall, remember, was_excused};

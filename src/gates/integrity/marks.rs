@@ -171,8 +171,8 @@ static COMPILED: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     compiled.collect()
 });
 
-/// The marks of a file, in its order.
-pub(super) fn marks(lines: &[Line], language: Language, path: &str) -> Vec<Mark> {
+/// The marks of a file, in its order; whether it is one of tests decides what counts there.
+pub(super) fn marks(lines: &[Line], language: Language, path: &str, is_test: bool) -> Vec<Mark> {
     let patterns: Vec<&Pattern> =
         COMPILED.iter().filter(|pattern| pattern.languages.contains(&language)).collect();
     let mut marks = Vec::new();
@@ -189,7 +189,7 @@ pub(super) fn marks(lines: &[Line], language: Language, path: &str) -> Vec<Mark>
         marks.extend(same.map(|said| mark("empty-assertion", said, String::new())));
     }
     if language == Language::Python {
-        marks.extend(python::marks(lines, path));
+        marks.extend(python::marks(lines, path, is_test));
     }
     marks
 }
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     fn found(language: Language, text: &str) -> Vec<String> {
-        marks(&lines(text, language), language, "a.py")
+        marks(&lines(text, language), language, "a.py", false)
             .iter()
             .map(|mark| format!("{}:{} {}", mark.line, mark.rule, mark.text))
             .collect()
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn what_a_hook_does_belongs_to_it() {
         let bodies = |text: &str| {
-            let marks = marks(&lines(text, Language::Python), Language::Python, "a.py");
+            let marks = marks(&lines(text, Language::Python), Language::Python, "a.py", false);
             marks.into_iter().map(|mark| mark.body).collect::<Vec<_>>()
         };
         let hook = "def pytest_runtest_setup(item):\n    skip('a')  # why\n\n\nx = 1\n";

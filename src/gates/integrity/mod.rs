@@ -47,13 +47,15 @@ pub(super) struct Around<'a> {
     pub(super) is_there: &'a dyn Fn(&str) -> bool,
     /// Whether the base has anything that a tool could have judged.
     pub(super) base_has_code: bool,
+    /// Whether the repository's configuration calls the file one of tests, besides what everybody calls so.
+    pub(super) is_test: &'a dyn Fn(&str) -> bool,
     /// Whether the task names the file: then it is what it was asked for.
     pub(super) named: &'a dyn Fn(&str) -> bool,
 }
 
 /// What the change is to answer for, and what of it was there before: to be compared as multisets.
 pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
-    let read: Vec<Sides> = files.iter().map(Sides::of).collect();
+    let read: Vec<Sides> = files.iter().map(|file| Sides::of(file, around)).collect();
     let mut head: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.head)).collect();
     let base: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.base)).collect();
     head.extend(removed_tests(&read));
@@ -79,29 +81,34 @@ struct Content {
 }
 
 impl Content {
-    fn of(bytes: Option<&[u8]>, path: &str) -> Self {
+    fn of(bytes: Option<&[u8]>, path: &str, is_test: bool) -> Self {
         let (Some(bytes), Some(language)) = (bytes, Language::of(path)) else { return Self::default() };
         let lines = lexer::lines(&String::from_utf8_lossy(bytes), language);
-        Self { marks: marks::marks(&lines, language, path), tests: suites::tests(&lines, language) }
+        Self { marks: marks::marks(&lines, language, path, is_test), tests: suites::tests(&lines, language) }
     }
 }
 
 struct Sides<'a> {
     file: &'a Changed,
+    /// Whether a runner looked into it, and looks into it.
+    collected: (bool, bool),
     base: Content,
     head: Content,
 }
 
 impl<'a> Sides<'a> {
-    fn of(file: &'a Changed) -> Self {
-        let base = Content::of(file.base.as_deref(), &file.old_path);
-        let mut head = Content::of(file.head.as_deref(), &file.path);
-        if is_collected(&file.old_path) && !is_collected(&file.path) {
+    fn of(file: &'a Changed, around: &Around<'_>) -> Self {
+        let is_test = |path: &str| is_test_file(path) || (around.is_test)(path);
+        let is_collected = |path: &str| is_collected(path) || (around.is_test)(path);
+        let base = Content::of(file.base.as_deref(), &file.old_path, is_test(&file.old_path));
+        let mut head = Content::of(file.head.as_deref(), &file.path, is_test(&file.path));
+        let collected = (is_collected(&file.old_path), is_collected(&file.path));
+        if collected == (true, false) {
             // Where no runner looks, they are gone.
             head.tests.clear();
         }
         narrow::recognise(&base.marks, &mut head.marks);
-        Self { file, base, head }
+        Self { file, collected, base, head }
     }
 
     /// The marks of one side. Their fingerprints name neither line nor what stands beside them: who
@@ -192,7 +199,8 @@ pub(super) struct Versions {
 
 impl Versions {
     pub(super) fn of(path: &str, base: &[u8], head: &[u8]) -> Self {
-        let (base, head) = (Content::of(Some(base), path), Content::of(Some(head), path));
+        let is_test = is_test_file(path);
+        let (base, head) = (Content::of(Some(base), path, is_test), Content::of(Some(head), path, is_test));
         let skips = |side: &Content| side.marks.iter().filter(|mark| mark.rule == "skipped-test").count();
         let marked = skips(&head) > skips(&base);
         Self { base, head, marked }
@@ -220,13 +228,13 @@ fn removed_tests(read: &[Sides<'_>]) -> Vec<Finding> {
     // By whether it is where a runner looks: what was never there may be moved anywhere.
     let mut added: BTreeMap<(&str, bool), i64> = BTreeMap::new();
     for file in read {
-        let (was, is) = (is_collected(&file.file.old_path), is_collected(&file.file.path));
+        let (was, is) = file.collected;
         file.head.tests.iter().for_each(|test| *added.entry((&test.name, is)).or_default() += 1);
         file.base.tests.iter().for_each(|test| *added.entry((&test.name, was)).or_default() -= 1);
     }
     let mut findings = Vec::new();
     for file in read {
-        let was = is_collected(&file.file.old_path);
+        let was = file.collected.0;
         let (before, now) = (file.base.tests.len(), file.head.tests.len());
         let mut gone: Vec<&str> = Vec::new();
         for test in &file.base.tests {
@@ -330,6 +338,7 @@ mod tests {
             programs: &["ruff"],
             is_there: &|path| path == "pkg/core.py",
             base_has_code: true,
+            is_test: &|path| path.contains("check_"),
             named: &|path| named.contains(&path),
         };
         let (mut head, base) = look(files, &around);
@@ -411,6 +420,7 @@ mod tests {
         let test = "def test_a():\n    assert 1 == x\n";
         assert_eq!(moved("t/test_x.py", "t/cases.py", test), ["removed-test t/cases.py:0"]);
         assert_eq!(moved("t/test_x.py", "build/test_x.py", test), ["removed-test build/test_x.py:0"]);
+        assert_eq!(moved("t/check_x.py", "t/cases.py", test), ["removed-test t/cases.py:0"], "configured");
         assert_eq!(moved("t/test_x.py", "t/test_y.py", test), Vec::<String>::new());
         assert_eq!(moved("t/cases_x.py", "t/cases_y.py", test), Vec::<String>::new(), "somebody's own names");
     }

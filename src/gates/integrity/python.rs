@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::is_test_file;
 use super::lexer::{Language, Line};
 use super::marks::{Mark, squeezed};
 use super::suites::{block, margin};
@@ -40,10 +39,10 @@ static PATCHES: LazyLock<Regex> =
 const EVERYBODYS: &[&str] = &["sys", "os", "warnings", "logging", "random", "locale"];
 
 /// The marks of a file that is called so, besides those that a line alone is.
-pub(super) fn marks(lines: &[Line], path: &str) -> Vec<Mark> {
+pub(super) fn marks(lines: &[Line], path: &str, is_test: bool) -> Vec<Mark> {
     let is_conftest = path.rsplit('/').next() == Some("conftest.py");
     let mut marks = Vec::new();
-    if is_conftest || is_test_file(path) {
+    if is_conftest || is_test {
         marks.extend(swallowed(lines));
     }
     if is_conftest {
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<String> {
-        let marks = marks(&lines(text, Language::Python), path);
+        let marks = marks(&lines(text, Language::Python), path, super::super::is_test_file(path));
         marks.iter().map(|mark| format!("{} {} {}", mark.line, mark.rule, mark.text)).collect()
     }
 
