@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::text::{Colour, Tone, harmless};
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Status, Verdict, overall};
-use crate::gates::{Cancelled, Context, old_ones, run_gates};
+use crate::gates::{Cancelled, Context, old_ones, run_gates, shell_word};
 use crate::process::offline;
 
 /// At most so many findings of one gate are printed as text.
@@ -65,6 +65,18 @@ impl Ran {
             Verdict::Pass | Verdict::Skipped => 0,
             Verdict::Fail => 1,
             Verdict::Error => 3,
+        }
+    }
+
+    /// What sprint itself judged is repeated by the same call: `words` are its base and head.
+    pub fn repeat_with(&mut self, words: &[&str]) {
+        let own =
+            self.gates.iter_mut().filter(|gate| gate.command.first().is_some_and(|word| word == "sprint"));
+        for gate in own.filter(|gate| !gate.by_hand.is_empty()) {
+            for word in words {
+                gate.by_hand.push(' ');
+                gate.by_hand.push_str(&shell_word(word));
+            }
         }
     }
 

@@ -207,6 +207,7 @@ impl<'a> Scanner<'a> {
         let parser = parse::find(&self.gate.parser)
             .ok_or_else(|| format!("there is no parser `{}`", self.gate.parser))?;
         let root = self.context.checkout(self.side, self.room())?;
+        self.can_be_named(&root, files)?;
         let mut ready = self.ready(&root, files)?;
         if let Some(keep) = keep {
             ready.places.keep.clone_from(&keep.dir);

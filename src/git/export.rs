@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use git2::build::CheckoutBuilder;
-use git2::{BranchType, Repository};
+use git2::{BranchType, ErrorCode, Repository, Signature, Time};
 
-use super::error::{IoContext, LibContext, Result};
+use super::error::{Error, IoContext, LibContext, Result};
 use super::repo::{Repo, oid, sha};
 use crate::domain::ids::CommitSha;
 
@@ -38,8 +38,13 @@ impl IndexCopy {
 
     fn commit(&self, repo: &Repo, message: &str) -> Result<CommitSha> {
         let tree = self.git(repo).arg("write-tree").run()?;
-        let head = repo.head()?;
-        let mut commit = self.git(repo).args(["commit-tree", "-p", head.as_str(), "-m", message]);
+        let mut commit = self.git(repo).args(["commit-tree", "-m", message]);
+        match repo.head() {
+            Ok(head) => commit = commit.args(["-p", head.as_str()]),
+            // The first one has no parent.
+            Err(Error::Lib { source, .. }) if source.code() == ErrorCode::UnbornBranch => {}
+            Err(error) => return Err(error),
+        }
         for (name, value) in [("NAME", "sprint"), ("EMAIL", "sprint@localhost"), ("DATE", "@0 +0000")] {
             commit =
                 commit.env(&format!("GIT_AUTHOR_{name}"), value).env(&format!("GIT_COMMITTER_{name}"), value);
@@ -196,40 +201,108 @@ pub fn resolve(repo: &Repo, name: &str) -> Result<CommitSha> {
     Ok(sha(commit.id()))
 }
 
+/// A commit that work is compared with, and by which name it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The commit.
+    pub commit: CommitSha,
+    /// For people: a branch, `HEAD`.
+    pub name: String,
+}
+
 /// What a person's work is compared with: where it left its upstream, else the main branch, else
-/// HEAD.
+/// HEAD. A branch of the same name as the person's own is where that is published, and no upstream:
+/// whoever pushes would compare with themselves; it counts where there is no main branch besides.
 ///
 /// # Errors
 /// HEAD has no commit, or the history is cut off before that place: HEAD in its stead would make
 /// nothing new.
-pub fn default_base(repo: &Repo) -> Result<CommitSha> {
+pub fn default_base(repo: &Repo) -> Result<Base> {
     let head = repo.head()?;
     let lib = Repository::open(&repo.git_dir).during("cannot open the checkout")?;
-    let Some(other) = upstream(&lib).or_else(|| main_branch(&lib)) else { return Ok(head) };
-    match lib.merge_base(oid(&head)?, other) {
-        Ok(base) => Ok(sha(base)),
+    let itself = |commit| Base { commit, name: "HEAD".to_owned() };
+    let (upstream, main) = (upstream(&lib), main_branch(&lib));
+    // The main branch itself is published there, and what is not pushed yet is new.
+    let is_main = |upstream: &Branch| main.as_ref().is_some_and(|main| main.is_same(upstream));
+    let found = match upstream {
+        Some(upstream) if !upstream.is_own || is_main(&upstream) => Some(upstream),
+        upstream => main.or(upstream),
+    };
+    let Some(Branch { tip, name, .. }) = found else { return Ok(itself(head)) };
+    match lib.merge_base(oid(&head)?, tip) {
+        Ok(base) => Ok(Base { commit: sha(base), name }),
         Err(error) if lib.is_shallow() => {
             Err(error).during("the history here ends before the place where this branch began")
         }
         // A history of its own.
-        Err(_) => Ok(head),
+        Err(_) => Ok(itself(head)),
     }
 }
 
-fn upstream(lib: &Repository) -> Option<git2::Oid> {
+/// A branch that work may have begun at.
+struct Branch {
+    tip: git2::Oid,
+    /// `main`, `origin/main`.
+    name: String,
+    /// Whether it is called as the person's branch is.
+    is_own: bool,
+}
+
+impl Branch {
+    /// Whether both are called the same, here or at a remote.
+    fn is_same(&self, other: &Self) -> bool {
+        let own = |name: &str| name.strip_prefix("origin/").unwrap_or(name).to_owned();
+        own(&self.name) == own(&other.name)
+    }
+}
+
+fn upstream(lib: &Repository) -> Option<Branch> {
     let head = lib.head().ok()?;
-    let name = head.shorthand().ok()?;
-    lib.find_branch(name, BranchType::Local).ok()?.upstream().ok()?.get().target()
+    let own = head.shorthand().ok()?;
+    let upstream = lib.find_branch(own, BranchType::Local).ok()?.upstream().ok()?;
+    let name = upstream.name().ok().flatten()?.to_owned();
+    // `origin/feature`; a remote's name has no slash that anybody would think of.
+    let is_own = name.split_once('/').is_some_and(|(_, branch)| branch == own);
+    Some(Branch { tip: upstream.get().target()?, name, is_own })
 }
 
-fn main_branch(lib: &Repository) -> Option<git2::Oid> {
+fn main_branch(lib: &Repository) -> Option<Branch> {
     let remote = lib.find_reference("refs/remotes/origin/HEAD").ok().and_then(|r| r.resolve().ok());
-    remote
-        .and_then(|reference| reference.target())
-        .or_else(|| main_in(lib, "refs/heads"))
-        .or_else(|| main_in(lib, "refs/remotes/origin"))
+    let of_remote = remote.and_then(|reference| {
+        let name = reference.shorthand().ok()?.to_owned();
+        Some(Branch { tip: reference.target()?, name, is_own: false })
+    });
+    of_remote.or_else(|| main_in(lib, "refs/heads/")).or_else(|| main_in(lib, "refs/remotes/origin/"))
 }
 
-fn main_in(lib: &Repository, place: &str) -> Option<git2::Oid> {
-    MAIN_NAMES.iter().find_map(|name| lib.refname_to_id(&format!("{place}/{name}")).ok())
+fn main_in(lib: &Repository, place: &str) -> Option<Branch> {
+    MAIN_NAMES.iter().find_map(|main| {
+        let full = format!("{place}{main}");
+        let tip = lib.refname_to_id(&full).ok()?;
+        let name = full.trim_start_matches("refs/heads/").trim_start_matches("refs/remotes/").to_owned();
+        Some(Branch { tip, name, is_own: false })
+    })
+}
+
+/// A commit without a file, that nothing points to: what the first commit of a repository is compared with.
+///
+/// # Errors
+/// It cannot be written.
+pub fn nothing(repo: &Repo) -> Result<CommitSha> {
+    let lib = repo.open()?;
+    let what = "cannot write an empty commit";
+    let who = Signature::new("sprint", "sprint@localhost", &Time::new(0, 0)).during(what)?;
+    let tree = lib.treebuilder(None).and_then(|tree| tree.write()).and_then(|id| lib.find_tree(id));
+    let tree = tree.during(what)?;
+    lib.commit(None, &who, &who, "nothing", &tree, &[]).map(sha).during(what)
+}
+
+/// Whether two commits have the same files.
+///
+/// # Errors
+/// One of them is missing.
+pub fn is_same(repo: &Repo, one: &CommitSha, other: &CommitSha) -> Result<bool> {
+    let lib = repo.open()?;
+    let tree = |commit| Ok(lib.find_commit(oid(commit)?).during("a commit is not there")?.tree_id());
+    Ok(tree(one)? == tree(other)?)
 }

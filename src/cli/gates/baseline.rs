@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::choice::chosen;
-use super::{Call, Lines, base, cache_directory, interrupt};
+use super::{AtTheEnd, Call, Lines, base, cache_directory, interrupt};
 use crate::cli::args::GatesBaselineArgs;
 use crate::cli::context::Context as Place;
 use crate::cli::environment::Environment;
@@ -62,7 +62,7 @@ pub(super) fn run(args: &GatesBaselineArgs, env: &Environment, out: &mut Out<'_>
     let place = Place::find(env)?;
     let config = place.config(env)?;
     let repo = &place.repo;
-    let base = base(args.base.as_deref(), repo)?;
+    let base = base(args.base.as_deref(), repo)?.commit;
     let wanted = args.gates.iter().map(String::as_str).collect();
     let gates = chosen(&wanted, None, &config, repo, (&base, &base))?;
     let interrupted = Interrupts::take_over()?;
@@ -76,7 +76,8 @@ pub(super) fn run(args: &GatesBaselineArgs, env: &Environment, out: &mut Out<'_>
         base: None,
         fresh: args.no_cache,
         cancel: &|| interrupted.came(),
-        watch: lines.as_ref().map(|lines| lines as &dyn Watch),
+        // What is told line by line would be called new.
+        watch: Some(lines.as_ref().map_or(&AtTheEnd, |lines| lines as &dyn Watch)),
         all: true,
     };
     let ran = if lines.is_some() || args.json {
@@ -131,7 +132,7 @@ impl Owed {
         Self {
             name: gate.name.to_string(),
             state,
-            reason: gate.reason.clone(),
+            reason: without_new(&gate.reason),
             tool_version: gate.tool_version.clone(),
             seconds: (gate.seconds * 1000.0).round() / 1000.0,
             cached: gate.cached,
@@ -153,6 +154,14 @@ impl Owed {
         let more = if more > 0 { format!(", {more} more rules") } else { String::new() };
         format!("{}{more}", shown.join(", "))
     }
+}
+
+/// Held against nothing, all that is owed counts as new to a gate.
+fn without_new(reason: &str) -> String {
+    let kinds = ["finding", "secret", "vulnerabilit"];
+    kinds
+        .iter()
+        .fold(reason.to_owned(), |said, kind| said.replace(&format!(" new {kind}"), &format!(" {kind}")))
 }
 
 impl Severities {
