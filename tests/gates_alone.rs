@@ -306,6 +306,31 @@ fn with_what_is_compared_is_said_and_is_not_the_branch_itself() {
     assert_eq!(text(&output.stderr).matches("gone").count(), 1, "{}", said(&output));
 }
 
+/// Its own reports have fingerprints in them, and an editor's lock is a link to nowhere.
+#[test]
+fn what_is_nobodys_work_is_not_judged() {
+    let person = Person::new();
+    let config = WORDS.replace("\"--include=*.txt\", ", "").replace("\"bad\"", "\"newly\"");
+    let top = repository(&person, &config);
+    fs::write(top.join("a.txt"), "newly bad\n").unwrap();
+    std::os::unix::fs::symlink("p@host.1:2", top.join(".#a.py")).unwrap();
+    let args = ["gates", "run", "--sarif", "o ut.sarif", "--junit", "sub/out.xml"];
+    fs::create_dir(top.join("sub")).unwrap();
+    run(&person, &top, 1, &args);
+    fs::write(top.join("other.xml"), "<?xml version=\"1.0\"?><testsuites name=\"mine\"/>").unwrap();
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    let said = text(&output.stderr);
+    for name in ["o ut.sarif", "sub/out.xml"] {
+        assert!(said.contains(&format!("`{name}` is a report of sprint and is left out")), "{said}");
+    }
+    assert!(!said.contains("other.xml"), "{said}");
+    let output = run(&person, &top, 0, &["gates", "run", "integrity", "--json"]);
+    let ran: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(ran["gates"][0]["findings"].as_array().unwrap().len(), 0, "{ran:#}");
+    let listed = person.git(&top, &["status", "--porcelain", "--untracked-files=all"]);
+    assert!(listed.contains(".#a.py") && listed.contains("out.xml"), "nothing was removed: {listed}");
+}
+
 #[test]
 fn what_sprint_judges_itself_is_repeated_by_the_same_call() {
     let person = Person::new();

@@ -74,6 +74,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     let sinks = Sinks::open(args, &env.cwd)?;
     if let Head::Checkout(_) = head {
         tell_environments(repo)?;
+        tell_reports(repo)?;
     }
     let interrupted = Interrupts::take_over()?;
     let cache = Cache::new(&cache_directory(env));
@@ -134,6 +135,16 @@ fn tell_environments(repo: &Repo) -> Result<(), CliError> {
     for directory in found {
         let name = plain(&directory, 200);
         tell(&format!("`{name}` is a virtual environment and is left out: add `{name}/` to .gitignore"));
+    }
+    Ok(())
+}
+
+/// That reports of sprint's own are left out: who means to commit one is told why nothing finds it.
+fn tell_reports(repo: &Repo) -> Result<(), CliError> {
+    let found = export::reports(repo).map_err(|error| git_error("the files cannot be listed", error))?;
+    for path in found {
+        let name = plain(&path, 200);
+        tell(&format!("`{name}` is a report of sprint and is left out: add it to .gitignore"));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! person's own checkout: nothing in it is changed, and no worktree or branch is made.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use git2::build::CheckoutBuilder;
@@ -13,6 +14,13 @@ use crate::domain::ids::CommitSha;
 
 /// Names that a repository's main branch goes by, where it has no remote that says so.
 const MAIN_NAMES: [&str; 3] = ["main", "master", "trunk"];
+
+/// A report begins in so many bytes.
+const REPORT_BEGINS: u64 = 4 << 10;
+
+/// What stands there, in one of sprint's: SARIF and JUnit.
+const REPORTS: [[&str; 2]; 2] =
+    [["/sarif-schema-2.1.0.json\"", "\"id\": \"sprint/"], ["<?xml", "<testsuites name=\"sprint\""]];
 
 /// A copy of an index, so that the person's own is never written; removed when dropped.
 struct IndexCopy(PathBuf);
@@ -73,8 +81,9 @@ impl Drop for IndexCopy {
 pub fn snapshot(repo: &Repo) -> Result<CommitSha> {
     let copy = IndexCopy::of(repo, &repo.git_dir.join("index"))?;
     let mut add = copy.git(repo).args(["add", "--all", "--", "."]);
-    for environment in environments(repo)? {
-        add = add.arg(format!(":(exclude,top,literal){environment}"));
+    let left_out = environments(repo)?.into_iter().chain(reports(repo)?).chain(dangling(repo)?);
+    for path in left_out {
+        add = add.arg(format!(":(exclude,top,literal){path}"));
     }
     add.run()?;
     copy.commit(repo, "the worktree as it is")
@@ -95,6 +104,50 @@ pub fn environments(repo: &Repo) -> Result<Vec<String>> {
         repo.top.join(directory).join("bin/python").exists().then(|| directory.to_owned())
     });
     Ok(found.collect())
+}
+
+/// Reports that sprint itself has written into the checkout and nobody tracks: their fingerprints look
+/// like secrets. Told by how they begin, whatever they are called.
+///
+/// # Errors
+/// git fails.
+pub fn reports(repo: &Repo) -> Result<Vec<String>> {
+    let begins = |path: &str| {
+        let mut head = Vec::new();
+        let opened = fs::File::open(repo.top.join(path)).ok()?;
+        opened.take(REPORT_BEGINS).read_to_end(&mut head).ok()?;
+        let head = String::from_utf8_lossy(&head).into_owned();
+        Some(REPORTS.iter().any(|marks| marks.iter().all(|mark| head.contains(mark))))
+    };
+    let is_file = |path: &str| repo.top.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file());
+    let mut found = untracked(repo, &["*.sarif", "*.json", "*.xml"])?;
+    found.retain(|path| is_file(path) && begins(path) == Some(true));
+    Ok(found)
+}
+
+/// Untracked symbolic links that lead nowhere: the locks of an editor (`.#name`), which are no work.
+fn dangling(repo: &Repo) -> Result<Vec<String>> {
+    let mut found = untracked(repo, &[])?;
+    found.retain(|path| {
+        let link = repo.top.join(path);
+        link.is_symlink() && !link.exists()
+    });
+    Ok(found)
+}
+
+/// Files that are neither tracked nor ignored, of these names at any depth; their names are UTF-8.
+fn untracked(repo: &Repo, names: &[&str]) -> Result<Vec<String>> {
+    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
+    let mut git = git.args(["ls-files", "-z", "--others", "--exclude-standard", "--"]);
+    for name in names {
+        git = git.arg(format!(":(top,glob)**/{name}"));
+    }
+    let listed = git.run()?;
+    Ok(listed
+        .split(|byte| *byte == 0)
+        .filter_map(|name| Some(std::str::from_utf8(name).ok()?.to_owned()))
+        .filter(|name| !name.is_empty())
+        .collect())
 }
 
 /// The files that git tracks in the checkout. Paths that are not UTF-8 are shown with replacement
