@@ -53,6 +53,13 @@ fn ruff_clean_findings_and_syntax_errors() {
     assert!(short(&parsed).contains(&"invalid-syntax pkg/bad.py:1 critical".to_owned()));
 }
 
+/// PEP 263 allows other encodings, and ruff reads none of them: that is old where the file is.
+#[test]
+fn a_file_in_another_encoding_is_a_finding_of_ruff() {
+    let said = br#"[{"code":"E902","filename":"/repo/old.py","location":{"row":1},"message":"stream did not contain valid UTF-8"}]"#;
+    assert_eq!(short(&parse("ruff", 1, said).unwrap()), ["E902 old.py:1 high"]);
+}
+
 #[test]
 fn ruff_that_lost_its_files_or_its_words_is_an_error() {
     let error = parse("ruff", 1, &fixture("ruff-nopath.json")).unwrap_err();
