@@ -16,7 +16,7 @@ mod suites;
 use std::collections::BTreeMap;
 
 use self::lexer::Language;
-use self::suites::Test;
+use self::suites::{Helper, Test};
 use super::fingerprint::hash;
 use super::parse::Parsed;
 use crate::domain::gate::{Finding, Fingerprint, Severity};
@@ -78,13 +78,18 @@ pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
 struct Content {
     marks: Vec<marks::Mark>,
     tests: Vec<Test>,
+    helpers: Vec<Helper>,
 }
 
 impl Content {
     fn of(bytes: Option<&[u8]>, path: &str, is_test: bool) -> Self {
         let (Some(bytes), Some(language)) = (bytes, Language::of(path)) else { return Self::default() };
         let lines = lexer::lines(&String::from_utf8_lossy(bytes), language);
-        Self { marks: marks::marks(&lines, language, path, is_test), tests: suites::tests(&lines, language) }
+        Self {
+            marks: marks::marks(&lines, language, path, is_test),
+            tests: suites::tests(&lines, language),
+            helpers: if language == Language::Python { suites::helpers(&lines) } else { Vec::new() },
+        }
     }
 }
 
@@ -272,7 +277,15 @@ fn emptied_tests(file: &Sides<'_>) -> Vec<Finding> {
         let message = format!("the test `{}` asserts nothing any more", test.name);
         finding("emptied-test", &file.file.path, test.line, &message)
     };
-    empty.map(said).collect()
+    let was_one =
+        |helper: &&Helper| file.base.helpers.iter().any(|was| was.name == helper.name && was.asserts);
+    let helpers = file.head.helpers.iter().filter(|helper| helper.empty).filter(was_one);
+    let said_of = |helper: &Helper| {
+        let message =
+            format!("`{}`, which tests call to check something, does nothing any more", helper.name);
+        finding("emptied-test", &file.file.path, helper.line, &message)
+    };
+    empty.map(said).chain(helpers.map(said_of)).collect()
 }
 
 /// A change of how tools are configured. Where there was no code, there is nothing to weaken.
@@ -384,6 +397,18 @@ mod tests {
         assert_eq!(
             one("t/test_x.py", two, &two.replace("assert 2 == x", "pass")),
             ["emptied-test t/test_x.py:4"]
+        );
+        let helper = "def check_it(x):\n    assert x == 1\n\n\ndef test_a():\n    check_it(f())\n";
+        for now in ["pass", "\"\"\"Nothing.\"\"\"", "return True"] {
+            let emptied = one("t/help.py", helper, &helper.replace("assert x == 1", now));
+            assert_eq!(emptied, ["emptied-test t/help.py:1"], "{now}");
+        }
+        let moved =
+            helper.replace("assert x == 1", "return x == 1").replace("    check_it", "    assert check_it");
+        assert_eq!(
+            one("t/help.py", helper, &moved),
+            Vec::<String>::new(),
+            "it answers, and its caller asserts"
         );
         let weak = one("t/test_x.py", two, &two.replace("assert 2 == x", "assert True"));
         assert_eq!(weak, ["empty-assertion t/test_x.py:5"]);
