@@ -472,8 +472,11 @@ fn the_baseline_is_a_report_and_hides_nothing() {
     assert_eq!(report["total"], 1, "what is old: {report:#}");
     let words = &report["gates"][0];
     assert_eq!((words["state"].as_str(), words["rules"][0]["count"].as_u64()), (Some("owes"), Some(1)));
-    let shown = text(&run(&person, &top, 0, &["gates", "baseline", "words"]).stdout);
+    assert_eq!(words["reason"], "1 finding", "what is old is not called new");
+    let output = run(&person, &top, 0, &["gates", "baseline", "words", "--no-cache"]);
+    let (shown, progress) = (text(&output.stdout), text(&output.stderr));
     assert!(shown.contains("1 in all"), "{shown}");
+    assert!(progress.contains("words owes (") && !progress.contains("new"), "{progress}");
     run(&person, &top, 1, &["gates", "run"]);
     run(&person, &top, 2, &["gates", "baseline", "--base", "no-such"]);
 }

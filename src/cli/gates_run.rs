@@ -131,7 +131,10 @@ fn gate_text(gate: &GateResult, colour: Colour, text: &mut String) {
     reason.for_each(|more| line(text, format_args!("        {more}")));
     let red = matches!(gate.verdict, Verdict::Fail | Verdict::Error) || gate.is_excused();
     if red && !gate.by_hand.is_empty() {
-        line(text, format_args!("        by hand: {}", gate.by_hand));
+        // A word may have line breaks in it, and is typed with them.
+        for (at, part) in gate.by_hand.split('\n').enumerate() {
+            line(text, format_args!("{}{part}", if at == 0 { "        by hand: " } else { "" }));
+        }
     }
     // What is old and blocks nothing would hide what is new.
     let (mut open, old): (Vec<_>, Vec<_>) = gate
@@ -313,6 +316,16 @@ mod tests {
     #[test]
     fn the_text_names_place_rule_and_command() {
         insta::assert_snapshot!(ran().text(Colour::Off));
+    }
+
+    #[test]
+    fn a_line_to_type_keeps_its_line_breaks() {
+        let mut ran = ran();
+        ran.gates[0].by_hand = "sh -c 'a\nb'".into();
+        assert!(ran.text(Colour::Off).contains("        by hand: sh -c 'a\nb'\n"));
+        ran.gates[0].command = vec!["sprint".into()];
+        ran.repeat_with(&["--base", "a b"]);
+        assert!(ran.gates[0].by_hand.ends_with(" --base 'a b'"));
     }
 
     #[test]
