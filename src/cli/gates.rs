@@ -115,7 +115,9 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         out.text(&ran.json());
     } else if !stdout_is_data {
         out.line(compared);
-        none.iter().for_each(|said| out.line(said));
+        if let Some(said) = &none {
+            out.line(said);
+        }
         out.text(&ran.text(out.colour));
     }
     if let Some(said) = none.filter(|_| stdout_is_data) {

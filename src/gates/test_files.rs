@@ -98,8 +98,9 @@ fn has_doctests(context: &Context<'_>, root: &Path) -> Result<bool, String> {
     let trees = context.trees;
     let example =
         |text: Option<Vec<u8>>| text.is_some_and(|text| text.windows(4).any(|four| four == b">>> "));
+    let is_module = |path: &String| Path::new(path).extension().is_some_and(|kind| kind == "py");
     let modules = |side| -> Result<Vec<String>, String> {
-        Ok(trees.files(side)?.into_iter().filter(|path| path.ends_with(".py")).collect())
+        Ok(trees.files(side)?.into_iter().filter(is_module).collect())
     };
     if modules(Side::Head)?.iter().any(|path| example(read(&root.join(path)))) {
         return Ok(true);
@@ -130,8 +131,8 @@ impl Names {
         let python_files =
             said.get("python_files").map(|globs| globs.iter().flat_map(|g| of_name(g)).collect());
         let is_file = |path: &&String| Path::new(path).extension().is_some_and(|kind| kind == "py");
-        let named = words("testpaths").iter().filter(is_file);
-        let more = named.map(|path| escaped(&below(path.trim_start_matches("./")))).collect();
+        let files = words("testpaths").iter().filter(is_file);
+        let more = files.map(|path| escaped(&below(path.trim_start_matches("./")))).collect();
         let mut names = Self { python_files, more, modules: false };
         names.add_options(words("addopts"));
         names

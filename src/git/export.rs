@@ -18,7 +18,7 @@ const MAIN_NAMES: [&str; 3] = ["main", "master", "trunk"];
 /// A report begins in so many bytes.
 const REPORT_BEGINS: u64 = 4 << 10;
 
-/// What stands there, in one of sprint's: SARIF and JUnit.
+/// What stands there, in one of sprint's: SARIF and `JUnit`.
 const REPORTS: [[&str; 2]; 2] =
     [["/sarif-schema-2.1.0.json\"", "\"id\": \"sprint/"], ["<?xml", "<testsuites name=\"sprint\""]];
 

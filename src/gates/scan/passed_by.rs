@@ -134,7 +134,7 @@ fn secrets(path: &str, bytes: &[u8]) -> Vec<Finding> {
     let mut line = (0, 1_u32);
     let mut found = Vec::new();
     for (at, kind) in redact::all(&text) {
-        let breaks = text.as_bytes()[line.0..at].iter().filter(|byte| **byte == b'\n').count();
+        let breaks = String::from_utf8_lossy(&text.as_bytes()[line.0..at]).matches('\n').count();
         line = (at, line.1.saturating_add(u32::try_from(breaks).unwrap_or(u32::MAX)));
         found.push(finding(path, line.1, kind));
     }
