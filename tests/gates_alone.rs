@@ -235,12 +235,110 @@ fn where_there_is_nothing_to_judge_it_says_what_to_do() {
     {
         let output = run(&person, &bare, 4, command);
         assert!(text(&output.stderr).contains("is bare"), "{}", said(&output));
+        if command.contains(&"--staged") {
+            // A hook of a repository's first commit: see below.
+            continue;
+        }
         let output = run(&person, &unborn, 4, command);
         assert!(text(&output.stderr).contains("hint: commit something first"), "{}", said(&output));
     }
     let top = repository(&person, "[gates]\npresets = []\n");
     let output = run(&person, &top, 0, &["gates", "run"]);
     assert!(text(&output.stdout).contains("no gate takes part here"), "{}", said(&output));
+    for args in [&["gates", "run", "--json"][..], &["gates", "run", "--json", "--stage", "Merging"]] {
+        let output = run(&person, &top, 0, args);
+        assert!(text(&output.stderr).contains("so nothing was judged"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn the_first_commit_of_a_repository_is_held_against_nothing() {
+    let person = Person::new();
+    let top = person.path("first");
+    fs::create_dir(&top).unwrap();
+    person.git(&top, &["init", "-q", "-b", "main"]);
+    person.git(&top, &["config", "user.name", "p"]);
+    person.git(&top, &["config", "user.email", "p@example.invalid"]);
+    fs::write(top.join("sprint.toml"), WORDS).unwrap();
+    let hook = top.join(".git/hooks/pre-commit");
+    let line = format!("#!/bin/sh\nexec {} gates run --staged\n", env!("CARGO_BIN_EXE_sprint"));
+    fs::write(&hook, line).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let commit = || {
+        person.git(&top, &["add", "--all"]);
+        person.command("git", &top).args(["commit", "-m", "first"]).output().unwrap()
+    };
+    fs::write(top.join("a.txt"), "bad\n").unwrap();
+    let refused = commit();
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(text(&refused.stderr).contains("new"), "{}", said(&refused));
+    fs::write(top.join("a.txt"), "fine\n").unwrap();
+    let made = commit();
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    assert_eq!(person.git(&top, &["rev-list", "--count", "--all"]), "1\n");
+}
+
+/// Whoever has pushed a branch would compare it with itself.
+#[test]
+fn with_what_is_compared_is_said_and_is_not_the_branch_itself() {
+    let person = Person::new();
+    let top = repository(&person, WORDS);
+    let remote = person.path("remote.git");
+    person.git(&top, &["init", "-q", "--bare", "-b", "main", remote.to_str().unwrap()]);
+    person.git(&top, &["remote", "add", "origin", remote.to_str().unwrap()]);
+    person.git(&top, &["push", "-qu", "origin", "main"]);
+    let begin = person.git(&top, &["rev-parse", "--short=7", "HEAD"]);
+    let output = run(&person, &top, 0, &["gates", "run"]);
+    let same = format!("compared with origin/main ({}", begin.trim());
+    let shown = text(&output.stdout);
+    assert!(shown.contains(&same) && shown.contains("nothing differs, so nothing is new"), "{shown}");
+    person.git(&top, &["checkout", "-qb", "feature"]);
+    fs::write(top.join("b.txt"), "bad\n").unwrap();
+    person.git(&top, &["add", "--all"]);
+    person.git(&top, &["commit", "-qm", "bad"]);
+    person.git(&top, &["push", "-qu", "origin", "feature"]);
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains(&format!("compared with main ({}", begin.trim())), "{shown}");
+    let output = run(&person, &top, 0, &["gates", "run", "--base", "origin/feature"]);
+    assert!(text(&output.stdout).contains("compared with origin/feature ("), "{}", said(&output));
+    let output = run(&person, &top, 2, &["gates", "run", "--base", "gone"]);
+    assert_eq!(text(&output.stderr).matches("gone").count(), 1, "{}", said(&output));
+}
+
+/// Its own reports have fingerprints in them, and an editor's lock is a link to nowhere.
+#[test]
+fn what_is_nobodys_work_is_not_judged() {
+    let person = Person::new();
+    let config = WORDS.replace("\"--include=*.txt\", ", "").replace("\"bad\"", "\"newly\"");
+    let top = repository(&person, &config);
+    fs::write(top.join("a.txt"), "newly bad\n").unwrap();
+    std::os::unix::fs::symlink("p@host.1:2", top.join(".#a.py")).unwrap();
+    let args = ["gates", "run", "--sarif", "o ut.sarif", "--junit", "sub/out.xml"];
+    fs::create_dir(top.join("sub")).unwrap();
+    run(&person, &top, 1, &args);
+    fs::write(top.join("other.xml"), "<?xml version=\"1.0\"?><testsuites name=\"mine\"/>").unwrap();
+    let output = run(&person, &top, 1, &["gates", "run"]);
+    let said = text(&output.stderr);
+    for name in ["o ut.sarif", "sub/out.xml"] {
+        assert!(said.contains(&format!("`{name}` is a report of sprint and is left out")), "{said}");
+    }
+    assert!(!said.contains("other.xml"), "{said}");
+    let output = run(&person, &top, 0, &["gates", "run", "integrity", "--json"]);
+    let ran: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(ran["gates"][0]["findings"].as_array().unwrap().len(), 0, "{ran:#}");
+    let listed = person.git(&top, &["status", "--porcelain", "--untracked-files=all"]);
+    assert!(listed.contains(".#a.py") && listed.contains("out.xml"), "nothing was removed: {listed}");
+}
+
+#[test]
+fn what_sprint_judges_itself_is_repeated_by_the_same_call() {
+    let person = Person::new();
+    let top = repository(&person, "");
+    fs::write(top.join("a.py"), "import os  # noqa\n").unwrap();
+    let output = run(&person, &top, 1, &["gates", "run", "integrity", "--base", "HEAD~0"]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("by hand: sprint gates run integrity --base 'HEAD~0'\n"), "{shown}");
 }
 
 #[test]
@@ -429,8 +527,11 @@ fn the_baseline_is_a_report_and_hides_nothing() {
     assert_eq!(report["total"], 1, "what is old: {report:#}");
     let words = &report["gates"][0];
     assert_eq!((words["state"].as_str(), words["rules"][0]["count"].as_u64()), (Some("owes"), Some(1)));
-    let shown = text(&run(&person, &top, 0, &["gates", "baseline", "words"]).stdout);
+    assert_eq!(words["reason"], "1 finding", "what is old is not called new");
+    let output = run(&person, &top, 0, &["gates", "baseline", "words", "--no-cache"]);
+    let (shown, progress) = (text(&output.stdout), text(&output.stderr));
     assert!(shown.contains("1 in all"), "{shown}");
+    assert!(progress.contains("words owes (") && !progress.contains("new"), "{progress}");
     run(&person, &top, 1, &["gates", "run"]);
     run(&person, &top, 2, &["gates", "baseline", "--base", "no-such"]);
 }

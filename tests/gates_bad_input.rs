@@ -202,6 +202,58 @@ fn files_with_odd_names() {
     assert_eq!(bench.gate("radon").0, 0);
 }
 
+/// A name that no tool can be told, and that some pass by without a word.
+#[test]
+fn a_name_that_is_not_utf8_is_an_error_that_names_it() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bench = Bench::new(&[("a.py", "x = 1\n")]);
+    let name = std::ffi::OsStr::from_bytes(b"b\xff.py");
+    fs::write(bench.top.join(name), "x = eval(input())\n").unwrap();
+    let hint = "`b\u{fffd}.py`: its name is not UTF-8, which few tools can read: rename it with `git mv`";
+    bench.check("integrity", "integrity", 3, hint);
+    for (name, words) in [
+        ("detect-secrets", "echo '{\"plugins_used\":[{}],\"results\":{}}'"),
+        ("bandit", "echo '{\"errors\":[],\"results\":[],\"metrics\":{\"_totals\":{},\"a.py\":{}}}'"),
+        ("semgrep", "echo '{\"results\":[],\"errors\":[],\"paths\":{\"scanned\":[\"a.py\"]}}'"),
+    ] {
+        bench.tool(name, &format!("[ \"$1\" = --version ] && exec echo {name} 9.9.9\n{words}"));
+        let said = "`b\u{fffd}.py` cannot be looked at: its name is not UTF-8";
+        bench.check(name, name, 3, said);
+    }
+}
+
+/// What a suite is called is the repository's to say; another configuration makes no suite vanish.
+#[test]
+fn tests_that_the_repository_names_itself() {
+    let failing = "def test_a():\n    assert 1 + 1 == 3\n";
+    let passing = failing.replace('3', "2");
+    let ini = |said: &str| format!("[pytest]\n{said}\n");
+    let toml = "[tool.pytest.ini_options]\npython_files = [\"tests.py\"]\n".to_owned();
+    for (config, text, path) in [
+        ("pytest.ini", ini("python_files = check_*.py"), "web/check_core.py"),
+        ("pyproject.toml", toml, "web/tests.py"),
+        ("pytest.ini", ini("testpaths = web/suite.py"), "web/suite.py"),
+    ] {
+        let bench = Bench::new(&[(config, &text), (path, &passing), ("core.py", "x = 1\n")]);
+        if !bench.person.has_tools() {
+            println!("SKIPPED: no pytest");
+            return;
+        }
+        bench.write(&[(path, failing)]);
+        bench.check(path, "pytest", 1, "1 test failed");
+        bench.write(&[(config, "[pytest]\n")]);
+        let (code, gate) = bench.gate("pytest");
+        assert_ne!(code, 0, "{path}, with another configuration: {gate:#}");
+        fs::remove_file(bench.top.join(path)).unwrap();
+        bench.check(path, "pytest", 1, "the base has 1 files for this gate to check, the candidate has none");
+    }
+    let config = ("setup.cfg", "[tool:pytest]\naddopts = --doctest-modules\n");
+    let bench = Bench::new(&[config, ("core.py", "x = 1\n")]);
+    bench.check("no example", "pytest", 0, "nothing to check");
+    bench.write(&[("core.py", "def f():\n    \"\"\"\n    >>> 1 + 1\n    3\n    \"\"\"\n")]);
+    bench.check("a doctest", "pytest", 1, "1 test failed");
+}
+
 #[test]
 fn repositories_with_little_in_them() {
     let empty = Bench::new(&[]);
@@ -266,6 +318,7 @@ fn suites_that_are_odd() {
             "1 test failed",
         ),
         ("ends the program", "    os._exit(0)\n", 3, ""),
+        ("ends the session", "    import pytest\n    pytest.exit(\"x\", 0)\n", 1, "1 test failed"),
         ("kills the program", "    os.kill(os.getpid(), 9)\n", 3, "signal 9 killed it"),
     ] {
         let bench = Bench::new(&[

@@ -30,6 +30,7 @@ use crate::config::{Config, GateConfig};
 use crate::domain::ids::{CommitSha, GateName};
 use crate::error::CliError;
 use crate::gates::{BaseScan, Cache, Context, Moment, Thresholds, Watch, recall, remember};
+use crate::git::export::Base;
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, export};
 use crate::process::limits::Bounds;
@@ -65,15 +66,17 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     let place = Place::find(env)?;
     let config = place.config(env)?;
     let repo = &place.repo;
-    let base = base(args.base.as_deref(), repo)?;
+    let base = base_for(args, repo)?;
     let head = head(args, env, repo)?;
     has_root(&config, repo, head.commit())?;
     let wanted: BTreeSet<&str> = args.gates.iter().chain(&args.gate).map(String::as_str).collect();
-    let gates = chosen(&wanted, args.stage.as_deref(), &config, repo, (head.commit(), &base))?;
+    let gates = chosen(&wanted, args.stage.as_deref(), &config, repo, (head.commit(), &base.commit))?;
+    let compared = compared(repo, head.commit(), &base)?;
     // Before an hour of gates, and after the snapshot.
     let sinks = Sinks::open(args, &env.cwd)?;
     if let Head::Checkout(_) = head {
         tell_environments(repo)?;
+        tell_reports(repo)?;
     }
     let interrupted = Interrupts::take_over()?;
     let cache = Cache::new(&cache_directory(env));
@@ -90,7 +93,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         config: &config,
         repo,
         head,
-        base: Some(base),
+        base: Some(base.commit),
         fresh: args.no_cache,
         cancel: &|| interrupted.came(),
         watch: Some(lines.as_ref().map_or(&AtTheEnd, |lines| lines as &dyn Watch)),
@@ -106,15 +109,21 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     if let Some(lines) = lines.filter(|_| env.stdout_is_terminal || ran.is_err()) {
         lines.clear();
     }
-    let ran = ran.map_err(|error| if interrupted.came() { interrupt() } else { error })?;
+    let mut ran = ran.map_err(|error| if interrupted.came() { interrupt() } else { error })?;
     remember(&cache, &repo.common_dir, &ran.gates);
+    ran.repeat_with(&choice::words(args));
+    let none = gates.is_empty().then(|| choice::no_gate(args.stage.as_deref()));
     if args.json {
         out.text(&ran.json());
     } else if !stdout_is_data {
-        if gates.is_empty() {
-            out.line("no gate takes part here; `sprint gates list` says why");
+        out.line(compared);
+        if let Some(said) = &none {
+            out.line(said);
         }
         out.text(&ran.text(out.colour));
+    }
+    if let Some(said) = none.filter(|_| stdout_is_data) {
+        tell(&said);
     }
     if args.github {
         out.text(&github::speak(&token));
@@ -129,15 +138,38 @@ fn tell_environments(repo: &Repo) -> Result<(), CliError> {
     let found = export::environments(repo).map_err(|error| git_error("the files cannot be listed", error))?;
     for directory in found {
         let name = plain(&directory, 200);
-        let told = writeln!(
-            std::io::stderr().lock(),
-            "`{name}` is a virtual environment and is left out: add `{name}/` to .gitignore"
-        );
-        if let Err(error) = told {
-            tracing::debug!(%error, "nobody reads standard error");
-        }
+        tell(&format!("`{name}` is a virtual environment and is left out: add `{name}/` to .gitignore"));
     }
     Ok(())
+}
+
+/// That reports of sprint's own are left out: who means to commit one is told why nothing finds it.
+fn tell_reports(repo: &Repo) -> Result<(), CliError> {
+    let found = export::reports(repo).map_err(|error| git_error("the files cannot be listed", error))?;
+    for path in found {
+        let name = plain(&path, 200);
+        tell(&format!("`{name}` is a report of sprint and is left out: add it to .gitignore"));
+    }
+    Ok(())
+}
+
+/// For people, where standard output is data.
+fn tell(said: &str) {
+    if let Err(error) = writeln!(std::io::stderr().lock(), "{said}") {
+        tracing::debug!(%error, "nobody reads standard error");
+    }
+}
+
+/// With what the head was compared; where nothing differs, that nothing can be new.
+fn compared(repo: &Repo, head: &CommitSha, base: &Base) -> Result<String, CliError> {
+    let same = export::is_same(repo, head, &base.commit)
+        .map_err(|error| git_error("the commits cannot be compared", error))?;
+    let with = format!("compared with {} ({})", plain(&base.name, 100), base.commit.short());
+    Ok(if same {
+        format!("{with}: nothing differs, so nothing is new; `--base REF` names another commit")
+    } else {
+        with
+    })
 }
 
 fn interrupt() -> CliError {
@@ -277,14 +309,25 @@ fn head(args: &GatesRunArgs, env: &Environment, repo: &Repo) -> Result<Head, Cli
     Ok(Head::Checkout(snapshot))
 }
 
+/// What is staged for a repository's first commit is held against nothing, or its hook would forbid it.
+fn base_for(args: &GatesRunArgs, repo: &Repo) -> Result<Base, CliError> {
+    let unborn = matches!(repo.head(), Err(error) if is_unborn(&error));
+    if !(unborn && args.staged && args.base.is_none()) {
+        return base(args.base.as_deref(), repo);
+    }
+    let commit =
+        export::nothing(repo).map_err(|error| git_error("the repository cannot be written", error))?;
+    Ok(Base { commit, name: "nothing: there is no commit yet".to_owned() })
+}
+
 /// What findings are held against, where none is named: see [`export::default_base`].
 ///
 /// # Errors
 /// There is no such commit (exit 2), or none at all (exit 4).
-fn base(name: Option<&str>, repo: &Repo) -> Result<CommitSha, CliError> {
+fn base(name: Option<&str>, repo: &Repo) -> Result<Base, CliError> {
     if let Some(name) = name {
         repo.head().map_err(|error| unborn_or("there is nothing to judge", error))?;
-        return resolve(repo, name);
+        return Ok(Base { commit: resolve(repo, name)?, name: name.to_owned() });
     }
     export::default_base(repo).map_err(|error| {
         let error = unborn_or("there is nothing to compare with", error);
@@ -297,17 +340,27 @@ fn base(name: Option<&str>, repo: &Repo) -> Result<CommitSha, CliError> {
 
 /// A repository without a commit is no broken machine: the person has a step to do first.
 fn unborn_or(what: &str, error: git::Error) -> CliError {
-    match &error {
-        git::Error::Lib { source, .. } if source.code() == git2::ErrorCode::UnbornBranch => {
-            CliError::refused(Refusal::NoCommit.to_string()).hint(Refusal::NoCommit.hint())
-        }
-        _ => git_error(what, error),
+    if is_unborn(&error) {
+        return CliError::refused(Refusal::NoCommit.to_string()).hint(Refusal::NoCommit.hint());
     }
+    git_error(what, error)
+}
+
+fn is_unborn(error: &git::Error) -> bool {
+    matches!(error, git::Error::Lib { source, .. } if source.code() == git2::ErrorCode::UnbornBranch)
 }
 
 fn resolve(repo: &Repo, name: &str) -> Result<CommitSha, CliError> {
-    export::resolve(repo, name)
-        .map_err(|error| CliError::usage(format!("there is no commit `{}`", plain(name, 100))).because(error))
+    export::resolve(repo, name).map_err(|error| {
+        let said = CliError::usage(format!("there is no commit `{}`", plain(name, 100)));
+        match &error {
+            // It says the same in git's words.
+            git::Error::Lib { source, .. } if source.code() == git2::ErrorCode::NotFound => {
+                said.hint("`git log` and `git branch --all` list what there is")
+            }
+            _ => said.because(error),
+        }
+    })
 }
 
 fn cache_directory(env: &Environment) -> PathBuf {

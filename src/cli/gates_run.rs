@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::text::{Colour, Tone, harmless};
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{GateResult, Status, Verdict, overall};
-use crate::gates::{Cancelled, Context, old_ones, run_gates};
+use crate::gates::{Cancelled, Context, old_ones, run_gates, shell_word};
 use crate::process::offline;
 
 /// At most so many findings of one gate are printed as text.
@@ -68,6 +68,18 @@ impl Ran {
         }
     }
 
+    /// What sprint itself judged is repeated by the same call: `words` are its base and head.
+    pub fn repeat_with(&mut self, words: &[&str]) {
+        let own =
+            self.gates.iter_mut().filter(|gate| gate.command.first().is_some_and(|word| word == "sprint"));
+        for gate in own.filter(|gate| !gate.by_hand.is_empty()) {
+            for word in words {
+                gate.by_hand.push(' ');
+                gate.by_hand.push_str(&shell_word(word));
+            }
+        }
+    }
+
     /// One JSON object, with a line break at its end.
     pub fn json(&self) -> String {
         let view = RanView {
@@ -119,7 +131,10 @@ fn gate_text(gate: &GateResult, colour: Colour, text: &mut String) {
     reason.for_each(|more| line(text, format_args!("        {more}")));
     let red = matches!(gate.verdict, Verdict::Fail | Verdict::Error) || gate.is_excused();
     if red && !gate.by_hand.is_empty() {
-        line(text, format_args!("        by hand: {}", gate.by_hand));
+        // A word may have line breaks in it, and is typed with them.
+        for (at, part) in gate.by_hand.split('\n').enumerate() {
+            line(text, format_args!("{}{part}", if at == 0 { "        by hand: " } else { "" }));
+        }
     }
     // What is old and blocks nothing would hide what is new.
     let (mut open, old): (Vec<_>, Vec<_>) = gate
@@ -301,6 +316,16 @@ mod tests {
     #[test]
     fn the_text_names_place_rule_and_command() {
         insta::assert_snapshot!(ran().text(Colour::Off));
+    }
+
+    #[test]
+    fn a_line_to_type_keeps_its_line_breaks() {
+        let mut ran = ran();
+        ran.gates[0].by_hand = "sh -c 'a\nb'".into();
+        assert!(ran.text(Colour::Off).contains("        by hand: sh -c 'a\nb'\n"));
+        ran.gates[0].command = vec!["sprint".into()];
+        ran.repeat_with(&["--base", "a b"]);
+        assert!(ran.gates[0].by_hand.ends_with(" --base 'a b'"));
     }
 
     #[test]

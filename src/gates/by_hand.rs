@@ -107,6 +107,11 @@ fn search_path(around: &Surroundings<'_>, here: &str) -> Option<String> {
     Some(format!("{own}\"$PATH\"{tools}"))
 }
 
+/// A word as a POSIX shell reads it.
+pub fn shell_word(word: &str) -> String {
+    quoted(word, "")
+}
+
 /// A word as a POSIX shell reads it, with its own word `here` for the worktree.
 fn quoted(word: &str, here: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,@%+".contains(c);

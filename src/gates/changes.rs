@@ -8,6 +8,8 @@ use std::path::Path;
 use super::context::{Context, Room, Side};
 use super::integrity::{self, Around, Changed};
 use super::parse::Parsed;
+use super::targets::{self, NOT_TEXT};
+use super::test_files;
 use super::tools::languages;
 use crate::config::presets::{preset, preset_names};
 
@@ -45,7 +47,12 @@ pub(super) type Read = (Option<Vec<u8>>, Option<&'static str>);
 
 pub(super) fn read(root: &Path, path: &str) -> Result<Read, String> {
     let file = root.join(path);
-    let told = |error: std::io::Error| format!("cannot read the candidate's `{path}`: {error}");
+    let told = |error: std::io::Error| {
+        if targets::is_no_text(root, path) {
+            return format!("cannot read the candidate's `{path}`: {NOT_TEXT}");
+        }
+        format!("cannot read the candidate's `{path}`: {error}")
+    };
     let unread = |why| Ok((Some(Vec::new()), Some(why)));
     match file.symlink_metadata() {
         Ok(meta) if meta.is_symlink() => unread("it is a symbolic link now"),
@@ -58,7 +65,10 @@ pub(super) fn read(root: &Path, path: &str) -> Result<Read, String> {
 }
 
 /// What the change is to answer for, and what of it was there before.
-pub(super) fn look(context: &Context<'_>, changed: &[Changed]) -> (Parsed, Parsed) {
+///
+/// # Errors
+/// Why the candidate cannot be read.
+pub(super) fn look(context: &Context<'_>, changed: &[Changed]) -> Result<(Parsed, Parsed), String> {
     let programs: BTreeSet<String> = preset_names()
         .filter_map(|name| preset(name)?.command.first().cloned())
         .filter(|program| program != "sprint")
@@ -66,11 +76,14 @@ pub(super) fn look(context: &Context<'_>, changed: &[Changed]) -> (Parsed, Parse
     let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
     let files = context.trees.files(Side::Base).unwrap_or_default();
     let head: BTreeSet<String> = context.trees.files(Side::Head).unwrap_or_default().into_iter().collect();
+    let root = context.root(Side::Head, Room::Reading)?;
+    let tests = test_files::named(context, &root)?;
     let around = Around {
         programs: &programs,
         is_there: &|path| head.contains(path),
         base_has_code: !languages(files.iter().map(String::as_str), None).is_empty(),
+        is_test: &|path| tests.is_match(path),
         named: &|path| context.trees.named_by_task(path),
     };
-    integrity::look(changed, &around)
+    Ok(integrity::look(changed, &around))
 }

@@ -31,6 +31,7 @@ mod secrets;
 mod select;
 mod shown;
 mod targets;
+mod test_files;
 mod together;
 mod tools;
 mod validate;
@@ -39,6 +40,7 @@ mod version;
 mod watch;
 
 pub use besides::{around, brought};
+pub use by_hand::shell_word;
 pub use cache::{Cache, CacheFacts};
 pub use context::{BaseScan, Context, Room, Side, Trees};
 pub use durations::{recall, remember, was_excused};

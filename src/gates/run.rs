@@ -244,7 +244,10 @@ impl Run<'_> {
             Ok(changed) => changed,
             Err(why) => return self.without_run(Verdict::Error, &why),
         };
-        let (mut head, mut base) = changes::look(self.context, &changed);
+        let (mut head, mut base) = match changes::look(self.context, &changed) {
+            Ok(looked) => looked,
+            Err(why) => return self.without_run(Verdict::Error, &why),
+        };
         allowed.mark(&mut head.findings);
         allowed.mark(&mut base.findings);
         let change = Change { lines: &ChangedLines::new(), touches: &|_| true, allow: &|_| {} };
@@ -295,12 +298,16 @@ impl Run<'_> {
     /// held against them.
     fn could_lose_tests(&self, head: &Parsed) -> bool {
         let trees = self.context.trees;
-        let decides = |path: &String| lost::decides(path) && trees.changed(path);
+        // Where the repository names its files of tests itself.
+        let named = Inputs::of(self.gate).ok().filter(|_| self.gate.parser == "pytest");
+        let decides = |files: Vec<String>| {
+            let mut tests = named.iter().flat_map(|named| named.of_tree(&files, self.context.subdir));
+            let mut others = files.iter().filter(|path| lost::decides(path));
+            tests.any(|path| trees.changed(path)) || others.any(|path| trees.changed(path))
+        };
         !head.ran.is_empty()
             && self.gate.mode != Mode::Report
-            && [Side::Head, Side::Base]
-                .into_iter()
-                .any(|side| trees.files(side).is_ok_and(|files| files.iter().any(decides)))
+            && [Side::Head, Side::Base].into_iter().any(|side| trees.files(side).is_ok_and(decides))
     }
 
     fn without_run(&self, verdict: Verdict, reason: &str) -> GateResult {

@@ -4,6 +4,7 @@
 
 mod doubts;
 mod execute;
+mod passed_by;
 mod prepare;
 mod read;
 
@@ -214,11 +215,13 @@ impl<'a> Scanner<'a> {
         let parser = parse::find(&self.gate.parser)
             .ok_or_else(|| format!("there is no parser `{}`", self.gate.parser))?;
         let root = self.context.checkout(self.side, self.room())?;
+        self.can_be_named(&root, files)?;
         let mut ready = self.ready(&root, files)?;
         if let Some(keep) = keep {
             ready.places.keep.clone_from(&keep.dir);
         }
-        let tmp = Temporary::make(&ready.places.tmp)?;
+        let own = ready.places.tmp.clone();
+        let tmp = Temporary::make(&own)?;
         if let Some(file) = &ready.places.diff {
             self.write_diff(file, &root)?;
         }
@@ -241,7 +244,14 @@ impl<'a> Scanner<'a> {
         let slots = self.slots(pane).await?;
         let outcome = self.execute(&ready, &argv, pane).await?;
         *seconds = outcome.seconds;
-        let mut parsed = self.read(parser, &ready, &outcome)?;
+        let mut parsed = if self.gate.parser == "detect-secrets" {
+            let asked = (&mut ready, argv.as_slice());
+            let mut parsed = self.read_secrets(parser, asked, &outcome, seconds, pane).await?;
+            self.look_where_it_does_not(&root, files, &mut parsed)?;
+            parsed
+        } else {
+            self.read(parser, &ready, &outcome)?
+        };
         self.saw_what_is_there(&root, files, &parsed)?;
         self.tell_large(&root, files, &mut parsed);
         if self.gate.parser == "pytest" {

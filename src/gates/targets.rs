@@ -13,6 +13,14 @@ const RUN_MAX: usize = 1 << 20;
 /// The same where a person reads it.
 pub(super) const SHOWN_MAX: usize = 4 << 10;
 
+/// What to do about a name of which only a likeness can be written.
+pub(super) const NOT_TEXT: &str = "its name is not UTF-8, which few tools can read: rename it with `git mv`";
+
+/// Whether a path is only the likeness of a name that is not UTF-8. `root` is that of its worktree.
+pub(super) fn is_no_text(root: &Path, path: &str) -> bool {
+    path.contains(char::REPLACEMENT_CHARACTER) && root.join(path).symlink_metadata().is_err()
+}
+
 /// A single argument has at most 128 KiB.
 const CHANGED_MAX: usize = 100 << 10;
 

@@ -1,4 +1,5 @@
-//! Another command of a preset, for what is not everywhere: a test runner, a provider of coverage.
+//! Another command of a preset, for what is not everywhere: a test runner, a provider of coverage; and
+//! what tests are called by a repository's own configuration.
 //!
 //! A command that a person wrote stands. What decides is asked of candidate and base alike: a
 //! candidate cannot drop a part of the gate by dropping what asks for it.
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use super::context::{Context, Room, Side};
 use super::inputs;
+use super::test_files;
 use super::tools;
 use crate::config::gate::{DetectText, GateConfig, Instead, Setting};
 use crate::config::presets::preset;
@@ -16,8 +18,11 @@ use crate::config::presets::preset;
 /// A file is looked into up to this.
 const TEXT_MAX: u64 = 1 << 20;
 
-/// The gate with the command that fits in the place of the preset's own, if there is one.
+/// The gate as this repository needs it, if that is not as the preset is.
 pub(super) fn of(gate: &GateConfig, context: &Context<'_>) -> Result<Option<GateConfig>, String> {
+    if gate.preset.as_deref() == Some("pytest") {
+        return test_files::adapted(gate, context);
+    }
     let own = gate.preset.as_deref().and_then(preset);
     if gate.tool.instead.is_empty() || own.is_none_or(|own| own.command != gate.command) {
         return Ok(None);
@@ -109,7 +114,7 @@ fn says(asked: &DetectText, context: &Context<'_>, root: &Path) -> bool {
 }
 
 /// A file, and neither a link nor a pipe.
-fn read(path: &Path) -> Option<Vec<u8>> {
+pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
     path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
     let mut text = Vec::new();
     fs::File::open(path).ok()?.take(TEXT_MAX).read_to_end(&mut text).ok()?;

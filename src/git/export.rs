@@ -2,17 +2,25 @@
 //! person's own checkout: nothing in it is changed, and no worktree or branch is made.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use git2::build::CheckoutBuilder;
-use git2::{BranchType, Repository};
+use git2::{BranchType, ErrorCode, Repository, Signature, Time};
 
-use super::error::{IoContext, LibContext, Result};
+use super::error::{Error, IoContext, LibContext, Result};
 use super::repo::{Repo, oid, sha};
 use crate::domain::ids::CommitSha;
 
 /// Names that a repository's main branch goes by, where it has no remote that says so.
 const MAIN_NAMES: [&str; 3] = ["main", "master", "trunk"];
+
+/// A report begins in so many bytes.
+const REPORT_BEGINS: u64 = 4 << 10;
+
+/// What stands there, in one of sprint's: SARIF and `JUnit`.
+const REPORTS: [[&str; 2]; 2] =
+    [["/sarif-schema-2.1.0.json\"", "\"id\": \"sprint/"], ["<?xml", "<testsuites name=\"sprint\""]];
 
 /// A copy of an index, so that the person's own is never written; removed when dropped.
 struct IndexCopy(PathBuf);
@@ -38,8 +46,13 @@ impl IndexCopy {
 
     fn commit(&self, repo: &Repo, message: &str) -> Result<CommitSha> {
         let tree = self.git(repo).arg("write-tree").run()?;
-        let head = repo.head()?;
-        let mut commit = self.git(repo).args(["commit-tree", "-p", head.as_str(), "-m", message]);
+        let mut commit = self.git(repo).args(["commit-tree", "-m", message]);
+        match repo.head() {
+            Ok(head) => commit = commit.args(["-p", head.as_str()]),
+            // The first one has no parent.
+            Err(Error::Lib { source, .. }) if source.code() == ErrorCode::UnbornBranch => {}
+            Err(error) => return Err(error),
+        }
         for (name, value) in [("NAME", "sprint"), ("EMAIL", "sprint@localhost"), ("DATE", "@0 +0000")] {
             commit =
                 commit.env(&format!("GIT_AUTHOR_{name}"), value).env(&format!("GIT_COMMITTER_{name}"), value);
@@ -68,8 +81,9 @@ impl Drop for IndexCopy {
 pub fn snapshot(repo: &Repo) -> Result<CommitSha> {
     let copy = IndexCopy::of(repo, &repo.git_dir.join("index"))?;
     let mut add = copy.git(repo).args(["add", "--all", "--", "."]);
-    for environment in environments(repo)? {
-        add = add.arg(format!(":(exclude,top,literal){environment}"));
+    let left_out = environments(repo)?.into_iter().chain(reports(repo)?).chain(dangling(repo)?);
+    for path in left_out {
+        add = add.arg(format!(":(exclude,top,literal){path}"));
     }
     add.run()?;
     copy.commit(repo, "the worktree as it is")
@@ -90,6 +104,50 @@ pub fn environments(repo: &Repo) -> Result<Vec<String>> {
         repo.top.join(directory).join("bin/python").exists().then(|| directory.to_owned())
     });
     Ok(found.collect())
+}
+
+/// Reports that sprint itself has written into the checkout and nobody tracks: their fingerprints look
+/// like secrets. Told by how they begin, whatever they are called.
+///
+/// # Errors
+/// git fails.
+pub fn reports(repo: &Repo) -> Result<Vec<String>> {
+    let begins = |path: &str| {
+        let mut head = Vec::new();
+        let opened = fs::File::open(repo.top.join(path)).ok()?;
+        opened.take(REPORT_BEGINS).read_to_end(&mut head).ok()?;
+        let head = String::from_utf8_lossy(&head).into_owned();
+        Some(REPORTS.iter().any(|marks| marks.iter().all(|mark| head.contains(mark))))
+    };
+    let is_file = |path: &str| repo.top.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file());
+    let mut found = untracked(repo, &["*.sarif", "*.json", "*.xml"])?;
+    found.retain(|path| is_file(path) && begins(path) == Some(true));
+    Ok(found)
+}
+
+/// Untracked symbolic links that lead nowhere: the locks of an editor (`.#name`), which are no work.
+fn dangling(repo: &Repo) -> Result<Vec<String>> {
+    let mut found = untracked(repo, &[])?;
+    found.retain(|path| {
+        let link = repo.top.join(path);
+        link.is_symlink() && !link.exists()
+    });
+    Ok(found)
+}
+
+/// Files that are neither tracked nor ignored, of these names at any depth; their names are UTF-8.
+fn untracked(repo: &Repo, names: &[&str]) -> Result<Vec<String>> {
+    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
+    let mut git = git.args(["ls-files", "-z", "--others", "--exclude-standard", "--"]);
+    for name in names {
+        git = git.arg(format!(":(top,glob)**/{name}"));
+    }
+    let listed = git.run()?;
+    Ok(listed
+        .split(|byte| *byte == 0)
+        .filter_map(|name| Some(std::str::from_utf8(name).ok()?.to_owned()))
+        .filter(|name| !name.is_empty())
+        .collect())
 }
 
 /// The files that git tracks in the checkout. Paths that are not UTF-8 are shown with replacement
@@ -196,40 +254,108 @@ pub fn resolve(repo: &Repo, name: &str) -> Result<CommitSha> {
     Ok(sha(commit.id()))
 }
 
+/// A commit that work is compared with, and by which name it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The commit.
+    pub commit: CommitSha,
+    /// For people: a branch, `HEAD`.
+    pub name: String,
+}
+
 /// What a person's work is compared with: where it left its upstream, else the main branch, else
-/// HEAD.
+/// HEAD. A branch of the same name as the person's own is where that is published, and no upstream:
+/// whoever pushes would compare with themselves; it counts where there is no main branch besides.
 ///
 /// # Errors
 /// HEAD has no commit, or the history is cut off before that place: HEAD in its stead would make
 /// nothing new.
-pub fn default_base(repo: &Repo) -> Result<CommitSha> {
+pub fn default_base(repo: &Repo) -> Result<Base> {
     let head = repo.head()?;
     let lib = Repository::open(&repo.git_dir).during("cannot open the checkout")?;
-    let Some(other) = upstream(&lib).or_else(|| main_branch(&lib)) else { return Ok(head) };
-    match lib.merge_base(oid(&head)?, other) {
-        Ok(base) => Ok(sha(base)),
+    let itself = |commit| Base { commit, name: "HEAD".to_owned() };
+    let (upstream, main) = (upstream(&lib), main_branch(&lib));
+    // The main branch itself is published there, and what is not pushed yet is new.
+    let is_main = |upstream: &Branch| main.as_ref().is_some_and(|main| main.is_same(upstream));
+    let found = match upstream {
+        Some(upstream) if !upstream.is_own || is_main(&upstream) => Some(upstream),
+        upstream => main.or(upstream),
+    };
+    let Some(Branch { tip, name, .. }) = found else { return Ok(itself(head)) };
+    match lib.merge_base(oid(&head)?, tip) {
+        Ok(base) => Ok(Base { commit: sha(base), name }),
         Err(error) if lib.is_shallow() => {
             Err(error).during("the history here ends before the place where this branch began")
         }
         // A history of its own.
-        Err(_) => Ok(head),
+        Err(_) => Ok(itself(head)),
     }
 }
 
-fn upstream(lib: &Repository) -> Option<git2::Oid> {
+/// A branch that work may have begun at.
+struct Branch {
+    tip: git2::Oid,
+    /// `main`, `origin/main`.
+    name: String,
+    /// Whether it is called as the person's branch is.
+    is_own: bool,
+}
+
+impl Branch {
+    /// Whether both are called the same, here or at a remote.
+    fn is_same(&self, other: &Self) -> bool {
+        let own = |name: &str| name.strip_prefix("origin/").unwrap_or(name).to_owned();
+        own(&self.name) == own(&other.name)
+    }
+}
+
+fn upstream(lib: &Repository) -> Option<Branch> {
     let head = lib.head().ok()?;
-    let name = head.shorthand().ok()?;
-    lib.find_branch(name, BranchType::Local).ok()?.upstream().ok()?.get().target()
+    let own = head.shorthand().ok()?;
+    let upstream = lib.find_branch(own, BranchType::Local).ok()?.upstream().ok()?;
+    let name = upstream.name().ok().flatten()?.to_owned();
+    // `origin/feature`; a remote's name has no slash that anybody would think of.
+    let is_own = name.split_once('/').is_some_and(|(_, branch)| branch == own);
+    Some(Branch { tip: upstream.get().target()?, name, is_own })
 }
 
-fn main_branch(lib: &Repository) -> Option<git2::Oid> {
+fn main_branch(lib: &Repository) -> Option<Branch> {
     let remote = lib.find_reference("refs/remotes/origin/HEAD").ok().and_then(|r| r.resolve().ok());
-    remote
-        .and_then(|reference| reference.target())
-        .or_else(|| main_in(lib, "refs/heads"))
-        .or_else(|| main_in(lib, "refs/remotes/origin"))
+    let of_remote = remote.and_then(|reference| {
+        let name = reference.shorthand().ok()?.to_owned();
+        Some(Branch { tip: reference.target()?, name, is_own: false })
+    });
+    of_remote.or_else(|| main_in(lib, "refs/heads/")).or_else(|| main_in(lib, "refs/remotes/origin/"))
 }
 
-fn main_in(lib: &Repository, place: &str) -> Option<git2::Oid> {
-    MAIN_NAMES.iter().find_map(|name| lib.refname_to_id(&format!("{place}/{name}")).ok())
+fn main_in(lib: &Repository, place: &str) -> Option<Branch> {
+    MAIN_NAMES.iter().find_map(|main| {
+        let full = format!("{place}{main}");
+        let tip = lib.refname_to_id(&full).ok()?;
+        let name = full.trim_start_matches("refs/heads/").trim_start_matches("refs/remotes/").to_owned();
+        Some(Branch { tip, name, is_own: false })
+    })
+}
+
+/// A commit without a file, that nothing points to: what the first commit of a repository is compared with.
+///
+/// # Errors
+/// It cannot be written.
+pub fn nothing(repo: &Repo) -> Result<CommitSha> {
+    let lib = repo.open()?;
+    let what = "cannot write an empty commit";
+    let who = Signature::new("sprint", "sprint@localhost", &Time::new(0, 0)).during(what)?;
+    let tree = lib.treebuilder(None).and_then(|tree| tree.write()).and_then(|id| lib.find_tree(id));
+    let tree = tree.during(what)?;
+    lib.commit(None, &who, &who, "nothing", &tree, &[]).map(sha).during(what)
+}
+
+/// Whether two commits have the same files.
+///
+/// # Errors
+/// One of them is missing.
+pub fn is_same(repo: &Repo, one: &CommitSha, other: &CommitSha) -> Result<bool> {
+    let lib = repo.open()?;
+    let tree = |commit| Ok(lib.find_commit(oid(commit)?).during("a commit is not there")?.tree_id());
+    Ok(tree(one)? == tree(other)?)
 }

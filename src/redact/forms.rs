@@ -129,6 +129,11 @@ fn hits(text: &[u8]) -> impl Iterator<Item = Hit> {
     ALL.captures_iter(text).filter_map(|found| hit(&found))
 }
 
+/// The secrets of a text: where each begins, in bytes, and of what kind it is.
+pub fn all(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
+    hits(text.as_bytes()).map(|hit| (hit.start, hit.name))
+}
+
 /// What kind of secret a text holds, the first one if there are several.
 pub fn first(text: &str) -> Option<&'static str> {
     hits(text.as_bytes()).next().map(|hit| hit.name)

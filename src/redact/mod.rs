@@ -10,6 +10,6 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-pub use forms::first;
+pub use forms::{all, first};
 pub use known::{bytes, in_place, know, text};
 pub use lines::Lines;

@@ -227,6 +227,45 @@ fn deleted_emptied_or_weakened() {
     );
 }
 
+/// Ways out that look like ordinary code, each with exit code 0 of the tool alone.
+#[test]
+fn ended_early_never_reached_or_asked_to_fail() {
+    if !tools() {
+        return;
+    }
+    let exits = "\"\"\"Arithmetic.\"\"\"\n\nimport pytest\n\n\ndef double(x: int) -> int:\n    pytest.exit(\"enough\", 0)\n\n\n\
+        def halve(x: int) -> int:\n    return x // 2\n";
+    let ended = Case {
+        name: "the session is ended",
+        tool: PYTEST,
+        broken: vec![wrong()],
+        hidden: vec![put("pkg/core.py", exits)],
+        told: ("pytest", "ended-early", "pkg/core.py"),
+    };
+    let conftest = |body: &str| {
+        let fixture = "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef mild(request: pytest.FixtureRequest) -> None:\n";
+        vec![put("tests/conftest.py", &format!("{fixture}    {body}\n"))]
+    };
+    let hook = |name, body: &str| case(name, "test-hook", "tests/conftest.py", conftest(body));
+    let inside = |code: &str| tests("    assert double(2) == 4", code);
+    let twice = format!("{TESTS}\n\ndef test_double() -> None:\n    assert double(0) == 0\n");
+    let raises =
+        inside("    with __import__(\"pytest\").raises(AssertionError):\n        assert double(2) == 4");
+    let drops = inside("    try:\n        assert double(2) == 4\n    finally:\n        return");
+    all(
+        python(),
+        &[
+            ended,
+            hook("a mark from a fixture", "request.applymarker(getattr(pytest.mark, \"x\" + \"fail\"))"),
+            hook("another function", "request.node.obj = lambda: None"),
+            case("its failure is asked for", "swallowed-assertion", FILE, raises),
+            case("its failure is dropped", "swallowed-assertion", FILE, drops),
+            case("never", "skipped-test", FILE, inside("    if False:\n        assert double(2) == 4")),
+            case("another of its name", "skipped-test", FILE, vec![put(FILE, &twice)]),
+        ],
+    );
+}
+
 #[test]
 fn not_collected() {
     if !tools() {

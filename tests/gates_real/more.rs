@@ -98,6 +98,31 @@ fn a_secret_is_nowhere_in_what_a_gate_says() {
     assert!(of("aws-access-key").blocks(Mode::Absolute) && !of("secret-keyword").blocks(Mode::Absolute));
 }
 
+/// detect-secrets leaves files out by their names, and one that it cannot parse ends it.
+#[test]
+fn secrets_where_detect_secrets_does_not_look() {
+    if !have(&["detect-secrets"]) {
+        return;
+    }
+    let deep = format!("a: {}{}\nb: AKIAQYLPMN5HFIQR7XYA\n", "[".repeat(3000), "]".repeat(3000));
+    let mut head = with(CLEAN, "deep.yaml", &deep);
+    let result = World::new(CLEAN, &head).run("detect-secrets");
+    assert_eq!(rules(&result, Status::New), ["aws-key-id deep.yaml:2"], "{result:#?}");
+    assert!(result.reason.contains("it fails on `deep.yaml` ("), "{}", result.reason);
+    assert!(result.reason.ends_with("only secrets of well-known forms were looked for there"));
+    head.extend([("logo.svg", SECRET), ("sub/poetry.lock", SECRET), ("keys.cfg", SECRET)]);
+    let result = World::new(CLEAN, &head).run("detect-secrets");
+    let mut found = rules(&result, Status::New);
+    found.sort();
+    let expected = [
+        "aws-access-key keys.cfg:1",
+        "aws-key-id deep.yaml:2",
+        "aws-key-id logo.svg:1",
+        "aws-key-id sub/poetry.lock:1",
+    ];
+    assert_eq!(found, expected, "{result:#?}");
+}
+
 #[test]
 fn what_a_tool_could_not_read_is_no_pass() {
     if !have(&MORE) {

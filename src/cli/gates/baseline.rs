@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::choice::chosen;
-use super::{Call, Lines, base, cache_directory, interrupt};
+use super::{AtTheEnd, Call, Lines, base, cache_directory, interrupt, tell};
 use crate::cli::args::GatesBaselineArgs;
 use crate::cli::context::Context as Place;
 use crate::cli::environment::Environment;
@@ -16,8 +16,9 @@ use crate::cli::interrupts::Interrupts;
 use crate::cli::out::Out;
 use crate::cli::text::{Cell, Table, Tone, plain};
 use crate::domain::gate::{Finding, GateResult, Severity, Status, Verdict};
+use crate::domain::ids::GateName;
 use crate::error::{CliError, exit};
-use crate::gates::{Cache, Watch, recall, remember};
+use crate::gates::{Cache, Moment, Watch, recall, remember};
 
 /// So many rules of a gate are shown to people; JSON has all.
 const RULES_SHOWN: usize = 5;
@@ -62,7 +63,7 @@ pub(super) fn run(args: &GatesBaselineArgs, env: &Environment, out: &mut Out<'_>
     let place = Place::find(env)?;
     let config = place.config(env)?;
     let repo = &place.repo;
-    let base = base(args.base.as_deref(), repo)?;
+    let base = base(args.base.as_deref(), repo)?.commit;
     let wanted = args.gates.iter().map(String::as_str).collect();
     let gates = chosen(&wanted, None, &config, repo, (&base, &base))?;
     let interrupted = Interrupts::take_over()?;
@@ -76,14 +77,15 @@ pub(super) fn run(args: &GatesBaselineArgs, env: &Environment, out: &mut Out<'_>
         base: None,
         fresh: args.no_cache,
         cancel: &|| interrupted.came(),
-        watch: lines.as_ref().map(|lines| lines as &dyn Watch),
+        // A gate held against nothing calls new whatever it finds.
+        watch: Some(match &lines {
+            Some(lines) => lines as &dyn Watch,
+            None if args.json => &AtTheEnd,
+            None => &Counted,
+        }),
         all: true,
     };
-    let ran = if lines.is_some() || args.json {
-        call.perform(&gates, &mut std::io::sink())
-    } else {
-        call.perform(&gates, &mut std::io::stderr().lock())
-    };
+    let ran = call.perform(&gates, &mut std::io::sink());
     if let Some(lines) = &lines {
         lines.clear();
     }
@@ -101,6 +103,25 @@ pub(super) fn run(args: &GatesBaselineArgs, env: &Environment, out: &mut Out<'_>
     // A report in which a tool is missing is not the whole truth.
     let broken = ran.gates.iter().any(|gate| gate.verdict == Verdict::Error);
     Ok(if broken { exit::ENVIRONMENT } else { exit::DONE })
+}
+
+/// Progress off a terminal: a line a gate.
+struct Counted;
+
+impl Watch for Counted {
+    fn saw(&self, gate: &GateName, moment: Moment<'_>) {
+        match moment {
+            Moment::Began => tell(&format!("▶ {gate}")),
+            Moment::Ended(result) => {
+                let owed = Owed::of(result);
+                tell(&format!("{gate} {} ({:.1} s): {}", owed.state, owed.seconds, owed.words()));
+            }
+        }
+    }
+
+    fn tells_findings(&self) -> bool {
+        true
+    }
 }
 
 impl Owed {
@@ -131,7 +152,7 @@ impl Owed {
         Self {
             name: gate.name.to_string(),
             state,
-            reason: gate.reason.clone(),
+            reason: without_new(&gate.reason),
             tool_version: gate.tool_version.clone(),
             seconds: (gate.seconds * 1000.0).round() / 1000.0,
             cached: gate.cached,
@@ -153,6 +174,14 @@ impl Owed {
         let more = if more > 0 { format!(", {more} more rules") } else { String::new() };
         format!("{}{more}", shown.join(", "))
     }
+}
+
+/// Held against nothing, all that is owed counts as new to a gate.
+fn without_new(reason: &str) -> String {
+    let kinds = ["finding", "secret", "vulnerabilit"];
+    kinds
+        .iter()
+        .fold(reason.to_owned(), |said, kind| said.replace(&format!(" new {kind}"), &format!(" {kind}")))
 }
 
 impl Severities {

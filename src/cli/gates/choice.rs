@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cli::args::GatesRunArgs;
 use crate::cli::context::git_error;
 use crate::cli::text::plain;
 use crate::config::{Config, GateConfig};
@@ -67,6 +68,22 @@ fn known_stage(config: &Config, stage: Option<&str>) -> Result<(), CliError> {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("the stages are: {}", known.join(", "))),
     })
+}
+
+/// Said where nothing was judged: that is no pass of anything.
+pub(super) fn no_gate(stage: Option<&str>) -> String {
+    let place = stage.map_or("here".to_owned(), |stage| format!("in {}", plain(stage, NAME_MAX)));
+    format!("no gate takes part {place}, so nothing was judged; `sprint gates list` says why")
+}
+
+/// What a call was told of what it judges, to be typed again.
+pub(super) fn words(args: &GatesRunArgs) -> Vec<&str> {
+    let mut words = Vec::new();
+    for (flag, value) in [("--base", &args.base), ("--head", &args.head)] {
+        words.extend(value.iter().flat_map(|value| [flag, value.as_str()]));
+    }
+    words.extend(args.staged.then_some("--staged"));
+    words
 }
 
 /// What is in these commits, as far as it decides which presets take part.

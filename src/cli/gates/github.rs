@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use crate::cli::gates_run::Ran;
 use crate::domain::gate::{Finding, GateResult, Severity, Status, Verdict};
 
-/// A runner shows ten of a kind a step, fifty a job; the rest would be lost without a word.
-const SHOWN_MAX: usize = 50;
+/// A runner shows so many of a kind a step; the rest would be lost without a word.
+const SHOWN_MAX: usize = 10;
 
 /// From here on the runner takes nothing for a command.
 pub(super) fn quiet(token: &str) -> String {
@@ -46,8 +46,18 @@ pub(super) fn annotations(ran: &Ran) -> String {
             lines.push(of_gate("notice", gate));
         }
     }
-    let more = lines.len().saturating_sub(SHOWN_MAX);
-    lines.truncate(SHOWN_MAX);
+    let all = lines.len();
+    // One notice is for what is not shown.
+    for (level, max) in [("error", SHOWN_MAX), ("warning", SHOWN_MAX), ("notice", SHOWN_MAX - 1)] {
+        let begins = format!("::{level} ");
+        let mut shown = 0;
+        lines.retain(|line| {
+            let is_one = line.starts_with(&begins);
+            shown += usize::from(is_one);
+            !is_one || shown <= max
+        });
+    }
+    let more = all - lines.len();
     if more > 0 {
         lines.push(format!("::notice title=sprint::{more} more are in the log of this step"));
     }
@@ -129,7 +139,8 @@ mod tests {
         let finding = ran.gates[0].findings[0].clone();
         ran.gates[0].findings = vec![finding; 80];
         let text = annotations(&ran);
-        assert_eq!(text.lines().count(), SHOWN_MAX + 1);
+        let of = |level: &str| text.lines().filter(|line| line.starts_with(&format!("::{level} "))).count();
+        assert!(of("error") == SHOWN_MAX && of("warning") <= SHOWN_MAX && of("notice") <= SHOWN_MAX);
         assert!(text.ends_with("more are in the log of this step\n"), "{text}");
     }
 }

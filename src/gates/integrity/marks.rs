@@ -16,6 +16,8 @@ pub(super) struct Mark {
     pub(super) rule: &'static str,
     /// The mark itself with its codes: `noqa: E501`. Widening it makes another one.
     pub(super) text: String,
+    /// How the base writes it, where it hides less now.
+    pub(super) was: Option<String>,
     /// Of a function that decides over tests, what it does; empty for all others. Editing it makes
     /// another mark.
     pub(super) body: String,
@@ -61,7 +63,7 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
         PYTHON,
         Place::Comment,
         "suppression",
-        r"(?i)\b(ruff:\s*|flake8:\s*)?noqa\b(\s*:\s*[A-Z]+\d+([,\s]+[A-Z]+\d+)*)?",
+        r"(?i)(^|#)\s*(ruff:\s*|flake8:\s*)?noqa\b(\s*:\s*[A-Z]+\d+([,\s]+[A-Z]+\d+)*)?",
     ),
     (PYTHON, Place::Comment, "suppression", r"(?i)\bruff:\s*(ignore|file-ignore|disable)\b(\s*\[[^\]]*\])?"),
     (PYTHON, Place::Comment, "suppression", r"\b(type|pyright|pyrefly|ty):\s*ignore(\s*\[[^\]]*\])?"),
@@ -169,14 +171,15 @@ static COMPILED: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     compiled.collect()
 });
 
-/// The marks of a file, in its order.
-pub(super) fn marks(lines: &[Line], language: Language, path: &str) -> Vec<Mark> {
+/// The marks of a file, in its order; whether it is one of tests decides what counts there.
+pub(super) fn marks(lines: &[Line], language: Language, path: &str, is_test: bool) -> Vec<Mark> {
     let patterns: Vec<&Pattern> =
         COMPILED.iter().filter(|pattern| pattern.languages.contains(&language)).collect();
     let mut marks = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
-        let mark = |rule, text: &str, body| Mark { rule, text: squeezed(text), body, line: number };
+        let mark =
+            |rule, text: &str, body| Mark { rule, text: squeezed(text), was: None, body, line: number };
         for (rule, text) in of_line(line, &patterns) {
             let body = if rule == "test-hook" { body(&lines[at..], language) } else { String::new() };
             marks.push(mark(rule, text, body));
@@ -186,7 +189,7 @@ pub(super) fn marks(lines: &[Line], language: Language, path: &str) -> Vec<Mark>
         marks.extend(same.map(|said| mark("empty-assertion", said, String::new())));
     }
     if language == Language::Python {
-        marks.extend(python::marks(lines, path));
+        marks.extend(python::marks(lines, path, is_test));
     }
     marks
 }
@@ -216,7 +219,12 @@ fn of_line<'l>(line: &'l Line, patterns: &[&Pattern]) -> Vec<(&'static str, &'l 
             }
         }
     }
-    found.into_iter().map(|(rule, _, one)| (rule, one.as_str())).collect()
+    let text = |place, one: regex::Match<'l>| match place {
+        // Where a comment begins inside of another.
+        Place::Comment => one.as_str().trim_start_matches(|c: char| c == '#' || c.is_whitespace()),
+        Place::Code | Place::Raw | Place::Written => one.as_str(),
+    };
+    found.into_iter().map(|(rule, place, one)| (rule, text(place, one))).collect()
 }
 
 /// What a function does that begins in the first of the lines; an assignment is a line.
@@ -264,7 +272,7 @@ mod tests {
     use super::*;
 
     fn found(language: Language, text: &str) -> Vec<String> {
-        marks(&lines(text, language), language, "a.py")
+        marks(&lines(text, language), language, "a.py", false)
             .iter()
             .map(|mark| format!("{}:{} {}", mark.line, mark.rule, mark.text))
             .collect()
@@ -340,7 +348,7 @@ mod tests {
     #[test]
     fn what_a_hook_does_belongs_to_it() {
         let bodies = |text: &str| {
-            let marks = marks(&lines(text, Language::Python), Language::Python, "a.py");
+            let marks = marks(&lines(text, Language::Python), Language::Python, "a.py", false);
             marks.into_iter().map(|mark| mark.body).collect::<Vec<_>>()
         };
         let hook = "def pytest_runtest_setup(item):\n    skip('a')  # why\n\n\nx = 1\n";
@@ -351,8 +359,11 @@ mod tests {
 
     #[test]
     fn text_about_marks_is_none() {
-        let text = "MESSAGE = 'add # noqa'\n\"\"\"type: ignore is a comment\"\"\"\nskipped = 1\nassert True_ish\nassert x == 1\n";
+        let text = "MESSAGE = 'add # noqa'\n\"\"\"type: ignore is a comment\"\"\"\nskipped = 1\nassert True_ish\nassert x == 1\n\
+            x = 1  # hello NoQA : F401\n";
         assert_eq!(found(Language::Python, text), Vec::<String>::new());
+        let nested = "x = 1  # hello # NoQA : F401\n";
+        assert_eq!(found(Language::Python, nested), ["1:suppression NoQA : F401"], "ruff takes it for one");
         assert_eq!(
             found(Language::Rust, "let x = \"#[ignore]\"; // an allow would hide it"),
             Vec::<String>::new()

@@ -7,6 +7,7 @@
 
 mod lexer;
 mod marks;
+mod narrow;
 mod python;
 mod settings;
 mod shadows;
@@ -15,7 +16,7 @@ mod suites;
 use std::collections::BTreeMap;
 
 use self::lexer::Language;
-use self::suites::Test;
+use self::suites::{Helper, Test};
 use super::fingerprint::hash;
 use super::parse::Parsed;
 use crate::domain::gate::{Finding, Fingerprint, Severity};
@@ -46,13 +47,15 @@ pub(super) struct Around<'a> {
     pub(super) is_there: &'a dyn Fn(&str) -> bool,
     /// Whether the base has anything that a tool could have judged.
     pub(super) base_has_code: bool,
+    /// Whether the repository's configuration calls the file one of tests, besides what everybody calls so.
+    pub(super) is_test: &'a dyn Fn(&str) -> bool,
     /// Whether the task names the file: then it is what it was asked for.
     pub(super) named: &'a dyn Fn(&str) -> bool,
 }
 
 /// What the change is to answer for, and what of it was there before: to be compared as multisets.
 pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
-    let read: Vec<Sides> = files.iter().map(Sides::of).collect();
+    let read: Vec<Sides> = files.iter().map(|file| Sides::of(file, around)).collect();
     let mut head: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.head)).collect();
     let base: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.base)).collect();
     head.extend(removed_tests(&read));
@@ -75,41 +78,54 @@ pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
 struct Content {
     marks: Vec<marks::Mark>,
     tests: Vec<Test>,
+    helpers: Vec<Helper>,
 }
 
 impl Content {
-    fn of(bytes: Option<&[u8]>, path: &str) -> Self {
+    fn of(bytes: Option<&[u8]>, path: &str, is_test: bool) -> Self {
         let (Some(bytes), Some(language)) = (bytes, Language::of(path)) else { return Self::default() };
         let lines = lexer::lines(&String::from_utf8_lossy(bytes), language);
-        Self { marks: marks::marks(&lines, language, path), tests: suites::tests(&lines, language) }
+        Self {
+            marks: marks::marks(&lines, language, path, is_test),
+            tests: suites::tests(&lines, language),
+            helpers: if language == Language::Python { suites::helpers(&lines) } else { Vec::new() },
+        }
     }
 }
 
 struct Sides<'a> {
     file: &'a Changed,
+    /// Whether a runner looked into it, and looks into it.
+    collected: (bool, bool),
     base: Content,
     head: Content,
 }
 
 impl<'a> Sides<'a> {
-    fn of(file: &'a Changed) -> Self {
-        let base = Content::of(file.base.as_deref(), &file.old_path);
-        let mut head = Content::of(file.head.as_deref(), &file.path);
-        if is_collected(&file.old_path) && !is_collected(&file.path) {
+    fn of(file: &'a Changed, around: &Around<'_>) -> Self {
+        let is_test = |path: &str| is_test_file(path) || (around.is_test)(path);
+        let is_collected = |path: &str| is_collected(path) || (around.is_test)(path);
+        let base = Content::of(file.base.as_deref(), &file.old_path, is_test(&file.old_path));
+        let mut head = Content::of(file.head.as_deref(), &file.path, is_test(&file.path));
+        let collected = (is_collected(&file.old_path), is_collected(&file.path));
+        if collected == (true, false) {
             // Where no runner looks, they are gone.
             head.tests.clear();
         }
-        Self { file, base, head }
+        narrow::recognise(&base.marks, &mut head.marks);
+        Self { file, collected, base, head }
     }
 
     /// The marks of one side. Their fingerprints name neither line nor what stands beside them: who
     /// edits a line that has had a mark before adds none.
     fn marks(&self, side: &Content) -> Vec<Finding> {
         let finding = |mark: &marks::Mark| {
-            let text: String = mark.text.chars().take(200).collect();
+            let shortened = |text: &str| text.chars().take(200).collect::<String>();
+            let text = shortened(&mark.text);
+            let known = shortened(mark.was.as_ref().unwrap_or(&mark.text));
             let fingerprint = Fingerprint {
-                placed: hash(&["integrity", mark.rule, &text, &mark.body, &self.file.old_path]),
-                placeless: hash(&["integrity", mark.rule, &text, &mark.body]),
+                placed: hash(&["integrity", mark.rule, &known, &mark.body, &self.file.old_path]),
+                placeless: hash(&["integrity", mark.rule, &known, &mark.body]),
             };
             let said = format!("`{text}` {}", meaning(mark.rule));
             Finding {
@@ -188,7 +204,8 @@ pub(super) struct Versions {
 
 impl Versions {
     pub(super) fn of(path: &str, base: &[u8], head: &[u8]) -> Self {
-        let (base, head) = (Content::of(Some(base), path), Content::of(Some(head), path));
+        let is_test = is_test_file(path);
+        let (base, head) = (Content::of(Some(base), path, is_test), Content::of(Some(head), path, is_test));
         let skips = |side: &Content| side.marks.iter().filter(|mark| mark.rule == "skipped-test").count();
         let marked = skips(&head) > skips(&base);
         Self { base, head, marked }
@@ -216,13 +233,13 @@ fn removed_tests(read: &[Sides<'_>]) -> Vec<Finding> {
     // By whether it is where a runner looks: what was never there may be moved anywhere.
     let mut added: BTreeMap<(&str, bool), i64> = BTreeMap::new();
     for file in read {
-        let (was, is) = (is_collected(&file.file.old_path), is_collected(&file.file.path));
+        let (was, is) = file.collected;
         file.head.tests.iter().for_each(|test| *added.entry((&test.name, is)).or_default() += 1);
         file.base.tests.iter().for_each(|test| *added.entry((&test.name, was)).or_default() -= 1);
     }
     let mut findings = Vec::new();
     for file in read {
-        let was = is_collected(&file.file.old_path);
+        let was = file.collected.0;
         let (before, now) = (file.base.tests.len(), file.head.tests.len());
         let mut gone: Vec<&str> = Vec::new();
         for test in &file.base.tests {
@@ -260,7 +277,15 @@ fn emptied_tests(file: &Sides<'_>) -> Vec<Finding> {
         let message = format!("the test `{}` asserts nothing any more", test.name);
         finding("emptied-test", &file.file.path, test.line, &message)
     };
-    empty.map(said).collect()
+    let was_one =
+        |helper: &&Helper| file.base.helpers.iter().any(|was| was.name == helper.name && was.asserts);
+    let helpers = file.head.helpers.iter().filter(|helper| helper.empty).filter(was_one);
+    let said_of = |helper: &Helper| {
+        let message =
+            format!("`{}`, which tests call to check something, does nothing any more", helper.name);
+        finding("emptied-test", &file.file.path, helper.line, &message)
+    };
+    empty.map(said).chain(helpers.map(said_of)).collect()
 }
 
 /// A change of how tools are configured. Where there was no code, there is nothing to weaken.
@@ -326,6 +351,7 @@ mod tests {
             programs: &["ruff"],
             is_there: &|path| path == "pkg/core.py",
             base_has_code: true,
+            is_test: &|path| path.contains("check_"),
             named: &|path| named.contains(&path),
         };
         let (mut head, base) = look(files, &around);
@@ -343,6 +369,9 @@ mod tests {
         assert_eq!(one("a.py", "x = 1\n", "x = 1  # noqa\n"), ["suppression a.py:1"]);
         assert_eq!(one("a.py", "x = 1  # noqa: E1\n", "y = 2\nx = 3  # noqa: E1\n"), Vec::<String>::new());
         assert_eq!(one("a.py", "x = 1  # noqa: E1\n", "x = 1  # noqa\n"), ["suppression a.py:1"], "widened");
+        assert_eq!(one("a.py", "x = 1  # noqa\n", "x = 1  # noqa: E1\n"), Vec::<String>::new(), "narrowed");
+        let both = one("a.py", "x = 1  # noqa\n", "x = 1  # noqa: E1\ny = 1  # noqa: E1\n");
+        assert_eq!(both, ["suppression a.py:2"], "narrowed, and one more");
         let copied = one("a.py", "f()  # noqa: E1\n", "f()  # noqa: E1\nf()  # noqa: E1\n");
         assert_eq!(copied, ["suppression a.py:2"]);
     }
@@ -368,6 +397,18 @@ mod tests {
         assert_eq!(
             one("t/test_x.py", two, &two.replace("assert 2 == x", "pass")),
             ["emptied-test t/test_x.py:4"]
+        );
+        let helper = "def check_it(x):\n    assert x == 1\n\n\ndef test_a():\n    check_it(f())\n";
+        for now in ["pass", "\"\"\"Nothing.\"\"\"", "return True"] {
+            let emptied = one("t/help.py", helper, &helper.replace("assert x == 1", now));
+            assert_eq!(emptied, ["emptied-test t/help.py:1"], "{now}");
+        }
+        let moved =
+            helper.replace("assert x == 1", "return x == 1").replace("    check_it", "    assert check_it");
+        assert_eq!(
+            one("t/help.py", helper, &moved),
+            Vec::<String>::new(),
+            "it answers, and its caller asserts"
         );
         let weak = one("t/test_x.py", two, &two.replace("assert 2 == x", "assert True"));
         assert_eq!(weak, ["empty-assertion t/test_x.py:5"]);
@@ -404,6 +445,7 @@ mod tests {
         let test = "def test_a():\n    assert 1 == x\n";
         assert_eq!(moved("t/test_x.py", "t/cases.py", test), ["removed-test t/cases.py:0"]);
         assert_eq!(moved("t/test_x.py", "build/test_x.py", test), ["removed-test build/test_x.py:0"]);
+        assert_eq!(moved("t/check_x.py", "t/cases.py", test), ["removed-test t/cases.py:0"], "configured");
         assert_eq!(moved("t/test_x.py", "t/test_y.py", test), Vec::<String>::new());
         assert_eq!(moved("t/cases_x.py", "t/cases_y.py", test), Vec::<String>::new(), "somebody's own names");
     }

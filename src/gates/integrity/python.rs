@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::is_test_file;
 use super::lexer::{Language, Line};
 use super::marks::{Mark, squeezed};
 use super::suites::{block, margin};
@@ -36,15 +35,29 @@ static AUTOUSE: LazyLock<Regex> = LazyLock::new(|| compiled(r"@.*\bfixture\s*\(.
 static PATCHES: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"\.(setattr|setitem|delattr)\s*\(|\b(mocker\.)?patch(\.\w+)?\s*\("));
 
+static RAISES: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"^\s*(?:async\s+)?with\b.*\b(?:raises|assertRaises\w*)\s*\(([^)]*)"));
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*assert\b"));
+static LEAVES: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:return|break|continue)\b"));
+static NEVER: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"^\s*(?:el)?(?:if|while)\s+(?:.*\band\s+)?(?:False|0|None|not\s+True)\s*:"));
+static TEST: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:async\s+)?def\s+(test\w*)\s*\("));
+static MARKS_ITEMS: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(
+        r"\b(?:node|item)\.obj\s*=[^=]|\bsetattr\s*\(\s*(?:request\.node|node|item)\b|\.(?:applymarker|add_marker)\s*\(",
+    )
+});
+
 /// Of these everybody sets something before a run.
 const EVERYBODYS: &[&str] = &["sys", "os", "warnings", "logging", "random", "locale"];
 
 /// The marks of a file that is called so, besides those that a line alone is.
-pub(super) fn marks(lines: &[Line], path: &str) -> Vec<Mark> {
+pub(super) fn marks(lines: &[Line], path: &str, is_test: bool) -> Vec<Mark> {
     let is_conftest = path.rsplit('/').next() == Some("conftest.py");
     let mut marks = Vec::new();
-    if is_conftest || is_test_file(path) {
+    if is_conftest || is_test {
         marks.extend(swallowed(lines));
+        marks.extend(unreached(lines));
     }
     if is_conftest {
         marks.extend(patched(lines));
@@ -54,7 +67,7 @@ pub(super) fn marks(lines: &[Line], path: &str) -> Vec<Mark> {
 
 fn mark(rule: &'static str, lines: &[Line], at: usize, body: String) -> Mark {
     let line = u32::try_from(at + 1).unwrap_or(u32::MAX);
-    Mark { rule, text: squeezed(lines[at].written()), body, line }
+    Mark { rule, text: squeezed(lines[at].written()), was: None, body, line }
 }
 
 /// Assertions that cannot fail, because what they raise is caught and nobody is told.
@@ -87,7 +100,42 @@ fn swallowed(lines: &[Line]) -> Vec<Mark> {
                 marks.push(mark("swallowed-assertion", lines, at, String::new()));
             }
         }
+        if let Some(groups) = RAISES.captures(&line.code) {
+            // That an assertion of the test's own fails is what is asked for.
+            let inside = block(&lines[at..], Language::Python);
+            let asserts = inside[1..].iter().any(|line| STATEMENT.is_match(&line.code));
+            if asserts && (NARROW.is_match(&groups[1]) || BROAD.is_match(&groups[1])) {
+                marks.push(mark("swallowed-assertion", lines, at, String::new()));
+            }
+        }
+        if code == "finally:" {
+            let inside = block(&lines[at..], Language::Python);
+            let defines = inside.iter().any(|line| line.code.trim_start().starts_with("def "));
+            if !defines && inside[1..].iter().any(|line| LEAVES.is_match(&line.code)) {
+                // Whoever leaves from there drops what was raised.
+                marks.push(mark("swallowed-assertion", lines, at, String::new()));
+            }
+        }
         assertions += usize::from(ASSERTION.is_match(&line.code));
+    }
+    marks
+}
+
+/// What a test file has and nobody runs: under a condition that never holds, or a test whose name is
+/// given to another one in the same place.
+fn unreached(lines: &[Line]) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        if NEVER.is_match(&line.code) {
+            marks.push(mark("skipped-test", lines, at, String::new()));
+        }
+        let Some(name) = TEST.captures(&line.code).map(|groups| groups[1].to_owned()) else { continue };
+        let own = margin(line);
+        let beside = lines[at + 1..].iter().filter(|line| !line.code.trim().is_empty());
+        let mut beside = beside.take_while(|line| margin(line) >= own).filter(|line| margin(line) == own);
+        if beside.any(|line| TEST.captures(&line.code).is_some_and(|groups| groups[1] == name)) {
+            marks.push(mark("skipped-test", lines, at, String::new()));
+        }
     }
     marks
 }
@@ -105,7 +153,11 @@ fn patched(lines: &[Line]) -> Vec<Mark> {
     let mut marks = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let code = &line.code;
-        if is_imported(&ASSIGNS, code) || is_imported(&SETS, code) || REPLACES.is_match(code) {
+        if is_imported(&ASSIGNS, code)
+            || is_imported(&SETS, code)
+            || REPLACES.is_match(code)
+            || MARKS_ITEMS.is_match(code)
+        {
             marks.push(mark("test-hook", lines, at, String::new()));
         }
         if AUTOUSE.is_match(code) {
@@ -147,7 +199,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<String> {
-        let marks = marks(&lines(text, Language::Python), path);
+        let marks = marks(&lines(text, Language::Python), path, super::super::is_test_file(path));
         marks.iter().map(|mark| format!("{} {} {}", mark.line, mark.rule, mark.text)).collect()
     }
 
@@ -184,6 +236,51 @@ mod tests {
         ] {
             assert_eq!(found("test_a.py", text), Vec::<String>::new(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_failure_that_is_asked_for_or_dropped_is_swallowed() {
+        let raises = "def test_a():\n    with pytest.raises(AssertionError):\n        assert f() == 1\n";
+        assert_eq!(found("test_a.py", raises), ["2 swallowed-assertion with pytest.raises(AssertionError):"]);
+        let drops = "def test_a():\n    try:\n        assert f()\n    finally:\n        return\n";
+        assert_eq!(found("test_a.py", drops), ["4 swallowed-assertion finally:"]);
+        for text in [
+            "with pytest.raises(AssertionError):\n    check(0)\n",
+            "with pytest.raises(ValueError):\n    assert f()\n",
+            "with pytest.raises(Exception) as e:\n    f()\nassert e\n",
+            "try:\n    assert f()\nfinally:\n    close()\n",
+        ] {
+            assert_eq!(found("test_a.py", text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_never_runs_is_a_mark() {
+        for never in ["if False:", "if x and False:", "while 0:", "elif not True:"] {
+            let text = format!("def test_a():\n    {never}\n        assert x\n");
+            assert_eq!(found("test_a.py", &text), [format!("2 skipped-test {never}")]);
+            assert_eq!(found("pkg/a.py", &text), Vec::<String>::new());
+        }
+        let twice = "def test_a():\n    assert x\n\ndef helper(): pass\n\ndef test_a():\n    pass\n";
+        assert_eq!(found("test_a.py", twice), ["1 skipped-test def test_a():"]);
+        let apart = "class TestA:\n    def test_a(self): f()\n\nclass TestB:\n    def test_a(self): f()\n\n\
+            if x:\n    def test_b(): f()\nelse:\n    def test_b(): f()\nif y == False:\n    z = 0\n";
+        assert_eq!(found("test_a.py", apart), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_conftest_that_marks_or_replaces_tests() {
+        for text in [
+            "request.node.obj = lambda: None",
+            "request.applymarker(getattr(pytest.mark, word))",
+            "request.node.add_marker(pytest.mark.slow)",
+            "setattr(request.node, 'obj', f)",
+        ] {
+            let found_there = found("tests/conftest.py", text);
+            assert_eq!(found_there, [format!("1 test-hook {text}")]);
+            assert_eq!(found("tests/helpers.py", text), Vec::<String>::new(), "{text}");
+        }
+        assert_eq!(found("conftest.py", "same = item.obj == f"), Vec::<String>::new());
     }
 
     #[test]

@@ -115,6 +115,47 @@ pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
     found
 }
 
+/// A function that tests call to check something, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Helper {
+    /// Its name and where it stands.
+    pub(super) name: String,
+    /// From 1.
+    pub(super) line: u32,
+    /// Whether it can make a test fail.
+    pub(super) asserts: bool,
+    /// Whether it does nothing at all.
+    pub(super) empty: bool,
+}
+
+static HELPER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s*(?:async\s+)?def\s+(_*(?:assert|check|verify|expect|ensure|compare)\w*)\s*\(")
+        .expect("a test compiles every pattern")
+});
+
+/// The helpers of a file of Python, in its order.
+pub(super) fn helpers(lines: &[Line]) -> Vec<Helper> {
+    let nothing = |code: &str| {
+        let code = code.replace(['"', '\''], "");
+        matches!(code.trim(), "" | "pass" | "..." | "return" | "return None" | "return True")
+    };
+    let found = lines.iter().enumerate().filter_map(|(at, line)| {
+        let name = HELPER.captures(&line.code)?.get(1)?.as_str().to_owned();
+        let body = &indented(&lines[at..])[1..];
+        // `def check(x): pass`, and a signature over several lines.
+        let signed = line.code.trim_end().ends_with(':') || !line.code.contains(':');
+        let asserts = body.iter().any(|line| PYTHON.asserts.is_match(&line.code));
+        let empty = if signed {
+            !body.is_empty() && body.iter().all(|line| nothing(&line.code))
+        } else {
+            line.code.rsplit_once(':').is_some_and(|(_, rest)| nothing(rest))
+                && body.iter().all(|line| nothing(&line.code))
+        };
+        Some(Helper { name, line: u32::try_from(at + 1).unwrap_or(u32::MAX), asserts, empty })
+    });
+    found.collect()
+}
+
 /// What each line stands inside of, by indentation.
 #[derive(Default)]
 struct Above {

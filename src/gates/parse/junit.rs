@@ -1,5 +1,7 @@
 //! `JUnit` XML: `<testcase>`s, counted one by one, because the totals of a root are often missing.
 
+use std::collections::BTreeMap;
+
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
@@ -18,6 +20,14 @@ pub(super) struct Case {
     pub(super) end: End,
     /// `message`, a blank line, and the text below it.
     pub(super) said: String,
+}
+
+/// What a report has.
+#[derive(Debug, Default)]
+pub(super) struct Suite {
+    pub(super) cases: Vec<Case>,
+    /// `<property>`s that are no test's.
+    pub(super) properties: BTreeMap<String, String>,
 }
 
 /// How a test ended.
@@ -47,18 +57,29 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
 }
 
 /// The cases of the report.
-pub(super) fn cases(report: &Report<'_>) -> Result<Vec<Case>, ParseError> {
+fn cases(report: &Report<'_>) -> Result<Vec<Case>, ParseError> {
+    let cases = suite(report)?.cases;
+    some_ran(&cases)?;
+    Ok(cases)
+}
+
+/// All that the report has.
+pub(super) fn suite(report: &Report<'_>) -> Result<Suite, ParseError> {
     if report.body().iter().all(u8::is_ascii_whitespace) {
         return Err(report.no_report());
     }
-    let cases = read(report.body()).map_err(|what| Report::garbled(format!("no JUnit XML: {what}")))?;
+    read(report.body()).map_err(|what| Report::garbled(format!("no JUnit XML: {what}")))
+}
+
+/// A suite of which nothing ran proves nothing.
+pub(super) fn some_ran(cases: &[Case]) -> Result<(), ParseError> {
     if cases.is_empty() {
         return Err(ParseError::NoTests { what: "none was collected".to_owned() });
     }
     if cases.iter().all(|case| case.end == End::Skipped) {
         return Err(ParseError::NoTests { what: format!("all {} tests were skipped", cases.len()) });
     }
-    Ok(cases)
+    Ok(())
 }
 
 /// Counts and findings; `id` names a test.
@@ -90,7 +111,7 @@ fn finding(report: &Report<'_>, case: &Case, id: &str) -> Finding {
     }
 }
 
-fn read(xml: &[u8]) -> Result<Vec<Case>, String> {
+fn read(xml: &[u8]) -> Result<Suite, String> {
     let text = String::from_utf8_lossy(xml);
     let mut reader = Reader::from_str(&text);
     let mut walk = Walk::default();
@@ -119,7 +140,7 @@ fn read(xml: &[u8]) -> Result<Vec<Case>, String> {
 /// Where the reader is.
 #[derive(Default)]
 struct Walk {
-    cases: Vec<Case>,
+    suite: Suite,
     depth: usize,
     suites: usize,
     /// A total, or something outside of any case, tells of a failure.
@@ -139,8 +160,11 @@ impl Walk {
                 }
             }
             "testcase" => {
-                self.cases.push(case(tag)?);
+                self.suite.cases.push(case(tag)?);
                 self.in_case = true;
+            }
+            "property" if !self.in_case => {
+                self.suite.properties.insert(attribute(tag, "name")?, attribute(tag, "value")?);
             }
             "failure" => self.outcome(tag, End::Failed)?,
             "error" => self.outcome(tag, End::Error)?,
@@ -155,7 +179,7 @@ impl Walk {
     fn outcome(&mut self, tag: &BytesStart<'_>, end: End) -> Result<(), String> {
         let said = attribute(tag, "message")?;
         self.bad_seen |= !self.in_case && end >= End::Failed;
-        if let Some(case) = self.cases.last_mut().filter(|_| self.in_case) {
+        if let Some(case) = self.suite.cases.last_mut().filter(|_| self.in_case) {
             case.end = case.end.max(end);
             case.said.push_str(&said);
             case.said.push('\n');
@@ -175,20 +199,20 @@ impl Walk {
 
     fn text(&mut self, text: &str) {
         // Twice what a message keeps: a test that prints megabytes is not carried around.
-        if let Some(case) = self.cases.last_mut().filter(|c| self.in_outcome && c.said.len() < 4000) {
+        if let Some(case) = self.suite.cases.last_mut().filter(|c| self.in_outcome && c.said.len() < 4000) {
             case.said.push_str(text);
         }
     }
 
     /// A file that breaks off in the middle is not a report of everything.
-    fn finish(self) -> Result<Vec<Case>, String> {
-        let explained = self.cases.iter().any(|case| case.end >= End::Failed);
+    fn finish(self) -> Result<Suite, String> {
+        let explained = self.suite.cases.iter().any(|case| case.end >= End::Failed);
         match (self.suites > 0, self.depth) {
             (true, 0) if self.bad_seen && !explained => {
                 Err("it tells of a failure that is no test's".to_owned())
             }
             (false, _) => Err("there is no <testsuite>".to_owned()),
-            (true, 0) => Ok(self.cases),
+            (true, 0) => Ok(self.suite),
             (true, _) => Err("it breaks off in the middle".to_owned()),
         }
     }

@@ -2,14 +2,16 @@
 //! 0 passed · 1 failed, or a plugin's threshold · 2 interrupted · 4 bad call, or a broken
 //! `conftest.py` · 5 nothing collected. 3, an internal error, is not among the expected ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::coverage_py;
-use super::junit::{self, Case, End};
+use super::junit::{self, Case, End, Suite};
 use super::{ParseError, Parsed, Report, last_lines, line, message};
 use crate::domain::gate::{Finding, Kind, Severity};
 
 const UNMEASURED: &str = "coverage was not measured: pytest-cov is not there, or turned off";
+
+const UNREPORTED: &str = "coverage was not measured: pytest-cov was asked, and left no report";
 
 const CONFTEST: &str = "ImportError while loading conftest '";
 
@@ -20,9 +22,15 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     if report.file.is_none_or(<[u8]>::is_empty) {
         return broken_conftest(report).ok_or_else(|| report.no_report());
     }
-    let mut cases = junit::cases(report)?;
+    let Suite { mut cases, properties } = junit::suite(report)?;
     if let Some(internal) = cases.iter().find(|c| c.classname == "pytest" && c.name == "internal") {
         return Err(ParseError::Failed { what: message(&internal.said) });
+    }
+    // One without a name was set up, and never ran to its end.
+    cases.retain(|case| case.end != End::Passed || !(case.classname.is_empty() && case.name.is_empty()));
+    let unfinished = unfinished(&properties);
+    if unfinished.is_none() {
+        junit::some_ran(&cases)?;
     }
     for case in &mut cases {
         // pytest counts lines from 0 there.
@@ -33,17 +41,61 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         let name = case.name.split('[').next().unwrap_or_default().to_owned();
         (report.path(&case.file), name, case.end == End::Skipped)
     }));
+    // That it gave up itself has its reason in another finding.
+    let gave_up = properties.get("sprint.stopped").is_some_and(|said| said.starts_with("Interrupted: "));
+    if let Some(said) = unfinished.as_ref().filter(|_| !gave_up || parsed.findings.is_empty()) {
+        parsed.findings.push(ended_early(report, said));
+    }
     match (report.exit, parsed.findings.is_empty()) {
         (0, _) | (1 | 2, false) => {}
         (1, true) => parsed.findings.push(threshold(report)),
+        // What a call of `pytest.exit` wants it to exit with is as it likes.
+        _ if unfinished.is_some() => {}
         _ => return Err(report.contradiction()),
     }
-    parsed.incomplete = (report.exit == 2).then(|| "pytest was interrupted and ran nothing else".to_owned());
+    let interrupted = || "pytest was interrupted and ran nothing else".to_owned();
+    parsed.incomplete = unfinished.or_else(|| (report.exit == 2).then(interrupted));
     match report.also.filter(|bytes| !bytes.is_empty()) {
         Some(bytes) => parsed.coverage = coverage_py::read(report, bytes)?,
+        None if parsed.incomplete.is_some() => {}
+        None if properties.get("sprint.coverage").is_some_and(|asked| !asked.is_empty()) => {
+            parsed.note = Some(UNREPORTED.to_owned());
+        }
         None => parsed.note = Some(UNMEASURED.to_owned()),
     }
     Ok(parsed)
+}
+
+/// Why fewer tests ran to their end than were collected, by what our own plugin says in the report; where
+/// it had no part in the run, nobody says it.
+fn unfinished(properties: &BTreeMap<String, String>) -> Option<String> {
+    let count = |name: &str| properties.get(name)?.parse::<usize>().ok();
+    let of = match (count("sprint.ended"), count("sprint.collected")) {
+        (Some(ended), Some(collected)) => (ended < collected).then(|| format!("{ended} of {collected}")),
+        _ => None,
+    };
+    match (properties.get("sprint.stopped"), of) {
+        (Some(stopped), Some(of)) => {
+            Some(format!("pytest was stopped after {of} tests: {}", message(stopped)))
+        }
+        (Some(stopped), None) => Some(format!("pytest was stopped before its end: {}", message(stopped))),
+        (None, Some(of)) => Some(format!("only {of} collected tests ran to their end")),
+        (None, None) => None,
+    }
+}
+
+/// Somebody ends the session, whatever the exit code is then: `pytest.exit("…", 0)`.
+fn ended_early(report: &Report<'_>, said: &str) -> Finding {
+    // `Exit: enough (pkg/core.py:5) in tests/test_core.py::test_a`
+    let place = said.rsplit_once(" (").and_then(|(_, rest)| rest.split_once(')')).map(|(place, _)| place);
+    let place = place.and_then(|place| place.rsplit_once(':'));
+    let (path, at) = place.and_then(|(path, at)| Some((path, at.parse().ok()?))).unwrap_or_default();
+    let path = if path.is_empty() { String::new() } else { report.path(path) };
+    Finding {
+        kind: Kind::Test,
+        symbol: "the whole run".to_owned(),
+        ..Finding::code("ended-early", &path, at, Severity::High, &message(said))
+    }
 }
 
 /// `tests/test_a.py::TestK::test_in[x]`: what pytest takes to run that test alone.
@@ -92,7 +144,7 @@ fn threshold(report: &Report<'_>) -> Finding {
 
 /// The tests that passed and nothing else: neither their set-up nor their tear-down failed.
 pub(super) fn passed(report: &Report<'_>) -> BTreeSet<String> {
-    let Ok(cases) = junit::cases(report) else { return BTreeSet::new() };
+    let Ok(Suite { cases, .. }) = junit::suite(report) else { return BTreeSet::new() };
     let of = |wanted: fn(End) -> bool| {
         cases.iter().filter(move |c| wanted(c.end)).map(node_id).collect::<BTreeSet<_>>()
     };

@@ -25,7 +25,9 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     }
     let items: Vec<Item> =
         serde_json::from_slice(report.body()).map_err(|e| Report::garbled(format!("no ruff JSON: {e}")))?;
-    if let Some(lost) = items.iter().find(|item| item.code.as_deref() == Some("E902")) {
+    // Of a file in another encoding it says so, and looks at the others.
+    let lost = |item: &&Item| item.code.as_deref() == Some("E902") && !item.message.contains("valid UTF-8");
+    if let Some(lost) = items.iter().find(lost) {
         let what = format!("{}: {}", report.path(&lost.filename), message(&lost.message));
         return Err(ParseError::Failed { what });
     }

@@ -53,6 +53,13 @@ fn ruff_clean_findings_and_syntax_errors() {
     assert!(short(&parsed).contains(&"invalid-syntax pkg/bad.py:1 critical".to_owned()));
 }
 
+/// PEP 263 allows other encodings, and ruff reads none of them: that is old where the file is.
+#[test]
+fn a_file_in_another_encoding_is_a_finding_of_ruff() {
+    let said = br#"[{"code":"E902","filename":"/repo/old.py","location":{"row":1},"message":"stream did not contain valid UTF-8"}]"#;
+    assert_eq!(short(&parse("ruff", 1, said).unwrap()), ["E902 old.py:1 high"]);
+}
+
 #[test]
 fn ruff_that_lost_its_files_or_its_words_is_an_error() {
     let error = parse("ruff", 1, &fixture("ruff-nopath.json")).unwrap_err();
@@ -165,6 +172,36 @@ fn pytest_that_cannot_collect_is_the_developers_and_one_that_collects_nothing_is
     assert!(pytest(3, "pytest-internal.xml").is_err());
     assert!(pytest(0, "").is_err());
     assert!(pytest(2, "pytest-clean.xml").is_err(), "interrupted, and nothing says why");
+}
+
+/// Whoever ends the session chooses its exit code: `pytest.exit("enough", 0)`.
+#[test]
+fn a_pytest_that_was_stopped_is_no_pass_whatever_it_exits_with() {
+    let parsed = pytest(0, "pytest-stopped.xml").unwrap();
+    assert_eq!((short(&parsed), parsed.tests.passed), (vec!["ended-early pkg/core.py:5 high".to_owned()], 1));
+    let said = "pytest was stopped after 1 of 3 tests: _pytest.outcomes.Exit: enough (pkg/core.py:5) in \
+                tests/test_core.py::test_double";
+    assert_eq!(parsed.findings[0].message, said);
+    assert_eq!((parsed.incomplete.as_deref(), parsed.note), (Some(said), None));
+    let planned = pytest(0, "pytest-planned.xml").unwrap();
+    assert_eq!(planned.incomplete.as_deref(), Some("only 0 of 3 collected tests ran to their end"));
+    let case = r#"<testcase classname="t" name="a" file="t.py"/>"#;
+    let with = |properties: &str, cases: &str| {
+        let xml = format!("<testsuite><properties>{properties}</properties>{cases}</testsuite>");
+        read(find("pytest").unwrap(), &Report { file: Some(xml.as_bytes()), ..report(0, b"") })
+    };
+    let property = |name: &str, value: &str| format!(r#"<property name="sprint.{name}" value="{value}"/>"#);
+    let counted = |ended, collected| property("ended", ended) + &property("collected", collected);
+    assert_eq!(with(&counted("1", "1"), case).unwrap().incomplete, None);
+    assert!(with(&counted("1", "2"), case).unwrap().incomplete.is_some());
+    let stopped = with(&property("stopped", "Exit: x"), "").unwrap();
+    assert_eq!(short(&stopped), ["ended-early :0 high"], "while it collected");
+    assert!(with("", r#"<testcase time="0.0"/>"#).is_err(), "what was set up has not run");
+    let asked = with(&(counted("1", "1") + &property("coverage", "asked")), case).unwrap();
+    assert_eq!(
+        asked.note.as_deref(),
+        Some("coverage was not measured: pytest-cov was asked, and left no report")
+    );
 }
 
 #[test]

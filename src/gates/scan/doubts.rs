@@ -6,8 +6,10 @@ use std::path::Path;
 use super::{Broken, Scanner};
 use crate::config::gate::Evidence;
 use crate::config::presets::preset;
+use crate::gates::context::Side;
 use crate::gates::integrity;
 use crate::gates::parse::Parsed;
+use crate::gates::targets::{self, NOT_TEXT};
 
 /// A note names at most so many files.
 const NAMED_MAX: usize = 3;
@@ -44,6 +46,21 @@ impl Scanner<'_> {
         }
     }
 
+    /// A file that is named to the tool, or that the tool looks for itself, and whose name is no text, would
+    /// be passed by without a word. What was so at the base is not the candidate's.
+    pub(super) fn can_be_named(&self, root: &Path, files: &[String]) -> Result<(), Broken> {
+        let gate = self.gate;
+        let named = gate.command.iter().any(|word| word == "{files}");
+        if self.side == Side::Base || !(named || PASS_BY.contains(&gate.parser.as_str())) {
+            return Ok(());
+        }
+        let mut looked_at = self.inputs.of_tree(files, self.context.subdir);
+        match looked_at.find(|path| targets::is_no_text(root, path)) {
+            Some(path) => Err(format!("`{path}` cannot be looked at: {NOT_TEXT}").into()),
+            None => Ok(()),
+        }
+    }
+
     /// Says which files are too large for the tool to be shown them.
     pub(super) fn tell_large(&self, root: &Path, files: &[String], parsed: &mut Parsed) {
         let (max, subdir) = (self.gate.tool.file_max, self.context.subdir);
@@ -62,15 +79,14 @@ impl Scanner<'_> {
     }
 }
 
+/// Parsers of tools that look for files themselves, and say nothing of those with odd names.
+const PASS_BY: &[&str] = &["semgrep"];
+
 /// Why a tool failed, with what may be behind it: few tools can read a name that is not UTF-8.
 pub(super) fn advised(why: String, files: &[String]) -> String {
     match files.iter().find(|path| path.contains(char::REPLACEMENT_CHARACTER)) {
-        Some(path) => {
-            format!(
-                "{why}; the name of `{path}` is not UTF-8, which may be the cause: rename it with `git mv`"
-            )
-        }
-        None => why,
+        Some(path) if !why.contains(NOT_TEXT) => format!("{why}; `{path}` may be the cause: {NOT_TEXT}"),
+        Some(_) | None => why,
     }
 }
 
@@ -83,6 +99,9 @@ mod tests {
         let files = |name: &str| vec!["a.py".to_owned(), name.to_owned()];
         assert_eq!(advised("it crashed".into(), &files("b.py")), "it crashed");
         let odd = advised("it crashed".into(), &files("b\u{fffd}.py"));
-        assert!(odd.starts_with("it crashed; the name of `b\u{fffd}.py` is not UTF-8"), "{odd}");
+        assert!(
+            odd.starts_with("it crashed; `b\u{fffd}.py` may be the cause: its name is not UTF-8"),
+            "{odd}"
+        );
     }
 }
