@@ -26,5 +26,6 @@ mod power;
 mod rng;
 mod scene;
 mod seeds;
+mod soak;
 mod tracer;
 mod trial;
