@@ -27,6 +27,7 @@ use crate::domain::worker::ProcRef;
 use crate::error::chain;
 use crate::git::locks;
 use crate::process::inhibit::{Inhibitor, inhibit_sleep};
+use crate::process::letterbox::{self, Reader};
 use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
@@ -190,7 +191,7 @@ impl Supervisor {
                 rung = self.presence.rung() => {
                     rung?;
                     self.check_state()?;
-                    self.apply(Vec::new()).await?;
+                    letterbox::look(self).await?;
                 }
                 note = self.notes.recv() => {
                     if let Some(note) = note {
@@ -311,7 +312,7 @@ impl Supervisor {
         tokio::select! {
             rung = self.presence.rung() => {
                 rung?;
-                self.apply(Vec::new()).await
+                letterbox::look(self).await
             }
             note = self.notes.recv() => match note {
                 Some(note) => self.take(note).await,
@@ -402,6 +403,18 @@ impl Supervisor {
         let client = Client::open(&self.place.layout.database())?;
         let request = Request::Stop { now: true, limit_ms: 0 };
         client.append(&InboxBody::Request(request), clock::wall_ms())?;
+        self.apply(Vec::new()).await
+    }
+}
+
+impl Reader for Supervisor {
+    type Error = SupervisorError;
+
+    fn take_rings(&mut self) {
+        self.presence.take_rings();
+    }
+
+    async fn read(&mut self) -> Result<(), SupervisorError> {
         self.apply(Vec::new()).await
     }
 }
