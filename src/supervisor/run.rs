@@ -142,6 +142,9 @@ impl Supervisor {
         let (mut store, state) = open_store(place)?;
         let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
         let (epoch, rebooted) = store.raise_epoch(boot_id, Presence::last_epoch(place))?;
+        if rebooted {
+            recovery::clear_spoilt_objects(place);
+        }
         let presence = Presence::begin(place, lock, epoch)?;
         let panes = Panes::open(place).await?;
         let (sender, notes) = mpsc::channel(NOTES_MAX);

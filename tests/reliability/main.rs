@@ -17,6 +17,7 @@ mod call;
 #[path = "../common/mod.rs"]
 mod common;
 mod many;
+mod migrate;
 mod order;
 mod point;
 mod points;
