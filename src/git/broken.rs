@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use git2::{DiffFile, FileMode, ObjectType, Oid, Repository};
 
-use super::command::Git;
 use super::durable;
 use super::error::{IoContext, LibContext, Result};
 use super::repo::{Repo, oid, sha};
@@ -108,12 +107,40 @@ pub fn set_spoilt_objects_aside(repo: &Repo) -> Result<usize> {
     let recent: Vec<(&Loose, Oid)> =
         recent.filter_map(|object| Some((object, object.id()?))).take(OBJECTS_MAX).collect();
     let spoilt = spoilt(repo, &recent)?;
-    for Loose { path, .. } in &spoilt {
+    put_aside(&spoilt)?;
+    Ok(spoilt.len())
+}
+
+/// What nobody can read of the commits after `base` up to `head`, in words: objects' files that are cut off or hold
+/// something else. They are put aside, so that the next attempt can write them.
+///
+/// # Errors
+/// [`super::Error`].
+pub fn unreadable(repo: &Repo, base: &CommitSha, head: &CommitSha) -> Result<Option<String>> {
+    let words = ["rev-list", "--objects", "--no-object-names", head.as_str(), "--not", base.as_str()];
+    let listed = repo.git().args(words).output()?;
+    if !listed.status.success() {
+        return Ok(Some(format!("its history cannot be read: {}", listed.stderr.trim())));
+    }
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let ids = listed.lines().filter_map(|line| Oid::from_str(line.trim()).ok());
+    let loose: Vec<(Loose, Oid)> =
+        ids.filter_map(|id| Some((Loose::of(&repo.common_dir, id)?, id))).collect();
+    let small = loose.iter().filter(|(object, _)| object.bytes <= BYTES_MAX);
+    let spoilt = spoilt(repo, &small.map(|(object, id)| (object, *id)).collect::<Vec<_>>())?;
+    put_aside(&spoilt)?;
+    let first = spoilt.first().and_then(|object| object.id());
+    Ok(first.map(|id| format!("{} of its objects cannot be read, {id} among them", spoilt.len())))
+}
+
+/// Under a name that git ignores.
+fn put_aside(objects: &[&Loose]) -> Result<()> {
+    for Loose { path, .. } in objects {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         fs::rename(path, path.with_file_name(format!("tmp_obj_spoilt_{name}"))).at("put aside", path)?;
-        tracing::warn!(object = %path.display(), "an object that is cut off, as after a power cut, is put aside");
+        tracing::warn!(object = %path.display(), "an object that cannot be read is put aside");
     }
-    Ok(spoilt.len())
+    Ok(())
 }
 
 /// Those that git cannot read, or that are another object. git stops at the first that is cut off; libgit2 would read
@@ -144,8 +171,8 @@ fn spoilt<'o>(repo: &Repo, objects: &[(&'o Loose, Oid)]) -> Result<Vec<&'o Loose
 
 /// What git says of them: a line with name, kind and size each, and what is in it.
 fn read(repo: &Repo, objects: &[(&Loose, Oid)]) -> Result<Vec<u8>> {
-    let names: String = objects.iter().map(|(_, id)| format!("{id}\n")).collect();
-    let said = Git::new(&repo.common_dir).args(["cat-file", "--batch"]).stdin(names).output()?;
+    let names: Vec<String> = objects.iter().map(|(_, id)| id.to_string()).collect();
+    let said = repo.git().args(["cat-file", "--batch"]).stdin(names.join("\n") + "\n").output()?;
     Ok(said.stdout)
 }
 
@@ -171,6 +198,14 @@ struct Loose {
 }
 
 impl Loose {
+    /// `None` where it has no file of its own.
+    fn of(common_dir: &Path, id: Oid) -> Option<Self> {
+        let name = id.to_string();
+        let path = common_dir.join("objects").join(&name[..2]).join(&name[2..]);
+        let meta = path.metadata().ok()?;
+        Some(Self { bytes: meta.len(), written: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), path })
+    }
+
     /// `aa/bbbb…`
     fn id(&self) -> Option<Oid> {
         let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());

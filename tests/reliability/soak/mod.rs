@@ -128,9 +128,13 @@ impl Soak {
             self.tend()?;
             step = step.or_else(|| (self.scene.history() > before).then(|| began.elapsed()));
             landing = landing.or_else(|| (self.scene.landings() > landed).then(|| began.elapsed()));
-            if began.elapsed() > STEP_MAX {
-                let what = if step.is_none() { "no step" } else { "no landing" };
-                return Err(format!("{what} within {STEP_MAX:?} after {fault:?}"));
+            // An agent that was killed begins its silence anew, and nothing else may be there to land.
+            let (what, limit) = match step {
+                None => ("step", STEP_MAX),
+                Some(_) => ("landing", STEP_MAX + 2 * self.scene.quiet()),
+            };
+            if began.elapsed() > limit {
+                return Err(format!("no {what} within {limit:?} after {fault:?}"));
             }
         }
         self.steps.extend(step);

@@ -15,6 +15,8 @@ use crate::common::{Running, World, processes};
 
 /// So much room has a state's disk, where one can be mounted.
 const DISK: &str = "size=1g";
+/// An agent says nothing for so long at most; twice what counts as a hang of one that does not work.
+const QUIET_MAX: Duration = Duration::from_secs(24);
 /// Two features are handed over, so that one supervisor lives from the first to the last.
 const AT_ONCE: usize = 2;
 /// A test that cannot be right, whatever happens, once `no` lies in the tree.
@@ -101,7 +103,7 @@ impl Soaked {
     /// For faults of so long.
     pub(super) fn new(length: Duration) -> Self {
         let mut world = World::new();
-        let quiet = (length / 8).clamp(Duration::from_secs(8), Duration::from_mins(30));
+        let quiet = (length / 8).clamp(Duration::from_secs(8), QUIET_MAX);
         let bin = world.program("bin/pytest", PYTEST).parent().unwrap().to_owned();
         let person = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&person))).unwrap();
@@ -156,6 +158,11 @@ impl Soaked {
     /// After the last fault everything is done within this.
     pub(super) fn drain_limit(&self) -> Duration {
         Duration::from_mins(3) + 2 * self.quiet
+    }
+
+    /// How long an agent may be the only one at work, and say nothing.
+    pub(super) fn quiet(&self) -> Duration {
+        self.quiet
     }
 
     /// The number of the newest line of the history.
