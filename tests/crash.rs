@@ -34,7 +34,9 @@ const COMMAND_SHOWN: usize = 300;
 /// One replay with its kills; a sprint that hangs is over by then.
 const LIMIT: Duration = Duration::from_mins(4);
 /// Kills of one replay: every replay must also come to its end.
-const KILLS_A_ROUND: u32 = 12;
+const KILLS_A_ROUND: u32 = 25;
+/// A round that takes longer tells where the time went.
+const SLOW: Duration = Duration::from_secs(45);
 /// Without a kill it goes on at most so long until there is something to wait for.
 const MOMENT_MAX: Duration = Duration::from_millis(1_500);
 
@@ -42,7 +44,9 @@ const RECIPE: Recipe = Recipe {
     package: "iniconfig",
     versions: &["1.1.1", "2.0.0", "2.1.0"],
     gate: Gate::Compiles,
-    nap_ms: 240,
+    nap_ms: 720,
+    developers: 8,
+    apart: true,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +91,8 @@ struct Round {
     killed: BTreeMap<Victim, u32>,
     /// Kills since the follower was started: what excuses its exit code.
     since_start: u32,
+    /// So many agents were seen at work at once.
+    agents: usize,
     history: Vec<String>,
     began: Instant,
 }
@@ -107,6 +113,7 @@ impl Round {
             kills: 0,
             killed: BTreeMap::new(),
             since_start: 0,
+            agents: 0,
             history: Vec::new(),
             began: Instant::now(),
         }
@@ -232,6 +239,9 @@ impl Round {
     }
 
     fn kill(&mut self, victim: Victim, moment: Moment) {
+        let at_work =
+            self.world.processes().iter().filter(|found| found.command.contains("bin/apply T")).count();
+        self.agents = self.agents.max(at_work);
         let found = self.victims(victim);
         let chosen = match victim {
             Victim::Everything => found,
@@ -324,7 +334,17 @@ fn kills_cost_nothing_but_time() {
             eprintln!("because: {why}");
             panic!("{why}");
         }
-        println!("round {own}: {:?}, {} starts, {:.1?}", round.killed, round.starts, round.began.elapsed());
+        println!(
+            "round {own}: {:?}, {} starts, {} tasks, {} agents at once, {:.1?}",
+            round.killed,
+            round.starts,
+            round.case.tasks.len(),
+            round.agents,
+            round.began.elapsed()
+        );
+        if round.began.elapsed() > SLOW {
+            println!("{}\n{}", round.history.join("\n"), round.follower.said());
+        }
         // A round in which nothing could be killed must not go on for ever.
         done += round.kills.max(1);
         number += 1;

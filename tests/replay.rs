@@ -55,6 +55,8 @@ fn pluggy_with_its_own_tests() {
         versions: &["1.3.0", "1.4.0", "1.5.0", "1.6.0"],
         gate: Gate::Tests("testing"),
         nap_ms: 0,
+        developers: 3,
+        apart: false,
     });
 }
 
@@ -65,6 +67,8 @@ fn toolz_with_its_own_tests() {
         versions: &["0.12.0", "0.12.1", "1.0.0"],
         gate: Gate::Tests("toolz"),
         nap_ms: 0,
+        developers: 3,
+        apart: false,
     });
 }
 
@@ -75,5 +79,7 @@ fn iniconfig_which_moves_and_deletes_files() {
         versions: &["1.1.1", "2.0.0", "2.1.0"],
         gate: Gate::Compiles,
         nap_ms: 0,
+        developers: 3,
+        apart: false,
     });
 }

@@ -6,6 +6,7 @@
 //! fact about the machine and the code, not a failure of the measurement.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
 
+mod boot;
 mod commands;
 mod flow;
 mod gates;
@@ -67,12 +68,13 @@ impl Plan {
 
 type Measure = fn(&Plan, &mut Report) -> Outcome<()>;
 
-const ALL: [(&str, Measure); 10] = [
+const ALL: [(&str, Measure); 11] = [
     ("ready", ready::measure),
     ("flow", flow::measure),
     ("merge", merge::measure),
     ("gates", gates::measure),
     ("idle", idle::measure),
+    ("boot", boot::measure),
     ("growth", growth::measure),
     ("workers", workers::measure),
     ("screens", screens::measure),

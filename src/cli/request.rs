@@ -17,6 +17,7 @@ use crate::domain::event::Request;
 use crate::domain::state::State;
 use crate::domain::task::{Task, TaskKey, TaskName};
 use crate::error::{CliError, ErrorKind, exit};
+use crate::process::letterbox::{self, Asked as Came, Asker, Sender};
 use crate::process::supervisor_file::SupervisorFile;
 use crate::process::{clock, doorbell};
 use crate::redact;
@@ -96,30 +97,68 @@ pub fn deliver(
 ) -> Result<Outcome, CliError> {
     // The doorbell first: a ring between the row and the wait is heard.
     let follower = supervisor.map(|_| Follower::new(Some(layout)));
-    let id = append(client, &InboxBody::Request(request))?;
-    if let Err(error) = doorbell::ring(&layout.supervisor_bell()) {
-        tracing::debug!(%error, "the supervisor could not be rung; it looks by itself");
-    }
-    let (Some(supervisor), Some(follower)) = (supervisor, follower) else { return Ok(Outcome::Later) };
-    let end = Instant::now() + RESULT_WAIT;
-    let mut look = LOOK_MS.0;
-    loop {
-        if let Some(reply) = client.result(id).map_err(store_error)? {
-            return Ok(Outcome::Answered(reply));
-        }
-        if !supervisor.alive() {
-            // It may have answered as its last act.
-            let last = client.result(id).map_err(store_error)?;
-            return Ok(last.map_or(Outcome::Later, Outcome::Answered));
-        }
-        if Instant::now() >= end {
+    let mut question = Question { client, layout, supervisor, follower, end: None, look: LOOK_MS.0 };
+    let row = letterbox::send(&question, &InboxBody::Request(request))?;
+    match letterbox::wait_for(&mut question, &row)? {
+        Came::Answered(reply) => Ok(Outcome::Answered(reply)),
+        Came::Kept => Ok(Outcome::Later),
+        Came::TooLong => {
             let text = format!("the supervisor has not answered for {} s", RESULT_WAIT.as_secs());
-            return Err(CliError::environment(text)
+            Err(CliError::environment(text)
                 .hint("the request is recorded and will be applied")
-                .hint("sprint health says what the supervisor does"));
+                .hint("sprint health says what the supervisor does"))
         }
-        follower.rang(look);
-        look = look.saturating_mul(2).min(LOOK_MS.1);
+    }
+}
+
+/// A request on its way: a row, a ring, and the look for its result.
+struct Question<'a> {
+    client: &'a Client,
+    layout: &'a Layout,
+    supervisor: Option<&'a SupervisorFile>,
+    follower: Option<Follower>,
+    /// From the first wait on.
+    end: Option<Instant>,
+    look: u16,
+}
+
+impl Sender for Question<'_> {
+    type Error = CliError;
+    type Letter = InboxBody;
+    type Receipt = i64;
+
+    fn put(&self, body: &InboxBody) -> Result<i64, CliError> {
+        append(self.client, body)
+    }
+
+    fn ring(&self) {
+        if let Err(error) = doorbell::ring(&self.layout.supervisor_bell()) {
+            tracing::debug!(%error, "the supervisor could not be rung; it looks by itself");
+        }
+    }
+}
+
+impl Asker for Question<'_> {
+    type Answer = Reply;
+
+    fn answer(&self, row: &i64) -> Result<Option<Reply>, CliError> {
+        self.client.result(*row).map_err(store_error)
+    }
+
+    fn has_reader(&self) -> bool {
+        self.supervisor.is_some_and(SupervisorFile::alive)
+    }
+
+    fn wait(&mut self) -> bool {
+        let now = Instant::now();
+        if now >= *self.end.get_or_insert(now + RESULT_WAIT) {
+            return false;
+        }
+        if let Some(follower) = &self.follower {
+            follower.rang(self.look);
+        }
+        self.look = self.look.saturating_mul(2).min(LOOK_MS.1);
+        true
     }
 }
 

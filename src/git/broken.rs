@@ -3,7 +3,8 @@
 //! is left of the attempt goes on from the newest commit of the branch that is whole; its files are as they are.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use git2::{DiffFile, FileMode, ObjectType, Oid, Repository};
 
@@ -15,6 +16,10 @@ use crate::domain::ids::CommitSha;
 
 /// More objects of one attempt are not read one by one.
 const OBJECTS_MAX: usize = 20_000;
+/// A system writes what it was given within half a minute; older files were on the disk when the power went.
+const UNSYNCED_MAX: Duration = Duration::from_mins(10);
+/// A larger file is not read, nor are more bytes of them at once.
+const BYTES_MAX: u64 = 8 << 20;
 /// Of the branch's history so much is read, from its end.
 const STEPS_MAX: usize = 100;
 
@@ -77,22 +82,154 @@ pub(super) fn mend_index(worktree: &Worktree) -> Result<bool> {
 /// # Errors
 /// [`super::Error::Io`].
 pub fn remove_empty_objects(common_dir: &Path) -> Result<usize> {
+    let empty: Vec<Loose> =
+        loose_objects(common_dir)?.into_iter().filter(|object| object.bytes == 0).collect();
+    for Loose { path, .. } in &empty {
+        fs::remove_file(path).at("remove", path)?;
+        tracing::warn!(object = %path.display(), "an empty object, as after a power cut, is removed");
+    }
+    Ok(empty.len())
+}
+
+/// Puts objects' files aside that are cut off, or hold something else than their name says, and of which there is
+/// no other copy: as an empty one, they keep git from writing the object again. Only those are read that were
+/// written in the last minutes before the newest, because older ones were on the disk when the power went. They get a
+/// name that git ignores, and removes by itself when it is old. How many there were.
+///
+/// # Errors
+/// [`super::Error`].
+pub fn set_spoilt_objects_aside(repo: &Repo) -> Result<usize> {
+    let mut objects = loose_objects(&repo.common_dir)?;
+    objects.sort_by_key(|object| std::cmp::Reverse(object.written));
+    let Some(newest) = objects.first().map(|object| object.written) else { return Ok(0) };
+    let recent = |object: &&Loose| newest.duration_since(object.written).is_ok_and(|age| age <= UNSYNCED_MAX);
+    let recent = objects.iter().take_while(recent).filter(|object| object.bytes <= BYTES_MAX);
+    let recent: Vec<(&Loose, Oid)> =
+        recent.filter_map(|object| Some((object, object.id()?))).take(OBJECTS_MAX).collect();
+    let spoilt = spoilt(repo, &recent)?;
+    put_aside(&spoilt)?;
+    Ok(spoilt.len())
+}
+
+/// What nobody can read of the commits after `base` up to `head`, in words: objects' files that are cut off or hold
+/// something else. They are put aside, so that the next attempt can write them.
+///
+/// # Errors
+/// [`super::Error`].
+pub fn unreadable(repo: &Repo, base: &CommitSha, head: &CommitSha) -> Result<Option<String>> {
+    let words = ["rev-list", "--objects", "--no-object-names", head.as_str(), "--not", base.as_str()];
+    let listed = repo.git().args(words).output()?;
+    if !listed.status.success() {
+        return Ok(Some(format!("its history cannot be read: {}", listed.stderr.trim())));
+    }
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let ids = listed.lines().filter_map(|line| Oid::from_str(line.trim()).ok());
+    let loose: Vec<(Loose, Oid)> =
+        ids.filter_map(|id| Some((Loose::of(&repo.common_dir, id)?, id))).collect();
+    let small = loose.iter().filter(|(object, _)| object.bytes <= BYTES_MAX);
+    let spoilt = spoilt(repo, &small.map(|(object, id)| (object, *id)).collect::<Vec<_>>())?;
+    put_aside(&spoilt)?;
+    let first = spoilt.first().and_then(|object| object.id());
+    Ok(first.map(|id| format!("{} of its objects cannot be read, {id} among them", spoilt.len())))
+}
+
+/// Under a name that git ignores.
+fn put_aside(objects: &[&Loose]) -> Result<()> {
+    for Loose { path, .. } in objects {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        fs::rename(path, path.with_file_name(format!("tmp_obj_spoilt_{name}"))).at("put aside", path)?;
+        tracing::warn!(object = %path.display(), "an object that cannot be read is put aside");
+    }
+    Ok(())
+}
+
+/// Those that git cannot read, or that are another object. git stops at the first that is cut off; libgit2 would read
+/// on in such a one for ever.
+fn spoilt<'o>(repo: &Repo, objects: &[(&'o Loose, Oid)]) -> Result<Vec<&'o Loose>> {
+    let (mut found, mut rest) = (Vec::new(), objects);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let count = rest.iter().take_while(|(object, _)| {
+            bytes += object.bytes;
+            bytes <= BYTES_MAX
+        });
+        let (now, later) = rest.split_at(count.count().max(1));
+        let whole = whole(&read(repo, now)?, now);
+        rest = match now.get(whole) {
+            None => later,
+            Some(broken) => {
+                // Alone: what has ended that git was not this object, else.
+                if self::whole(&read(repo, &[*broken])?, &[*broken]) == 0 {
+                    found.push(broken.0);
+                }
+                &rest[whole + 1..]
+            }
+        };
+    }
+    Ok(found)
+}
+
+/// What git says of them: a line with name, kind and size each, and what is in it.
+fn read(repo: &Repo, objects: &[(&Loose, Oid)]) -> Result<Vec<u8>> {
+    let names: Vec<String> = objects.iter().map(|(_, id)| id.to_string()).collect();
+    let said = repo.git().args(["cat-file", "--batch"]).stdin(names.join("\n") + "\n").output()?;
+    Ok(said.stdout)
+}
+
+/// How many of them, from the first on, are there and are what their names say.
+fn whole(mut said: &[u8], objects: &[(&Loose, Oid)]) -> usize {
+    let mut next = |id: Oid| -> Option<()> {
+        let end = said.iter().position(|byte| *byte == b'\n')?;
+        let line = std::str::from_utf8(&said[..end]).ok()?;
+        let [_, kind, size] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let (kind, size) = (ObjectType::from_str(kind)?, size.parse::<usize>().ok()?);
+        let body = said.get(end + 1..(end + 1).checked_add(size)?)?;
+        said = said.get(end + 2 + size..)?;
+        (Oid::hash_object(kind, body).ok()? == id).then_some(())
+    };
+    objects.iter().take_while(|(_, id)| next(*id).is_some()).count()
+}
+
+/// An object in a file of its own.
+struct Loose {
+    path: PathBuf,
+    bytes: u64,
+    written: SystemTime,
+}
+
+impl Loose {
+    /// `None` where it has no file of its own.
+    fn of(common_dir: &Path, id: Oid) -> Option<Self> {
+        let name = id.to_string();
+        let path = common_dir.join("objects").join(&name[..2]).join(&name[2..]);
+        let meta = path.metadata().ok()?;
+        Some(Self { bytes: meta.len(), written: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), path })
+    }
+
+    /// `aa/bbbb…`
+    fn id(&self) -> Option<Oid> {
+        let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+        Oid::from_str(&(name(self.path.parent()?)? + &name(&self.path)?)).ok()
+    }
+}
+
+fn loose_objects(common_dir: &Path) -> Result<Vec<Loose>> {
     let root = common_dir.join("objects");
-    let mut removed = 0;
+    let mut found = Vec::new();
     for entry in fs::read_dir(&root).at("read", &root)?.flatten() {
         let is_loose = entry.file_name().len() == 2 && entry.path().is_dir();
         for object in fs::read_dir(entry.path()).into_iter().filter(|_| is_loose).flatten().flatten() {
-            let path = object.path();
             // Under its own name none is ever written bit by bit.
-            let is_object = object.file_name().len() >= 38;
-            if is_object && object.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == 0) {
-                fs::remove_file(&path).at("remove", &path)?;
-                tracing::warn!(object = %path.display(), "an empty object, as after a power cut, is removed");
-                removed += 1;
-            }
+            let is_object =
+                object.file_name().len() >= 38 && !object.file_name().as_encoded_bytes().contains(&b'_');
+            let Some(meta) = object.metadata().ok().filter(|meta| is_object && meta.is_file()) else {
+                continue;
+            };
+            let written = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            found.push(Loose { path: object.path(), bytes: meta.len(), written });
         }
     }
-    Ok(removed)
+    Ok(found)
 }
 
 /// Whether everything that it has and the commit has not can be read.

@@ -13,6 +13,7 @@ pub mod detach;
 pub mod doorbell;
 pub mod identity;
 pub mod inhibit;
+pub mod letterbox;
 pub mod limits;
 pub mod load;
 pub mod lock;

@@ -72,14 +72,17 @@ impl Presence {
 
     /// Returns when somebody has rung.
     pub(super) async fn rung(&self) -> Result<(), SupervisorError> {
-        self.socket.readable().await.map_err(SupervisorError::system("listen to the doorbell"))?;
+        self.socket.readable().await.map_err(SupervisorError::system("listen to the doorbell"))
+    }
+
+    /// Takes the rings that have come.
+    pub(super) fn take_rings(&self) {
         let mut byte = [0u8; 8];
         for _ in 0..RINGS_MAX {
             if self.socket.try_recv(&mut byte).is_err() {
                 break;
             }
         }
-        Ok(())
     }
 
     /// Puts up again what is gone. A look at two files where nothing is.

@@ -79,6 +79,13 @@ pub(super) fn clear_empty_objects(place: &Place) {
     }
 }
 
+/// The same of those that are cut off: where the machine has come up anew, because they have to be read for it.
+pub(super) fn clear_spoilt_objects(place: &Place) {
+    if let Err(error) = broken::set_spoilt_objects_aside(&place.repo) {
+        tracing::warn!(error = chain(&error), "what a power cut may have cut off is not looked at");
+    }
+}
+
 /// What a git that was killed leaves behind. Workers of the last supervisor may be at work still;
 /// theirs are younger. True if there was one.
 pub(super) fn clear_locks(place: &Place) -> bool {

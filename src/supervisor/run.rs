@@ -27,6 +27,7 @@ use crate::domain::worker::ProcRef;
 use crate::error::chain;
 use crate::git::locks;
 use crate::process::inhibit::{Inhibitor, inhibit_sleep};
+use crate::process::letterbox::{self, Reader};
 use crate::process::lock::{Lock, LockError};
 use crate::process::system::Disk;
 use crate::process::watch::Watch;
@@ -141,6 +142,9 @@ impl Supervisor {
         let (mut store, state) = open_store(place)?;
         let boot_id = identity::boot_id().map_err(SupervisorError::system("read the boot id"))?;
         let (epoch, rebooted) = store.raise_epoch(boot_id, Presence::last_epoch(place))?;
+        if rebooted {
+            recovery::clear_spoilt_objects(place);
+        }
         let presence = Presence::begin(place, lock, epoch)?;
         let panes = Panes::open(place).await?;
         let (sender, notes) = mpsc::channel(NOTES_MAX);
@@ -190,7 +194,7 @@ impl Supervisor {
                 rung = self.presence.rung() => {
                     rung?;
                     self.check_state()?;
-                    self.apply(Vec::new()).await?;
+                    letterbox::look(self).await?;
                 }
                 note = self.notes.recv() => {
                     if let Some(note) = note {
@@ -311,7 +315,7 @@ impl Supervisor {
         tokio::select! {
             rung = self.presence.rung() => {
                 rung?;
-                self.apply(Vec::new()).await
+                letterbox::look(self).await
             }
             note = self.notes.recv() => match note {
                 Some(note) => self.take(note).await,
@@ -402,6 +406,18 @@ impl Supervisor {
         let client = Client::open(&self.place.layout.database())?;
         let request = Request::Stop { now: true, limit_ms: 0 };
         client.append(&InboxBody::Request(request), clock::wall_ms())?;
+        self.apply(Vec::new()).await
+    }
+}
+
+impl Reader for Supervisor {
+    type Error = SupervisorError;
+
+    fn take_rings(&mut self) {
+        self.presence.take_rings();
+    }
+
+    async fn read(&mut self) -> Result<(), SupervisorError> {
         self.apply(Vec::new()).await
     }
 }

@@ -3,11 +3,13 @@
 //! The file is what makes it durable: with the supervisor down or the database busy, the next
 //! boot finds it.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::life::Place;
 use crate::domain::event::Event;
 use crate::domain::report::Filed;
+use crate::process::letterbox::{self, Sender};
 use crate::process::{clock, doorbell};
 use crate::store::{Client, InboxBody, StoreError, reports};
 
@@ -21,21 +23,72 @@ const TRIES: u32 = 5;
 pub(super) fn deliver(place: &Place, client: &Client, filed: &Filed) -> Result<(), StoreError> {
     reports::write(&place.layout.run(&filed.run), filed)?;
     tracing::info!(run = %filed.run, "the report is durable");
-    for event in filed.events() {
-        append(client, event);
-    }
-    ring(place);
+    let Ok(()) = letterbox::send(&News { place, client }, &filed.events());
     Ok(())
 }
 
 /// Appends a fact and rings. A fact that cannot be appended is found in the run's directory.
 pub(super) fn tell(place: &Place, client: &Client, event: Event) {
-    append(client, event);
-    ring(place);
+    let Ok(()) = letterbox::send(&News { place, client }, &[event]);
 }
 
-fn append(client: &Client, event: Event) {
-    let body = InboxBody::Fact(event);
+/// Appends a remark and rings; false if it could not be appended. It is tried once: no work waits
+/// for a remark.
+pub(super) fn remark(place: &Place, client: &Client, event: Event) -> bool {
+    match letterbox::send(&Remark { place, client }, &InboxBody::Fact(event)) {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(%error, "a remark cannot be brought into the history now");
+            false
+        }
+    }
+}
+
+/// What is durable elsewhere: it is tried again for a while, and then left.
+struct News<'a> {
+    place: &'a Place,
+    client: &'a Client,
+}
+
+impl Sender for News<'_> {
+    type Error = Infallible;
+    type Letter = [Event];
+    type Receipt = ();
+
+    fn put(&self, events: &[Event]) -> Result<(), Infallible> {
+        for event in events {
+            append(self.client, event);
+        }
+        Ok(())
+    }
+
+    fn ring(&self) {
+        ring(self.place);
+    }
+}
+
+/// What is known nowhere else.
+struct Remark<'a> {
+    place: &'a Place,
+    client: &'a Client,
+}
+
+impl Sender for Remark<'_> {
+    type Error = StoreError;
+    type Letter = InboxBody;
+    type Receipt = i64;
+
+    fn put(&self, body: &InboxBody) -> Result<i64, StoreError> {
+        self.client.append(body, clock::wall_ms())
+    }
+
+    fn ring(&self) {
+        ring(self.place);
+    }
+}
+
+fn append(client: &Client, event: &Event) {
+    let body = InboxBody::Fact(event.clone());
     for left in (0..TRIES).rev() {
         match client.append(&body, clock::wall_ms()) {
             Ok(_) => break,
@@ -47,21 +100,6 @@ fn append(client: &Client, event: Event) {
                 // SQLite has waited already; this keeps a broken disk from being hammered.
                 std::thread::park_timeout(Duration::from_millis(200));
             }
-        }
-    }
-}
-
-/// Appends a remark and rings; false if it could not be appended. It is tried once: no work waits
-/// for a remark.
-pub(super) fn remark(place: &Place, client: &Client, event: Event) -> bool {
-    match client.append(&InboxBody::Fact(event), clock::wall_ms()) {
-        Ok(_) => {
-            ring(place);
-            true
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a remark cannot be brought into the history now");
-            false
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::git::pool::{Origin, Owner, Pool};
 use crate::git::prepare::prepare;
 use crate::git::pushed::Remembered;
 use crate::git::worktree::Worktree;
-use crate::git::{self, Repo, branch, diff};
+use crate::git::{self, Repo, branch, broken, diff};
 use crate::process::clock;
 use crate::process::scratch;
 use crate::process::tree::{EndError, KILL_WAIT, Scope, end_children, end_tree};
@@ -202,6 +202,9 @@ fn judge(
             if let Some(reason) = told_secret(desk, worktree)? {
                 return Ok(Report::Failed { reason, feedback: None });
             }
+            if let Some(reason) = unreadable(desk, worktree)? {
+                return Ok(Report::Failed { reason, feedback: None });
+            }
             let finished = leftovers::finish(worktree, &desk.run.id).map_err(|error| chain(&error))?;
             Ok(Report::Worked { head: finished.head, summary: message })
         }
@@ -225,6 +228,12 @@ fn judge(
             })
         }
     }
+}
+
+/// What lands must be there to be read; an agent can damage the files of its own objects.
+fn unreadable(desk: &Desk<'_>, worktree: &Worktree) -> Result<Option<String>, String> {
+    let head = worktree.head().map_err(|error| chain(&error))?;
+    broken::unreadable(&desk.place.repo, &desk.run.job.base, &head).map_err(|error| chain(&error))
 }
 
 /// What a message tells lands for good, and no gate reads it.

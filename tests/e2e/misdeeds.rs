@@ -279,3 +279,21 @@ fn a_run_whose_directory_its_agent_removes_ends_like_any_other() {
     world.sprint(&["verify"]).expect(0);
     world.assert_nothing_left();
 }
+
+#[test]
+fn an_object_that_an_agent_has_cut_off_does_not_land() {
+    let world = World::with(
+        "- [ ] T001 write a.txt\n",
+        "seq 1 20000 > a.txt; git add -A; git commit -qm $1; [ $SPRINT_ATTEMPT = 1 ] || exit 0\n\
+         blob=$(git rev-parse HEAD:a.txt); file=$(git rev-parse --git-common-dir)/objects/${blob:0:2}/${blob:2}\n\
+         chmod u+w $file; truncate -s 2000 $file; touch $W/cut",
+    );
+    world.start().expect(0);
+    assert!(world.exists("cut"));
+    assert_eq!(world.landed(), "T001:2");
+    assert_eq!(world.landed_file("a.txt").lines().count(), 20_000);
+    let told = world.sprint(&["events"]).expect(0).stdout;
+    assert!(told.contains("1 of its objects cannot be read, "), "{told}");
+    world.sprint(&["verify"]).expect(0);
+    world.assert_nothing_left();
+}

@@ -17,6 +17,7 @@ mod call;
 #[path = "../common/mod.rs"]
 mod common;
 mod many;
+mod migrate;
 mod order;
 mod point;
 mod points;
@@ -26,5 +27,6 @@ mod power;
 mod rng;
 mod scene;
 mod seeds;
+mod soak;
 mod tracer;
 mod trial;

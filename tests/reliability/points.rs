@@ -26,14 +26,15 @@ const REGRESSIONS: &str = include_str!("regressions.txt");
 
 /// How much is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
+pub(crate) enum Extent {
     Few,
     Sites,
     Every,
 }
 
 impl Extent {
-    fn asked() -> Self {
+    /// What the environment says.
+    pub(crate) fn asked() -> Self {
         match std::env::var("SPRINT_TEST_POINTS").as_deref() {
             Ok("sites") => Self::Sites,
             Ok("every") => Self::Every,
@@ -43,7 +44,8 @@ impl Extent {
     }
 }
 
-fn minutes() -> Duration {
+/// How long those that need not all be done are done for.
+pub(crate) fn minutes() -> Duration {
     let text = std::env::var("SPRINT_TEST_MINUTES").unwrap_or_else(|_| "1".to_owned());
     Duration::from_secs_f64(60.0 * text.parse::<f64>().unwrap())
 }
@@ -105,7 +107,7 @@ fn spread(trials: Vec<Trial>, count: usize) -> Vec<Trial> {
 }
 
 /// In an order of chance, so that each run with a bound looks at others. The seed is told.
-fn shuffled(mut trials: Vec<Trial>) -> Vec<Trial> {
+pub(crate) fn shuffled(mut trials: Vec<Trial>) -> Vec<Trial> {
     let mut rng = crate::rng::Rng::new(crate::rng::Rng::seed_from("SPRINT_POINTS_SEED"));
     for at in (1..trials.len()).rev() {
         let with = usize::try_from(rng.of(0..u64::try_from(at + 1).unwrap())).unwrap();

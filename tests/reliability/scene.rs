@@ -60,6 +60,28 @@ impl Scene {
         Self { world, main, limit }
     }
 
+    /// With an older feature that is done, in a state as the first release of the schema has left it.
+    pub(crate) fn of_the_first_schema() -> Self {
+        let mut scene = Self::new();
+        scene.world.feature("000-old", "## Phase 1: Work\n\n- [ ] T001 write one.txt\n");
+        scene.world.commit("an older feature");
+        scene.main = scene.world.git(&["rev-parse", "main"]);
+        scene.world.sprint(&["start", "specs/000-old"]).expect(0);
+        std::fs::remove_dir_all(scene.world.state().join("snapshots")).unwrap();
+        let database = rusqlite::Connection::open(scene.world.state().join("sprint.db")).unwrap();
+        // What the later ones have brought, and the mark that a supervisor puts in by itself.
+        let back =
+            "DROP TABLE spent; DELETE FROM meta WHERE key IN ('name', 'repository'); PRAGMA user_version = 1";
+        database.execute_batch(back).unwrap();
+        scene
+    }
+
+    /// The version of the schema that the state has.
+    pub(crate) fn schema(&self) -> i64 {
+        let database = rusqlite::Connection::open(self.world.state().join("sprint.db")).unwrap();
+        database.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    }
+
     /// `sprint start` to the end of everything that it starts, with a look at each call. `None` if it was
     /// killed, or hung and was ended.
     pub(crate) fn play(&self, decide: &mut (dyn FnMut(&Call) -> Deed + Send)) -> Option<ExitStatus> {

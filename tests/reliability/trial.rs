@@ -51,7 +51,11 @@ impl FromStr for Trial {
 impl Trial {
     /// Does it, and judges what comes of it.
     pub(crate) fn run(&self) -> Came {
-        let scene = Scene::new();
+        self.run_in(&Scene::new())
+    }
+
+    /// The same in a scene that is there.
+    pub(crate) fn run_in(&self, scene: &Scene) -> Came {
         let (mut counter, mut met) = (Counter::default(), false);
         let status = scene.play(&mut |call| {
             if counter.is_at(call, &self.point) {
@@ -77,7 +81,11 @@ impl Trial {
 
 /// An undisturbed run, which must be right.
 pub(crate) fn record() -> Recording {
-    let scene = Scene::new();
+    record_in(&Scene::new())
+}
+
+/// The same in a scene that is there.
+pub(crate) fn record_in(scene: &Scene) -> Recording {
     let mut recording = Recording::default();
     let status = scene.play(&mut |call| {
         recording.add(call);

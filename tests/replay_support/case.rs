@@ -31,6 +31,10 @@ pub struct Recipe {
     pub gate: Gate,
     /// How long the agent takes at most for a task, so that something can happen meanwhile.
     pub nap_ms: u64,
+    /// How many agents there are at most.
+    pub developers: u32,
+    /// What may be torn apart is: each file is a task of its own.
+    pub apart: bool,
 }
 
 /// A task and what it does.
@@ -57,7 +61,7 @@ pub fn build(world: &mut World, recipe: &Recipe) -> Case {
     let versions: Vec<Files> =
         recipe.versions.iter().map(|version| releases::release(recipe.package, version)).collect();
     let (first, last) = (versions.first().unwrap(), versions.last().unwrap().clone());
-    let tasks = tasks(&versions);
+    let tasks = tasks(&versions, recipe.apart);
     for (path, entry) in first {
         put(&world.repo(), path, entry);
     }
@@ -86,6 +90,9 @@ fn put(directory: &Path, path: &str, entry: &Entry) {
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// The group of what is not torn apart.
+const CODE: &str = "code";
+
 /// Which files go together: code and its tests must not be torn apart, the rest may.
 fn group(path: &str) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -97,20 +104,24 @@ fn group(path: &str) -> &'static str {
     } else if path.starts_with('.') || path.starts_with("scripts/") || ends("ini") {
         "tooling"
     } else {
-        "code"
+        CODE
     }
 }
 
 /// Each difference is a phase: what can be done side by side, and the code, before or after it.
-fn tasks(versions: &[Files]) -> Vec<Task> {
+fn tasks(versions: &[Files], apart: bool) -> Vec<Task> {
     let mut all: Vec<Task> = Vec::new();
     for (phase, pair) in versions.windows(2).enumerate() {
-        let mut groups: BTreeMap<&str, BTreeMap<String, Option<Entry>>> = BTreeMap::new();
+        let mut groups: BTreeMap<String, BTreeMap<String, Option<Entry>>> = BTreeMap::new();
         let paths: BTreeSet<&String> = pair[0].keys().chain(pair[1].keys()).collect();
         for path in paths.into_iter().filter(|path| pair[0].get(*path) != pair[1].get(*path)) {
-            groups.entry(group(path)).or_default().insert(path.clone(), pair[1].get(path).cloned());
+            let group = match group(path) {
+                whole if !apart || whole == CODE => whole.to_owned(),
+                _ => path.clone(),
+            };
+            groups.entry(group).or_default().insert(path.clone(), pair[1].get(path).cloned());
         }
-        let code = groups.remove("code").map(|changes| (false, changes));
+        let code = groups.remove(CODE).map(|changes| (false, changes));
         let beside = groups.into_values().map(|changes| (true, changes));
         let ordered: Vec<_> = if phase % 2 == 0 {
             beside.chain(code).collect()
@@ -173,10 +184,11 @@ fn configure(world: &mut World, recipe: &Recipe, gate: &[String]) {
     world.env("PYTHONPATH", "src");
     world.env("PYTHONDONTWRITEBYTECODE", "1");
     let text = format!(
-        "[agents]\nmax_developers = 3\n[roles.developer]\nagent = \"apply\"\n\
+        "[agents]\nmax_developers = {}\n[roles.developer]\nagent = \"apply\"\n\
          [agent.apply]\nkind = \"command\"\ncommand = [{agent:?}, \"{{task.id}}\"]\n\
          [gates]\npresets = []\n\
-         [gate.own]\nstage = \"InTests\"\ncommand = {gate:?}\nparser = \"exit-code\"\nmode = \"absolute\"\n"
+         [gate.own]\nstage = \"InTests\"\ncommand = {gate:?}\nparser = \"exit-code\"\nmode = \"absolute\"\n",
+        recipe.developers
     );
     let directory = world.path().join("c/sprint");
     fs::create_dir_all(&directory).unwrap();

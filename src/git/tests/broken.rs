@@ -1,7 +1,9 @@
 //! Branches as a power cut leaves them.
 
+use std::time::{Duration, SystemTime};
+
 use super::*;
-use crate::git::broken::{mend, mend_index, remove_empty_objects};
+use crate::git::broken::{mend, mend_index, remove_empty_objects, set_spoilt_objects_aside};
 
 const NAME: &str = "refs/heads/sprint-task/001-demo/T001/1";
 
@@ -95,4 +97,39 @@ fn an_index_that_names_what_is_gone_is_made_anew_and_files_stay() {
     assert!(git(&["status", "--porcelain"]).contains("two.txt"));
     git(&["add", "two.txt"]);
     assert_eq!(git(&["cat-file", "-p", ":two.txt"]), "two", "it can be written again");
+}
+
+#[test]
+fn an_object_that_is_cut_off_is_put_aside_and_written_again_and_older_ones_are_not_read() {
+    let attempt = Attempt::new();
+    let objects = attempt.f.repo.common_dir.join("objects");
+    let path = |object: &str| objects.join(&object[..2]).join(&object[2..]);
+    let cut = |object: &str| {
+        let bytes = fs::read(path(object)).unwrap();
+        fs::remove_file(path(object)).unwrap();
+        fs::write(path(object), &bytes[..bytes.len() - 4]).unwrap();
+    };
+    let blob = |commit: &CommitSha, file: &str| {
+        attempt.f.git(&["rev-parse", &format!("{commit}:{file}")]).trim().to_owned()
+    };
+    assert_eq!(set_spoilt_objects_aside(&attempt.f.repo).unwrap(), 0, "all is whole");
+    let (one, two) = (blob(&attempt.first, "one"), blob(&attempt.second, "two"));
+    cut(&two);
+    // What another object is, under its name.
+    fs::remove_file(path(attempt.second.as_str())).unwrap();
+    fs::copy(path(&one), path(attempt.second.as_str())).unwrap();
+    let whole = fs::read(path(&one)).unwrap();
+    cut(&one);
+    let long_ago = SystemTime::now() - Duration::from_hours(1);
+    fs::File::options().append(true).open(path(&one)).unwrap().set_modified(long_ago).unwrap();
+    assert_eq!(set_spoilt_objects_aside(&attempt.f.repo).unwrap(), 2);
+    assert_eq!(set_spoilt_objects_aside(&attempt.f.repo).unwrap(), 0, "once is enough");
+    assert!(path(&one).exists() && !path(&two).exists());
+    assert!(path(&two).with_file_name(format!("tmp_obj_spoilt_{}", &two[2..])).exists(), "it is kept");
+    fs::write(path(&one), whole).unwrap();
+    assert_eq!(attempt.mended(), Some(attempt.first.clone()));
+    let two_again = attempt.f.repo.common_dir.join("two");
+    fs::write(&two_again, "2").unwrap();
+    assert_eq!(attempt.f.git(&["hash-object", "-w", &two_again.to_string_lossy()]).trim(), two);
+    assert_eq!(attempt.f.git(&["cat-file", "-p", &two]), "2", "it can be written again");
 }
