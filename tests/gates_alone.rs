@@ -300,6 +300,10 @@ fn with_what_is_compared_is_said_and_is_not_the_branch_itself() {
     let output = run(&person, &top, 1, &["gates", "run"]);
     let shown = text(&output.stdout);
     assert!(shown.contains(&format!("compared with main ({}", begin.trim())), "{shown}");
+    // What is not pushed is compared with what is.
+    person.git(&top, &["commit", "-qm", "more", "--allow-empty"]);
+    let output = run(&person, &top, 0, &["gates", "run"]);
+    assert!(text(&output.stdout).contains("compared with origin/feature ("), "{}", said(&output));
     let output = run(&person, &top, 0, &["gates", "run", "--base", "origin/feature"]);
     assert!(text(&output.stdout).contains("compared with origin/feature ("), "{}", said(&output));
     let output = run(&person, &top, 2, &["gates", "run", "--base", "gone"]);

@@ -264,8 +264,8 @@ pub struct Base {
 }
 
 /// What a person's work is compared with: where it left its upstream, else the main branch, else
-/// HEAD. A branch of the same name as the person's own is where that is published, and no upstream:
-/// whoever pushes would compare with themselves; it counts where there is no main branch besides.
+/// HEAD. An upstream of the branch's own name is where that is published: once all is pushed, HEAD would be
+/// compared with itself, and the main branch stands in its place.
 ///
 /// # Errors
 /// HEAD has no commit, or the history is cut off before that place: HEAD in its stead would make
@@ -274,15 +274,18 @@ pub fn default_base(repo: &Repo) -> Result<Base> {
     let head = repo.head()?;
     let lib = Repository::open(&repo.git_dir).during("cannot open the checkout")?;
     let itself = |commit| Base { commit, name: "HEAD".to_owned() };
-    let (upstream, main) = (upstream(&lib), main_branch(&lib));
-    // The main branch itself is published there, and what is not pushed yet is new.
-    let is_main = |upstream: &Branch| main.as_ref().is_some_and(|main| main.is_same(upstream));
+    let (upstream, main, at) = (upstream(&lib), main_branch(&lib), oid(&head)?);
+    let all_pushed = |upstream: &Branch| {
+        upstream.is_own && lib.merge_base(at, upstream.tip).is_ok_and(|begun| begun == at)
+    };
     let found = match upstream {
-        Some(upstream) if !upstream.is_own || is_main(&upstream) => Some(upstream),
-        upstream => main.or(upstream),
+        Some(upstream) if !all_pushed(&upstream) => Some(upstream),
+        // Of the main branch itself, all that is pushed is old.
+        Some(upstream) if main.as_ref().is_none_or(|main| main.is_same(&upstream)) => Some(upstream),
+        _ => main,
     };
     let Some(Branch { tip, name, .. }) = found else { return Ok(itself(head)) };
-    match lib.merge_base(oid(&head)?, tip) {
+    match lib.merge_base(at, tip) {
         Ok(base) => Ok(Base { commit: sha(base), name }),
         Err(error) if lib.is_shallow() => {
             Err(error).during("the history here ends before the place where this branch began")

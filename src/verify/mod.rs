@@ -5,6 +5,7 @@
 //! by its own parsers, and [`rules`] knows of nothing but [`Facts`]. It writes nothing.
 
 mod facts;
+mod loose;
 mod reports;
 mod repository;
 mod rows;
@@ -17,6 +18,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use facts::Facts;
+use facts::Git;
 
 /// Looks at a sprint that goes on are repeated so often until nothing moved meanwhile.
 const LOOKS_MAX: usize = 5;
@@ -186,12 +188,22 @@ fn once(place: Place<'_>) -> Result<(Option<i64>, Outcome), Unreadable> {
         Err(why) => return Ok((None, damaged(why))),
     };
     let moment = rows.moment;
-    let git = repository::read(place.git, &rows)?;
+    let told = |source| Unreadable::Files { path: place.git.join("objects"), source };
+    let cut_off = loose::cut_off(place.git).map_err(told)?;
+    let git = if cut_off.is_empty() { repository::read(place.git, &rows)? } else { Git::default() };
     let reports = reports::read(place.runs)?;
     let facts = Facts { rows, git, reports };
+    let mut broken = rules::broken(&facts);
+    let mut unseen = Vec::new();
+    if !cut_off.is_empty() {
+        unseen.extend(OF_GIT.into_iter().filter(|other| *other != Invariant::Objects));
+        broken.retain(|broken| !OF_GIT.contains(&broken.invariant));
+        let what = |id| format!("the object {id} is cut off; `git fsck` says what it belongs to");
+        broken.extend(cut_off.into_iter().map(|id| Broken { invariant: Invariant::Objects, what: what(id) }));
+    }
     let outcome = Outcome {
-        broken: rules::broken(&facts),
-        unseen: Vec::new(),
+        broken,
+        unseen,
         features: facts.rows.features.len(),
         tasks: facts.rows.tasks.len(),
         landed: facts.rows.landings.len(),
@@ -200,6 +212,17 @@ fn once(place: Place<'_>) -> Result<(Option<i64>, Outcome), Unreadable> {
     };
     Ok((Some(moment), outcome))
 }
+
+/// What is held against the repository, and so cannot be told where objects are cut off.
+const OF_GIT: [Invariant; 7] = [
+    Invariant::Head,
+    Invariant::Chain,
+    Invariant::Landings,
+    Invariant::Gated,
+    Invariant::Boxes,
+    Invariant::Objects,
+    Invariant::Kept,
+];
 
 fn damaged(what: String) -> Outcome {
     let broken = vec![Broken { invariant: Invariant::Database, what }];

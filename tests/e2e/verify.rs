@@ -164,6 +164,14 @@ fn every_promise_that_is_broken_by_hand_is_named() {
         let file = world.repo().join(".git/objects").join(&blob[..2]).join(&blob[2..]);
         std::fs::remove_file(file).unwrap();
     });
+    // libgit2 would read on in it for ever.
+    sound.breaks(&["objects"], |world| {
+        let tree = world.git(&["rev-parse", "sprint/001-demo^{tree}"]);
+        let file = world.repo().join(".git/objects").join(&tree[..2]).join(&tree[2..]);
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    });
     sound.breaks(&["kept"], |world| {
         let refs =
             world.git(&["for-each-ref", "--format=%(refname)", "refs/sprint", "refs/heads/sprint-task"]);
