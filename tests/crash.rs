@@ -100,6 +100,7 @@ struct Round {
 impl Round {
     fn begin(seed: u64) -> Self {
         let mut world = World::new();
+        world.hurry();
         let case = case::build(&mut world, &RECIPE);
         let before = Checkout::of(&world);
         let follower = Follower::start(&world, "0");

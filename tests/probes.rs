@@ -360,10 +360,11 @@ fn a_daemon_that_an_agent_leaves_behind_is_ended_before_its_work_is_judged() {
 
 #[test]
 fn a_gigabyte_of_output_stays_within_bounds() {
-    let world = World::with(
+    let mut world = World::with(
         "- [ ] T001 write a.txt\n",
         "echo $PPID > $W/worker; head -c 1G /dev/zero | tr '\\0' 'x'; echo; echo a > a.txt; git add -A; git commit -qm a",
     );
+    world.be_patient(Duration::from_secs(200));
     let began = Instant::now();
     world.detach();
     world.wait_until("the agent", || !world.read("worker").is_empty());

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::{IoContext, Result};
@@ -15,6 +16,16 @@ use crate::process::tree::Member;
 
 /// For so long no git may have been seen in the repository before a shared lock is nobody's.
 pub const WAIT: Duration = Duration::from_secs(30);
+
+/// Seconds in the place of [`WAIT`], in a build with debug assertions: for tests that kill a git over and over.
+pub const WAIT_VARIABLE: &str = "SPRINT_LOCK_WAIT";
+
+/// [`WAIT`], but for such tests.
+pub fn wait() -> Duration {
+    static SHORT: OnceLock<Option<Duration>> = OnceLock::new();
+    let asked = || std::env::var(WAIT_VARIABLE).ok()?.parse().ok().map(Duration::from_secs);
+    if cfg!(debug_assertions) { SHORT.get_or_init(asked).unwrap_or(WAIT) } else { WAIT }
+}
 
 /// Shared ones, in the common directory.
 const SHARED: [&str; 2] = ["packed-refs.lock", "config.lock"];
@@ -92,7 +103,7 @@ impl Watch {
         let mut removed = Vec::new();
         for (path, at) in locks {
             let (_, since) = *self.alone.entry(path.clone()).or_insert((at, now));
-            if now.duration_since(since) >= WAIT {
+            if now.duration_since(since) >= wait() {
                 fs::remove_file(&path).at("remove", &path)?;
                 self.alone.remove(&path);
                 removed.push(path);

@@ -269,7 +269,7 @@ fn begin(place: &Place, feature: FeatureId, base: &CommitSha) -> Event {
 /// Until the lock of a git that was killed is old enough to be nobody's; one of all takes longer.
 fn wait_for_locks(place: &Place) {
     let mut watch = locks::Watch::default();
-    let until = Instant::now() + locks::WAIT + recovery::LOCK_AGE;
+    let until = Instant::now() + locks::wait() + recovery::LOCK_AGE;
     loop {
         recovery::clear_shared_locks(place, &mut watch);
         std::thread::park_timeout(recovery::LOCK_AGE);

@@ -27,11 +27,6 @@ pub(super) fn deliver(place: &Place, client: &Client, filed: &Filed) -> Result<(
     Ok(())
 }
 
-/// Appends a fact and rings. A fact that cannot be appended is found in the run's directory.
-pub(super) fn tell(place: &Place, client: &Client, event: Event) {
-    let Ok(()) = letterbox::send(&News { place, client }, &[event]);
-}
-
 /// Appends a remark and rings; false if it could not be appended. It is tried once: no work waits
 /// for a remark.
 pub(super) fn remark(place: &Place, client: &Client, event: Event) -> bool {
@@ -56,8 +51,9 @@ impl Sender for News<'_> {
     type Receipt = ();
 
     fn put(&self, events: &[Event]) -> Result<(), Infallible> {
+        // What fails is logged there.
         for event in events {
-            append(self.client, event);
+            drop(append(self.client, event));
         }
         Ok(())
     }
@@ -87,13 +83,25 @@ impl Sender for Remark<'_> {
     }
 }
 
-fn append(client: &Client, event: &Event) {
+/// Appends a fact and rings: one that is known nowhere else, and that nothing goes on without.
+///
+/// # Errors
+/// It cannot be appended: whoever begins anew opens the database anew. One that SQLite could only open for
+/// reading stays so.
+pub(super) fn must_tell(place: &Place, client: &Client, event: &Event) -> Result<(), StoreError> {
+    append(client, event)?;
+    ring(place);
+    Ok(())
+}
+
+fn append(client: &Client, event: &Event) -> Result<(), StoreError> {
     let body = InboxBody::Fact(event.clone());
     for left in (0..TRIES).rev() {
         match client.append(&body, clock::wall_ms()) {
             Ok(_) => break,
             Err(error) if left == 0 => {
                 tracing::error!(%error, "the inbox cannot be written; the report file remains");
+                return Err(error);
             }
             Err(error) => {
                 tracing::warn!(%error, "the inbox cannot be written now");
@@ -102,6 +110,7 @@ fn append(client: &Client, event: &Event) {
             }
         }
     }
+    Ok(())
 }
 
 /// Rings the supervisor.

@@ -133,12 +133,9 @@ fn register(place: &Place, interrupts: &Interrupts) -> Result<(), WorkerError> {
     let id = ProcId::own().map_err(system("read the own process"))?;
     let proc = ProcRef { boot: id.boot_id, pid: id.pid.unsigned_abs(), start: id.start_ticks };
     let pane = std::env::var("TMUX_PANE").ok();
-    deliver::tell(
-        place,
-        interrupts.client(),
-        Event::WorkerStarted { worker: place.worker.clone(), proc, pane },
-    );
-    Ok(())
+    let started = Event::WorkerStarted { worker: place.worker.clone(), proc, pane };
+    // Nobody waits for a worker that is not known: it ends, and its pane says so.
+    Ok(deliver::must_tell(place, interrupts.client(), &started)?)
 }
 
 /// The heartbeat is the modification time of a file.

@@ -283,6 +283,14 @@ impl World {
         self.env.insert(name.into(), value.as_ref().into());
     }
 
+    /// For tests that kill a git over and over: the locks that it leaves are nobody's sooner, but where all
+    /// is to be as long as it is.
+    pub(crate) fn hurry(&mut self) {
+        if std::env::var_os("SPRINT_TEST_EXHAUSTIVE").is_none() {
+            self.env(sprint::git::locks::WAIT_VARIABLE, "3");
+        }
+    }
+
     pub(crate) fn env_remove(&mut self, name: &str) {
         self.env.remove(OsStr::new(name));
     }

@@ -144,7 +144,7 @@ fn kind(path: &Path) -> Option<&'static str> {
     } else if let Some(kind) = database_kind(last) {
         kind
     } else if has("runs") {
-        if last.starts_with("report.json") { "report" } else { "run" }
+        if last.starts_with("report.") { "report" } else { "run" }
     } else if has("logs") {
         "log"
     } else if has("transcripts") {
@@ -205,7 +205,7 @@ mod tests {
             ("/t/r/.git/objects/ab/cd", Some("object")),
             ("/t/r/.git/worktrees/w1/index.lock", Some("worktree-admin.lock")),
             ("/t/s/sprint/r-1/sprint.db-wal", Some("database-log")),
-            ("/t/s/sprint/r-1/runs/1/report.json.tmp", Some("report")),
+            ("/t/s/sprint/r-1/runs/1/report.part", Some("report")),
             ("/t/s/sprint/r-1/worktrees/w1/one.txt", Some("worktree")),
             ("/dev/null", None),
             ("pipe:[1]", None),

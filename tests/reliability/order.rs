@@ -79,7 +79,7 @@ fn reports_are_whole_and_durable(calls: &[Call]) -> Result<(), String> {
     let reports = calls.iter().enumerate().filter(|(_, call)| (call.name, call.kind) == ("rename", "report"));
     for (at, Call { process, .. }) in reports {
         let before = calls[..at].iter().rev().filter(|call| call.process == *process);
-        let mut before = before.filter(|call| call.kind == "run" || call.kind == "report");
+        let mut before = before.filter(|call| call.kind == "report");
         if before.next().is_none_or(|call| call.name != "fsync") {
             return Err(format!("call {at}: {process} files a report that is not on the disk"));
         }

@@ -43,6 +43,7 @@ impl Scene {
     pub(crate) fn with(bug: &str, before: &str, limit: Duration) -> Self {
         let mut world = World::new();
         world.env("SPRINT_SEEDED_BUG", bug);
+        world.hurry();
         world.feature("001-demo", &format!("## Phase 1: Work\n\n{TASKS}"));
         world.agent(&format!("{before}\n{AGENT}"));
         world.gate("two", "[ ! -e two.txt ] || grep -q two two.txt");

@@ -137,7 +137,7 @@ fn an_epoch_that_is_not_raised_is_seen() {
 fn a_death_that_is_not_confirmed_is_seen() {
     // What the agent has started outlives it, and is in the worktree when the next one begins.
     let before = "flock -n \"$W/lock-$1\" true || echo \"$1\" >> \"$W/overlap\"\n\
-                  setsid flock \"$W/lock-$1\" sleep 3 < /dev/null > /dev/null 2>&1 &\n\
+                  setsid flock \"$W/lock-$1\" sleep 8 < /dev/null > /dev/null 2>&1 &\n\
                   touch \"$W/at-work\"; echo at work; sleep 0.3";
     caught("unconfirmed-death", before, |scene| {
         killed(scene, |call| call.process == "worker developer" && scene.world.exists("at-work"))?;

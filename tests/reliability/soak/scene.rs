@@ -103,6 +103,7 @@ impl Soaked {
     /// For faults of so long.
     pub(super) fn new(length: Duration) -> Self {
         let mut world = World::new();
+        world.hurry();
         let quiet = (length / 8).clamp(Duration::from_secs(8), QUIET_MAX);
         let bin = world.program("bin/pytest", PYTEST).parent().unwrap().to_owned();
         let person = std::env::var_os("PATH").unwrap_or_default();
