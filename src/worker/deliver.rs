@@ -3,7 +3,6 @@
 //! The file is what makes it durable: with the supervisor down or the database busy, the next
 //! boot finds it.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use super::life::Place;
@@ -13,7 +12,7 @@ use crate::process::letterbox::{self, Sender};
 use crate::process::{clock, doorbell};
 use crate::store::{Client, InboxBody, StoreError, reports};
 
-/// Tries to append the inbox row; after that the file has to do.
+/// Tries to append an inbox row; for a report, the file has to do after that.
 const TRIES: u32 = 5;
 
 /// Files the report, then tells the supervisor.
@@ -23,8 +22,19 @@ const TRIES: u32 = 5;
 pub(super) fn deliver(place: &Place, client: &Client, filed: &Filed) -> Result<(), StoreError> {
     reports::write(&place.layout.run(&filed.run), filed)?;
     tracing::info!(run = %filed.run, "the report is durable");
-    let Ok(()) = letterbox::send(&News { place, client }, &filed.events());
+    if let Err(error) = letterbox::send(&News { place, client }, &filed.events()) {
+        tracing::error!(%error, "the inbox cannot be written; the report file remains");
+    }
     Ok(())
+}
+
+/// Appends a fact and rings: one that is known nowhere else, and that nothing goes on without.
+///
+/// # Errors
+/// It cannot be appended: whoever begins anew opens the database anew. A log that SQLite could only open for
+/// reading stays so.
+pub(super) fn tell(place: &Place, client: &Client, event: Event) -> Result<(), StoreError> {
+    letterbox::send(&News { place, client }, &[event])
 }
 
 /// Appends a remark and rings; false if it could not be appended. It is tried once: no work waits
@@ -39,23 +49,19 @@ pub(super) fn remark(place: &Place, client: &Client, event: Event) -> bool {
     }
 }
 
-/// What is durable elsewhere: it is tried again for a while, and then left.
+/// What the supervisor has to know: it is tried again for a while.
 struct News<'a> {
     place: &'a Place,
     client: &'a Client,
 }
 
 impl Sender for News<'_> {
-    type Error = Infallible;
+    type Error = StoreError;
     type Letter = [Event];
     type Receipt = ();
 
-    fn put(&self, events: &[Event]) -> Result<(), Infallible> {
-        // What fails is logged there.
-        for event in events {
-            drop(append(self.client, event));
-        }
-        Ok(())
+    fn put(&self, events: &[Event]) -> Result<(), StoreError> {
+        events.iter().try_for_each(|event| append(self.client, event))
     }
 
     fn ring(&self) {
@@ -83,34 +89,15 @@ impl Sender for Remark<'_> {
     }
 }
 
-/// Appends a fact and rings: one that is known nowhere else, and that nothing goes on without.
-///
-/// # Errors
-/// It cannot be appended: whoever begins anew opens the database anew. One that SQLite could only open for
-/// reading stays so.
-pub(super) fn must_tell(place: &Place, client: &Client, event: &Event) -> Result<(), StoreError> {
-    append(client, event)?;
-    ring(place);
-    Ok(())
-}
-
 fn append(client: &Client, event: &Event) -> Result<(), StoreError> {
     let body = InboxBody::Fact(event.clone());
-    for left in (0..TRIES).rev() {
-        match client.append(&body, clock::wall_ms()) {
-            Ok(_) => break,
-            Err(error) if left == 0 => {
-                tracing::error!(%error, "the inbox cannot be written; the report file remains");
-                return Err(error);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the inbox cannot be written now");
-                // SQLite has waited already; this keeps a broken disk from being hammered.
-                std::thread::park_timeout(Duration::from_millis(200));
-            }
-        }
+    for _ in 1..TRIES {
+        let Err(error) = client.append(&body, clock::wall_ms()) else { return Ok(()) };
+        tracing::warn!(%error, "the inbox cannot be written now");
+        // SQLite has waited already; this keeps a broken disk from being hammered.
+        std::thread::park_timeout(Duration::from_millis(200));
     }
-    Ok(())
+    client.append(&body, clock::wall_ms()).map(drop)
 }
 
 /// Rings the supervisor.

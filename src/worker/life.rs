@@ -135,7 +135,7 @@ fn register(place: &Place, interrupts: &Interrupts) -> Result<(), WorkerError> {
     let pane = std::env::var("TMUX_PANE").ok();
     let started = Event::WorkerStarted { worker: place.worker.clone(), proc, pane };
     // Nobody waits for a worker that is not known: it ends, and its pane says so.
-    Ok(deliver::must_tell(place, interrupts.client(), &started)?)
+    Ok(deliver::tell(place, interrupts.client(), started)?)
 }
 
 /// The heartbeat is the modification time of a file.

@@ -8,6 +8,7 @@
     reason = "each test program uses its own part of this, and fails loudly"
 )]
 
+mod bell;
 pub(crate) mod processes;
 pub(crate) mod terminal;
 
@@ -23,14 +24,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use sprint::process::doorbell::Doorbell;
 use sprint::process::identity::ProcId;
 use tempfile::TempDir;
 
+use self::bell::Bell;
+
 /// No command may take longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
-/// Between two looks at the status where no bell rings.
-const LOOK_MS: u16 = 50;
 
 /// What a command did.
 #[derive(Debug, Clone)]
@@ -442,7 +442,7 @@ impl World {
     /// As [`Self::wait_until`], with a look that keeps something of what it sees.
     #[track_caller]
     pub(crate) fn wait_until_watching(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let bell = Bell { bell: None, path: PathBuf::new() };
+        let bell = Bell::silent();
         let end = Instant::now() + self.deadline;
         while !condition() {
             assert!(Instant::now() < end, "{what}: not within {:?}\n{}", self.deadline, self.log());
@@ -569,40 +569,4 @@ pub(crate) fn task_row<'v>(status: &'v Value, task: &str) -> &'v Value {
     const NONE: &Value = &Value::Null;
     let rows = status["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
     rows.iter().find(|row| row["id"] == task).unwrap_or(NONE)
-}
-
-/// A doorbell that the supervisor rings after each commit; taken down when it is dropped.
-struct Bell {
-    bell: Option<Doorbell>,
-    path: PathBuf,
-}
-
-impl Bell {
-    fn put_up(world: &World) -> Self {
-        let number = world.commands.fetch_add(1, Ordering::Relaxed);
-        let Some(runtime) = world.runtimes().pop() else { return Self { bell: None, path: PathBuf::new() } };
-        let path = runtime.join(format!("follow-t{number}.sock"));
-        Self { bell: Doorbell::bind(&path).ok(), path }
-    }
-
-    /// Until it rings, or for a moment.
-    fn wait(&self) {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        use std::os::fd::AsFd;
-        let mut fds: Vec<PollFd<'_>> =
-            self.bell.iter().map(|bell| PollFd::new(bell.as_fd(), PollFlags::POLLIN)).collect();
-        if matches!(poll(&mut fds, PollTimeout::from(LOOK_MS)), Ok(1))
-            && let Some(bell) = &self.bell
-        {
-            bell.drain().unwrap();
-        }
-    }
-}
-
-impl Drop for Bell {
-    fn drop(&mut self) {
-        if self.bell.is_some() && fs::remove_file(&self.path).is_err() {
-            // The supervisor may have ended and tidied up.
-        }
-    }
 }

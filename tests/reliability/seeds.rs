@@ -135,12 +135,18 @@ fn an_epoch_that_is_not_raised_is_seen() {
 
 #[test]
 fn a_death_that_is_not_confirmed_is_seen() {
-    // What the agent has started outlives it, and is in the worktree when the next one begins.
+    // What the agent has started outlives it, and is in the worktree when the next one begins. It says itself
+    // that it holds the lock, and both are waited for, as nobody knows which of the workers is killed.
     let before = "flock -n \"$W/lock-$1\" true || echo \"$1\" >> \"$W/overlap\"\n\
-                  setsid flock \"$W/lock-$1\" sleep 8 < /dev/null > /dev/null 2>&1 &\n\
-                  touch \"$W/at-work\"; echo at work; sleep 0.3";
+                  setsid flock \"$W/lock-$1\" sh -c 'touch \"$W/at-work-$0\"; exec sleep 8' \"$1\" \
+                  < /dev/null > /dev/null 2>&1 &\n\
+                  for look in 1 2 3 4 5 6 7 8 9 10; do\n\
+                  [ -e \"$W/at-work-T001\" ] && [ -e \"$W/at-work-T002\" ] && break; sleep 0.2\n\
+                  done\n\
+                  echo at work; sleep 0.3";
     caught("unconfirmed-death", before, |scene| {
-        killed(scene, |call| call.process == "worker developer" && scene.world.exists("at-work"))?;
+        let at_work = || ["at-work-T001", "at-work-T002"].iter().all(|name| scene.world.exists(name));
+        killed(scene, |call| call.process == "worker developer" && at_work())?;
         if scene.world.exists("overlap") { Err("two programs in one worktree".to_owned()) } else { Ok(()) }
     });
 }

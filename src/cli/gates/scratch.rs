@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{CliError, chain};
+use crate::process::cgroup;
 use crate::process::lock::{Lock, noted};
 use crate::process::tree::{KILL_WAIT, RUN_MARK, Scope, end_tree};
 
@@ -133,6 +134,8 @@ fn tidy_one(directory: &Path) -> Result<(), String> {
         lock.note(&mark).map_err(|error| told(&error))?;
         let scope = Scope { mark: Some(mark), ..Scope::default() };
         end_tree(&scope, GRACE, KILL_WAIT).map_err(|error| told(&error))?;
+        // What still holds something is removed by whoever sweeps next.
+        drop(cgroup::sweep());
     }
     fs::remove_dir_all(directory).map_err(|error| told(&error))
 }
