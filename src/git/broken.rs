@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use git2::{DiffFile, FileMode, ObjectType, Oid, Repository};
 
+use super::branch;
 use super::durable;
 use super::error::{IoContext, LibContext, Result};
 use super::repo::{Repo, oid, sha};
@@ -51,18 +52,42 @@ pub(super) fn mend(repo: &Repo, name: &str, at: &CommitSha) -> Result<Option<Com
     Ok(Some(to))
 }
 
+/// Puts a worktree's HEAD on the attempt's `branch`, which is whole, where it is elsewhere and what it is at cannot be
+/// read: in the middle of a rebase, say. The files stay as they are. True if it had to.
+///
+/// # Errors
+/// [`super::Error`].
+pub(super) fn mend_head(repo: &Repo, worktree: &Worktree, branch: &str, base: &CommitSha) -> Result<bool> {
+    let name = branch::head_ref(branch);
+    let Some(at) = repo.reference(&name)? else { return Ok(false) };
+    let tip = worktree.tip().ok();
+    let lib = repo.open()?;
+    let base = oid(base)?;
+    if tip.as_ref() == Some(&at)
+        || tip.is_some_and(|tip| oid(&tip).is_ok_and(|tip| is_whole(&lib, tip, base)))
+    {
+        return Ok(false);
+    }
+    worktree.set_head(&lib, Some(&name), oid(&at)?)?;
+    tracing::warn!(branch, "HEAD of a worktree, of which something is missing, is put back on its branch");
+    Ok(true)
+}
+
 /// Makes a worktree's index anew, out of its commit, where it is empty or names a file that cannot be read: the
 /// files themselves stay as they are. True if it had to.
 ///
 /// # Errors
-/// [`super::Error`] if the worktree has no commit, or the index cannot be written.
+/// [`super::Error`] if the index cannot be written.
 pub(super) fn mend_index(worktree: &Worktree) -> Result<bool> {
     let what = "cannot read the worktree's index";
-    let tree = worktree.open()?.head().and_then(|head| head.peel_to_tree()).during(what)?.id();
+    // Without a commit there is nothing to make it out of.
+    let lib = worktree.open()?;
+    let tree = lib.head().and_then(|head| head.peel_to_tree()).map(|tree| tree.id());
+    let Ok(tree) = tree else { return Ok(false) };
     let path = worktree.admin.join("index");
     let is_empty = path.metadata().is_ok_and(|meta| meta.len() == 0);
     // One of a kind that is not read here, a split one, is git's business.
-    if !is_empty && index_is_whole(&worktree.open()?, tree).unwrap_or(true) {
+    if !is_empty && index_is_whole(&lib, tree).unwrap_or(true) {
         return Ok(false);
     }
     if path.exists() {
@@ -112,7 +137,8 @@ pub fn set_spoilt_objects_aside(repo: &Repo) -> Result<usize> {
 }
 
 /// What nobody can read of the commits after `base` up to `head`, in words: objects' files that are cut off or hold
-/// something else. They are put aside, so that the next attempt can write them.
+/// something else. They are put aside, so that the next attempt can write them. git reads here, as it stops where
+/// an object ends too early.
 ///
 /// # Errors
 /// [`super::Error`].
@@ -120,6 +146,8 @@ pub fn unreadable(repo: &Repo, base: &CommitSha, head: &CommitSha) -> Result<Opt
     let words = ["rev-list", "--objects", "--no-object-names", head.as_str(), "--not", base.as_str()];
     let listed = repo.git().args(words).output()?;
     if !listed.status.success() {
+        // A commit or directory that is cut off: libgit2, which never returns from one, must not find it.
+        set_spoilt_objects_aside(repo)?;
         return Ok(Some(format!("its history cannot be read: {}", listed.stderr.trim())));
     }
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();

@@ -206,12 +206,16 @@ impl Pool {
             Err(error) => return Err(error),
         };
         worktree.clear_stale_locks()?;
-        if let Some(name) = branch {
+        let before = record.branch.as_deref();
+        for name in branch.into_iter().chain(before.filter(|name| branch != Some(*name))) {
             broken::mend(&self.repo, &branch::head_ref(name), at)?;
+        }
+        if let Some(name) = before.filter(|_| !worktree.is_empty()) {
+            broken::mend_head(&self.repo, &worktree, name, at)?;
+            broken::mend_index(&worktree)?;
         }
         let same = record.state == State::InUse && branch.is_some() && record.branch.as_deref() == branch;
         if same && !record.lost && !worktree.is_empty() {
-            broken::mend_index(&worktree)?;
             return Ok(Acquired { worktree, origin: Origin::Kept, repaired, lost: false });
         }
         if origin != Origin::Fresh {

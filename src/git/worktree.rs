@@ -122,6 +122,15 @@ impl Worktree {
         Ok(sha(head.during(format!("`{}` has no commit", self.path.display()))?.id()))
     }
 
+    /// What HEAD is at, by its name alone: nothing is read of the commit, which an agent may have damaged.
+    ///
+    /// # Errors
+    /// [`Error::Lib`] if it is at none.
+    pub fn tip(&self) -> Result<CommitSha> {
+        let tip = Repository::open(&self.admin).and_then(|repo| repo.refname_to_id("HEAD"));
+        Ok(sha(tip.during(format!("`{}` has no commit", self.path.display()))?))
+    }
+
     /// The branch that HEAD names, if it names one.
     ///
     /// # Errors
@@ -171,7 +180,7 @@ impl Worktree {
     }
 
     /// HEAD as a file: libgit2 would write a reflog and read the old value, which may be damaged.
-    fn set_head(&self, repo: &Repository, branch: Option<&str>, commit: Oid) -> Result<()> {
+    pub(super) fn set_head(&self, repo: &Repository, branch: Option<&str>, commit: Oid) -> Result<()> {
         repo.find_commit(commit).during(format!("no commit {commit}"))?;
         let text = branch.map_or_else(|| format!("{commit}\n"), |name| format!("ref: {name}\n"));
         let path = self.admin.join("HEAD");

@@ -8,7 +8,7 @@ use super::conversation::Talk;
 use super::life::Desk;
 use super::screen::Screen;
 use super::trees::{identity, recipe, set_up};
-use super::work::{end_what_is_left, unserved_report};
+use super::work::{end_what_is_left, unreadable, unserved_report};
 use crate::agents::claim;
 use crate::agents::merge::{BUILT_IN, MergeInput, prompt as render};
 use crate::agents::outcome::{GitFacts, Needed, RunOutcome, Standing, decide};
@@ -47,6 +47,9 @@ pub(super) fn resolve(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Re
     let (ending, said) = ask(desk, screen, &adapter, &worktree, (&order, &changed))?;
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(Some(report));
+    }
+    if let Some(reason) = unreadable(desk, &worktree)? {
+        return Ok(unresolved(screen, &reason));
     }
     let run_dir = brief::utf8(&desk.place.layout.run(&desk.run.id))?;
     let claims = claim::read(&run_dir, &desk.run.token).map_err(|error| chain(&error))?;

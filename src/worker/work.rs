@@ -70,6 +70,9 @@ fn attempt(desk: &Desk<'_>, screen: &mut Screen, task: &TaskId) -> Result<Report
     if let Some(report) = end_what_is_left(desk, &pool, &worktree) {
         return Ok(report);
     }
+    if let Some(reason) = unreadable(desk, &worktree)? {
+        return Ok(Report::Failed { reason, feedback: None });
+    }
     let facts = facts(desk, &pool, &worktree, &begun)?;
     tell_pushes(desk, screen, &begun, &facts);
     if facts.new_commit || facts.diff {
@@ -202,9 +205,6 @@ fn judge(
             if let Some(reason) = told_secret(desk, worktree)? {
                 return Ok(Report::Failed { reason, feedback: None });
             }
-            if let Some(reason) = unreadable(desk, worktree)? {
-                return Ok(Report::Failed { reason, feedback: None });
-            }
             let finished = leftovers::finish(worktree, &desk.run.id).map_err(|error| chain(&error))?;
             Ok(Report::Worked { head: finished.head, summary: message })
         }
@@ -230,10 +230,12 @@ fn judge(
     }
 }
 
-/// What lands must be there to be read; an agent can damage the files of its own objects.
-fn unreadable(desk: &Desk<'_>, worktree: &Worktree) -> Result<Option<String>, String> {
-    let head = worktree.head().map_err(|error| chain(&error))?;
-    broken::unreadable(&desk.place.repo, &desk.run.job.base, &head).map_err(|error| chain(&error))
+/// What lands must be there to be read; an agent can damage the files of its own objects. Before anything reads
+/// them: libgit2 would read on for ever in one that is cut off.
+pub(super) fn unreadable(desk: &Desk<'_>, worktree: &Worktree) -> Result<Option<String>, String> {
+    // Without one there is nothing to read.
+    let Ok(tip) = worktree.tip() else { return Ok(None) };
+    broken::unreadable(&desk.place.repo, &desk.run.job.base, &tip).map_err(|error| chain(&error))
 }
 
 /// What a message tells lands for good, and no gate reads it.
@@ -263,7 +265,7 @@ pub(super) fn overspent_report(desk: &Desk<'_>, scope: budget::Scope) -> Report 
 /// Whether there is anything that the run began without: for a program that has only ended its
 /// turn. What it is worth is judged when everything has ended.
 fn has_changed(worktree: &Worktree, begun: &Begun, base: &CommitSha) -> bool {
-    let head = worktree.head().is_ok_and(|head| head != begun.head);
+    let head = worktree.tip().is_ok_and(|tip| tip != begun.head);
     head || leftovers::look(worktree, base).is_ok_and(|left| left.diff)
 }
 

@@ -283,17 +283,22 @@ fn a_run_whose_directory_its_agent_removes_ends_like_any_other() {
 #[test]
 fn an_object_that_an_agent_has_cut_off_does_not_land() {
     let world = World::with(
-        "- [ ] T001 write a.txt\n",
-        "seq 1 20000 > a.txt; git add -A; git commit -qm $1; [ $SPRINT_ATTEMPT = 1 ] || exit 0\n\
-         blob=$(git rev-parse HEAD:a.txt); file=$(git rev-parse --git-common-dir)/objects/${blob:0:2}/${blob:2}\n\
-         chmod u+w $file; truncate -s 2000 $file; touch $W/cut",
+        "- [ ] T001 write T001/a.txt\n- [ ] T002 write T002/a.txt\n- [ ] T003 write T003/a.txt\n",
+        "mkdir $1; seq 1 20000 > $1/a.txt; echo $1 >> $1/a.txt; seq 1 200 | while read n; do echo $1 > $1/$n; done\n\
+         git add -A; git commit -qm $1; [ $SPRINT_ATTEMPT = 1 ] || exit 0\n\
+         case $1 in T001) what=HEAD:$1/a.txt;; T002) what=HEAD:$1;; T003) what=HEAD;; esac\n\
+         name=$(git rev-parse $what); file=$(git rev-parse --git-common-dir)/objects/${name:0:2}/${name:2}\n\
+         chmod u+w $file; truncate -s $(($(stat -c %s $file) / 2)) $file; touch $W/cut-$1",
     );
     world.start().expect(0);
-    assert!(world.exists("cut"));
-    assert_eq!(world.landed(), "T001:2");
-    assert_eq!(world.landed_file("a.txt").lines().count(), 20_000);
+    assert_eq!(world.landed(), "T001:2 T002:2 T003:2");
     let told = world.sprint(&["events"]).expect(0).stdout;
     assert!(told.contains("1 of its objects cannot be read, "), "{told}");
+    assert!(told.contains("its history cannot be read: "), "{told}");
+    for task in ["T001", "T002", "T003"] {
+        assert!(world.exists(&format!("cut-{task}")));
+        assert_eq!(world.landed_file(&format!("{task}/a.txt")).lines().count(), 20_001);
+    }
     world.sprint(&["verify"]).expect(0);
     world.assert_nothing_left();
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::git::branch;
 use crate::git::broken::{mend, mend_index, remove_empty_objects, set_spoilt_objects_aside};
 
 const NAME: &str = "refs/heads/sprint-task/001-demo/T001/1";
@@ -132,4 +133,29 @@ fn an_object_that_is_cut_off_is_put_aside_and_written_again_and_older_ones_are_n
     fs::write(&two_again, "2").unwrap();
     assert_eq!(attempt.f.git(&["hash-object", "-w", &two_again.to_string_lossy()]).trim(), two);
     assert_eq!(attempt.f.git(&["cat-file", "-p", &two]), "2", "it can be written again");
+}
+
+#[test]
+fn what_lies_in_a_worktree_whose_commit_cannot_be_read_is_saved_before_the_next_attempt() {
+    for detached in [false, true] {
+        let f = Fixture::new();
+        let branch = |attempt: u32| branch::task(&feature(), &task("T001"), attempt);
+        let acquire =
+            |n| f.pool().acquire(&task_owner("T001"), &f.head(), Some(&branch(n)), &f.author()).unwrap();
+        let worktree = acquire(1).worktree;
+        let git = |args: &[&str]| git(&worktree.path, args);
+        if detached {
+            git(&["checkout", "-q", "--detach"]);
+        }
+        fs::write(worktree.path.join("two.txt"), "two").unwrap();
+        git(&["add", "two.txt"]);
+        git(&["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "mine"]);
+        let commit = git(&["rev-parse", "HEAD"]);
+        fs::remove_file(f.repo.common_dir.join("objects").join(&commit[..2]).join(commit[2..].trim()))
+            .unwrap();
+        let next = acquire(2).worktree;
+        assert_eq!(next.head().unwrap(), f.head(), "detached: {detached}");
+        assert!(!next.path.join("two.txt").exists());
+        assert_eq!(f.git(&["show", "refs/sprint/wip/001-thing/T001/1:two.txt"]), "two");
+    }
 }
