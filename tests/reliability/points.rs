@@ -116,6 +116,16 @@ pub(crate) fn shuffled(mut trials: Vec<Trial>) -> Vec<Trial> {
     trials
 }
 
+/// The id of the directory `src`, so that a change of tests or pages takes nothing back.
+fn state_of_the_code(root: &Path) -> String {
+    let git = |words: &[&str]| {
+        let output = std::process::Command::new("git").args(words).current_dir(root).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let changed = if git(&["status", "--porcelain", "src"]).is_empty() { "" } else { "-changed" };
+    git(&["rev-parse", "--short=12", "HEAD:src"]) + changed
+}
+
 /// What was done for this state of the code, so that slices add up.
 struct Ledger {
     path: PathBuf,
@@ -125,17 +135,13 @@ struct Ledger {
 impl Ledger {
     fn open(layer: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let git = std::process::Command::new("git")
-            .args(["rev-parse", "--short=12", "HEAD"])
-            .current_dir(root)
-            .output();
-        let commit = String::from_utf8(git.unwrap().stdout).unwrap();
         let directory = root.join("target/reliability");
         fs::create_dir_all(&directory).unwrap();
-        let path = directory.join(format!("{layer}-{}.txt", commit.trim()));
+        let path = directory.join(format!("{layer}-{}.txt", state_of_the_code(root)));
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let done = text.lines().filter_map(|line| line.split_once('\t')).map(|(trial, _)| trial.to_owned());
-        let done = done.collect();
+        // What was wrong is tried again.
+        let done = text.lines().filter_map(|line| line.split_once('\t')).filter(|(_, came)| *came != "wrong");
+        let done = done.map(|(trial, _)| trial.to_owned()).collect();
         Self { path, done }
     }
 
