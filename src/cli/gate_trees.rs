@@ -8,7 +8,7 @@ use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates::{Room, Side, Trees, around, brought, languages};
+use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages};
 use crate::git::{Repo, contents, diff, export};
 
 /// Where dependencies lie that a repository does not track.
@@ -161,6 +161,20 @@ impl Trees for HandTrees {
             _ => brought(&self.repo.top, self.to_bring(&self.files(side).ok()?)),
         };
         self.beside[side as usize].get_or_init(look).clone()
+    }
+
+    fn person(&self) -> Option<&Path> {
+        Some(&self.repo.top)
+    }
+
+    /// Dependencies come from the checkout, which has one set of them.
+    fn borrowed(&self) -> Option<String> {
+        let (base, head) = (self.base.as_ref()?, self.head.commit());
+        let text = |commit, path: &str| contents::blob(&self.repo, commit, path).ok().flatten();
+        let asks = |path: &&String| {
+            dependencies::differ(path, text(base, path).as_deref(), text(head, path).as_deref())
+        };
+        self.between(base, head).iter().find(asks).cloned()
     }
 
     fn has_base(&self) -> bool {

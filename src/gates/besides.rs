@@ -5,6 +5,8 @@
 
 mod packages;
 
+pub(super) use packages::site_packages;
+
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};

@@ -68,7 +68,20 @@ fn places(gate: &GateConfig, around: &Surroundings<'_>) -> Places {
         None => python.clone(),
     });
     let sources = like.sources.as_ref().map(|_| root.join("src"));
-    Places { keep: tmp.join("keep"), root, tmp, out, venv, python, sources, diff: None, ..like.clone() }
+    // Who types it does so in a worktree whose packages are what is installed.
+    let editable = Vec::new();
+    Places {
+        keep: tmp.join("keep"),
+        root,
+        tmp,
+        out,
+        venv,
+        python,
+        sources,
+        editable,
+        diff: None,
+        ..like.clone()
+    }
 }
 
 /// `env …` with what is not as in the person's own shell; nothing where all is.

@@ -25,6 +25,8 @@ pub(super) struct Places {
     pub(super) python: Option<PathBuf>,
     /// `{sources}`, unless `src` is itself a package.
     pub(super) sources: Option<PathBuf>,
+    /// What Python looks through besides what a preset says.
+    pub(super) editable: Vec<PathBuf>,
     /// `{diff}`, where there is a base to differ from.
     pub(super) diff: Option<PathBuf>,
     /// `{kit}`
@@ -53,6 +55,7 @@ impl Places {
             venv,
             python: None,
             sources: sources(root),
+            editable: Vec::new(),
             diff: None,
             kit: tmp.join("kit"),
             keep: tmp.join("keep"),
@@ -252,6 +255,10 @@ fn keep_version_managers(env: &mut Vec<(OsString, OsString)>, configuration: Opt
 fn joined(name: &str, old: Option<OsString>, value: &str, places: &Places) -> OsString {
     if name.ends_with("PATH") {
         let mut all = OsString::from(places.fill(value, str::to_owned));
+        for place in places.editable.iter().filter(|_| name == "PYTHONPATH") {
+            all.push(":");
+            all.push(place);
+        }
         if let Some(old) = old {
             all.push(":");
             all.push(old);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
 use super::command;
+use super::editable;
 use super::interpreter;
 use super::judge::Thresholds;
 use super::tools;
@@ -83,6 +84,17 @@ pub trait Trees {
     /// Why there is none.
     fn root(&self, side: Side, room: Room) -> Result<PathBuf, String> {
         self.checkout(side, room)
+    }
+
+    /// The person's checkout: what is installed may lead into it.
+    fn person(&self) -> Option<&Path> {
+        None
+    }
+
+    /// A file by which the candidate asks for other packages, where the base runs with what is installed for the
+    /// candidate: a test that is red at the base proves nothing then.
+    fn borrowed(&self) -> Option<String> {
+        None
     }
 
     /// Whether the two rooms are worktrees of their own, so that gates may run in both at once.
@@ -181,7 +193,18 @@ impl Context<'_> {
     /// changes does not count: its `pytest` would be the judge of its own cause.
     pub(super) fn search_path(&self, gate: &GateConfig, root: &Path) -> OsString {
         let path = tools::search_path(root, self.variable("PATH"), self.tools);
-        let others = std::env::split_paths(&path).filter(|directory| !directory.starts_with(root));
+        let files = self.trees.files(Side::Head).unwrap_or_default();
+        // What the person has installed there lies in no tree; `.venv` is looked at below.
+        let installed = |directory: &Path| {
+            directory.strip_prefix(root).is_ok_and(|inside| {
+                let first = inside.components().next().map(|part| Path::new(part.as_os_str()));
+                first.is_some_and(|first| first != Path::new(".venv"))
+                    && directory.parent().is_some_and(|above| above.join("pyvenv.cfg").is_file())
+                    && !files.iter().any(|file| Path::new(file).starts_with(inside))
+            })
+        };
+        let others = std::env::split_paths(&path)
+            .filter(|directory| !directory.starts_with(root) || installed(directory));
         let own = self.own_programs(gate).into_iter().map(|directory| root.join(directory));
         std::env::join_paths(own.chain(others)).unwrap_or_default()
     }
@@ -211,6 +234,22 @@ impl Context<'_> {
             return Some(own.join("python"));
         }
         interpreter::of(&tools::find_program("pytest", &self.search_path(gate, root), root)?)
+    }
+
+    /// Where modules of the tree at `root` begin that are installed from the person's checkout, for a gate that
+    /// says where modules begin.
+    pub(super) fn editable(&self, gate: &GateConfig, root: &Path) -> Vec<PathBuf> {
+        let (Some(person), true) = (self.trees.person(), gate.tool.env.contains_key("PYTHONPATH")) else {
+            return Vec::new();
+        };
+        let program = gate.command.first();
+        let program = program.and_then(|word| tools::find_program(word, &self.search_path(gate, root), root));
+        // In the checkout itself they are what is installed.
+        let environment =
+            program.filter(|_| person != root).and_then(|program| editable::environment(&program));
+        let places = environment.map(|environment| editable::places(&environment, person));
+        let here = places.unwrap_or_default().into_iter().map(|place| root.join(place));
+        here.filter(|place| place.is_dir()).collect()
     }
 
     /// Where files lie that gates bring along.

@@ -57,6 +57,8 @@ impl From<&Config> for Thresholds {
 pub(super) struct Change<'a> {
     /// Lines.
     pub(super) lines: &'a ChangedLines,
+    /// The file by which it asks for other packages, where the base had none of its own.
+    pub(super) borrowed: Option<&'a str>,
     /// Whether it changes that file.
     pub(super) touches: &'a dyn Fn(&str) -> bool,
     /// Marks what a person lets pass.
@@ -107,8 +109,11 @@ pub(super) fn judge(
         Base::None | Base::NotNeeded | Base::Error(_) => None,
     };
     let mut findings = head.findings.clone();
+    let mut not_excused = 0;
     if let Some(base) = scanned {
-        compare(&mut findings, base.findings.clone());
+        let excuses = excuses(&findings, &base.findings, change.borrowed.is_some());
+        not_excused = base.findings.len() - excuses.len();
+        compare(&mut findings, excuses);
     }
     let (flag, max) = (thresholds.complexity_flag, thresholds.complexity_max);
     let mut figured = judge_complexity(&head.metrics, scanned.map(|base| base.metrics.as_slice()), flag, max);
@@ -133,10 +138,45 @@ pub(super) fn judge(
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     let too_vulnerable = judge_vulnerabilities(&findings, mode, thresholds.cve, change.touches);
     let (verdict, mut reason) = verdict(mode, head, base, &findings, too_vulnerable);
-    if let Some(note) = &head.note {
-        reason = if reason.is_empty() { note.clone() } else { format!("{reason}; {note}") };
+    let why = (not_excused > 0).then(|| match change.borrowed {
+        Some(file) => format!(
+            "`{file}` asks for other packages, and the base ran with those of the candidate: it excuses no test"
+        ),
+        None => "at the base something was missing that the candidate has: that excuses no test".to_owned(),
+    });
+    for said in why.iter().chain(&head.note) {
+        reason = if reason.is_empty() { said.clone() } else { format!("{reason}; {said}") };
     }
     Judged { verdict, findings, metrics, reason }
+}
+
+/// What of the base's findings excuses the candidate's. A test that was red there for another reason, because
+/// something was missing, says nothing of what the candidate does; nor does any test of a base that had to
+/// run with what is installed for the candidate.
+fn excuses(head: &[Finding], base: &[Finding], borrowed: bool) -> Vec<Finding> {
+    let says_nothing = |was: &Finding| {
+        let is_same =
+            |is: &&Finding| is.kind == Kind::Test && is.fingerprint.placed == was.fingerprint.placed;
+        was.kind == Kind::Test
+            && head.iter().filter(is_same).any(|is| borrowed || (lacks(&was.message) && !lacks(&is.message)))
+    };
+    base.iter().filter(|was| !says_nothing(was)).cloned().collect()
+}
+
+/// How programs say that something is not there.
+fn lacks(message: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "ModuleNotFoundError",
+        "ImportError",
+        "FileNotFoundError",
+        "No such file or directory",
+        "Cannot find module",
+        "Cannot find package",
+        "Failed to resolve",
+        "Failed to load",
+        "ENOENT",
+    ];
+    WORDS.iter().any(|word| message.contains(word))
 }
 
 /// New ones first, then the most severe, then by place.
@@ -177,8 +217,19 @@ fn verdict(
         Some(why) if mode != Mode::Report => {
             (Verdict::Error, format!("{why}; the base has the same: {reason}"))
         }
+        _ if mode != Mode::Report && nothing_passes(head) => {
+            let what =
+                "no test passes, here or at the base, so nothing is proved: is all installed that they need?";
+            (Verdict::Error, format!("{what} ({reason})"))
+        }
         _ => (Verdict::Pass, reason),
     }
+}
+
+/// Whether tests ran, and all of them are red.
+fn nothing_passes(head: &Parsed) -> bool {
+    let tests = head.tests;
+    tests.passed == 0 && tests.flaky == 0 && tests.failed.saturating_add(tests.errors) > 0
 }
 
 /// A tool without findings: its refusal is new unless it refuses the base too.
@@ -228,7 +279,7 @@ fn summary(findings: &[Finding]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gate::{Fingerprint, Severity};
+    use crate::domain::gate::{Fingerprint, Severity, TestCounts};
 
     fn finding(id: &str) -> Finding {
         let fingerprint = Fingerprint { placed: id.into(), placeless: id.into() };
@@ -244,7 +295,8 @@ mod tests {
     }
 
     fn judge(mode: Mode, head: &Parsed, base: &Base) -> Judged {
-        let change = Change { lines: &ChangedLines::new(), touches: &|_| false, allow: &|_| {} };
+        let change =
+            Change { borrowed: None, lines: &ChangedLines::new(), touches: &|_| false, allow: &|_| {} };
         super::judge(mode, head, base, &[], Thresholds::default(), change)
     }
 
@@ -275,6 +327,55 @@ mod tests {
         let both = with(&[test("old"), test("new")]);
         check(Mode::Absolute, &both, &base(), Verdict::Fail, "1 test failed, 1 test fails at the base too");
         check(Mode::Strict, &refused(), &Base::Scanned(refused().into()), Verdict::Fail, "exited with 1");
+    }
+
+    #[test]
+    fn a_base_that_lacks_something_or_has_the_candidates_packages_excuses_no_test() {
+        let test = |said: &str| Finding { kind: Kind::Test, message: said.into(), ..finding("t") };
+        let is = with(&[test("AssertionError: assert 3 == 4")]);
+        let was = |said: &str| Base::Scanned(with(&[test(said)]).into());
+        check(
+            Mode::New,
+            &is,
+            &was("AssertionError: assert 2 == 4"),
+            Verdict::Pass,
+            "1 test fails at the base too",
+        );
+        let lacks =
+            "1 test failed; at the base something was missing that the candidate has: that excuses no test";
+        check(Mode::New, &is, &was("FileNotFoundError: gold.txt"), Verdict::Fail, lacks);
+        let both = with(&[test("ModuleNotFoundError: x")]);
+        check(
+            Mode::New,
+            &both,
+            &was("ModuleNotFoundError: x"),
+            Verdict::Pass,
+            "1 test fails at the base too",
+        );
+        let change = Change {
+            borrowed: Some("uv.lock"),
+            lines: &ChangedLines::new(),
+            touches: &|_| false,
+            allow: &|_| {},
+        };
+        let base = was("AssertionError: assert 3 == 4");
+        let judged = super::judge(Mode::Absolute, &is, &base, &[], Thresholds::default(), change);
+        assert_eq!(judged.verdict, Verdict::Fail);
+        assert!(judged.reason.contains("`uv.lock` asks for other packages"), "{}", judged.reason);
+    }
+
+    #[test]
+    fn a_suite_of_which_nothing_passes_proves_nothing() {
+        let test = Finding { kind: Kind::Test, ..finding("t") };
+        let red = |passed| Parsed {
+            tests: TestCounts { passed, errors: 1, ..TestCounts::default() },
+            ..with(std::slice::from_ref(&test))
+        };
+        let base = || Base::Scanned(red(0).into());
+        assert_eq!(judge(Mode::Absolute, &red(0), &base()).verdict, Verdict::Error);
+        assert_eq!(judge(Mode::Absolute, &red(1), &base()).verdict, Verdict::Pass);
+        assert_eq!(judge(Mode::Report, &red(0), &base()).verdict, Verdict::Pass);
+        assert_eq!(judge(Mode::New, &red(0), &Base::None).verdict, Verdict::Fail);
     }
 
     #[test]

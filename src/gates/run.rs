@@ -190,7 +190,11 @@ impl Run<'_> {
             allowed.mark(&mut parsed.findings);
         }
         let seconds = if cached { 0.0 } else { done.seconds };
+        let tests = done.parsed.tests;
+        let borrowed =
+            (tests.failed.saturating_add(tests.errors) > 0).then(|| self.context.trees.borrowed()).flatten();
         let change = Change {
+            borrowed: borrowed.as_deref(),
             lines: &lines,
             touches: &|path| self.context.trees.changed(path),
             allow: &|found| allowed.mark(found),
@@ -250,7 +254,8 @@ impl Run<'_> {
         };
         allowed.mark(&mut head.findings);
         allowed.mark(&mut base.findings);
-        let change = Change { lines: &ChangedLines::new(), touches: &|_| true, allow: &|_| {} };
+        let change =
+            Change { borrowed: None, lines: &ChangedLines::new(), touches: &|_| true, allow: &|_| {} };
         let base = Base::Scanned(Box::new(base));
         let judged = judge::judge(self.gate.mode, &head, &base, &[], self.context.thresholds, change);
         let Judged { verdict, mut findings, reason, .. } = judged;

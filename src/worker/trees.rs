@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::life::Desk;
 use crate::domain::gate::ChangedLines;
@@ -64,7 +64,7 @@ pub(super) fn recipe(desk: &Desk<'_>) -> Recipe {
 pub(super) fn set_up(
     desk: &Desk<'_>,
     pane: &mut dyn std::io::Write,
-    path: &std::path::Path,
+    path: &Path,
     command: &str,
 ) -> Result<(), String> {
     let mut env = desk.session.environment();
@@ -176,7 +176,7 @@ fn tree(
     let identity = identity(desk);
     let author = Author { identity: &identity, date: desk.run.job.stamp_s };
     let mut worktree = pool.acquire(&Owner::Gate { worker }, commit, None, &author).map_err(told)?.worktree;
-    let mut setup = |path: &std::path::Path, command: &str| set_up(desk, pane, path, command);
+    let mut setup = |path: &Path, command: &str| set_up(desk, pane, path, command);
     prepare(&pool, repo, &mut worktree, &recipe(desk), &mut setup).map_err(told)?;
     Ok(Tree { commit: commit.clone(), worktree, pristine: Cell::new(true) })
 }
@@ -199,6 +199,10 @@ impl Trees for CandidateTrees<'_> {
     fn besides(&self, _side: Side) -> Option<String> {
         let look = || around(&self.head.worktree.path, &self.files(Side::Head).ok()?);
         self.beside.get_or_init(look).clone()
+    }
+
+    fn person(&self) -> Option<&Path> {
+        Some(&self.repo.top)
     }
 
     fn has_base(&self) -> bool {

@@ -94,7 +94,8 @@ fn sizes(directory: &Path) -> io::Result<String> {
     Ok(all.join(" "))
 }
 
-fn site_packages(environment: &Path) -> Vec<PathBuf> {
+/// Where its packages lie, for each version of Python.
+pub(in crate::gates) fn site_packages(environment: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(environment.join("lib")) else { return Vec::new() };
     let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path().join("site-packages")).collect();
     all.retain(|directory| directory.is_dir());

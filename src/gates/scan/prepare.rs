@@ -43,6 +43,7 @@ impl Scanner<'_> {
         let places = Places {
             python: self.context.python(self.gate, root),
             sources: command::sources(&start),
+            editable: self.context.editable(self.gate, root),
             kit: self.kit().dir,
             files: targets::files(root, self.context.subdir, files, self.inputs, self.gate.tool.file_max),
             large: self.large(&start, files),

@@ -1,0 +1,148 @@
+//! What is installed for the checkout, and trees that are judged elsewhere: the base, `--staged`, `--head`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::person::{Person, text};
+use crate::{run, said};
+
+const CONFIG: &str = "[gates]\npresets = [\"pytest\"]\n";
+const TEST: &str = "from pkga.core import double\n\n\ndef test_double():\n    assert double(4) == 8\n";
+
+/// A repository with those files, all committed, on a branch of its own.
+fn repository(person: &Person, files: &[(&str, &str)]) -> PathBuf {
+    let top = person.path("repo");
+    for (name, content) in [("sprint.toml", CONFIG), (".gitignore", "/.venv/\n/venv/\n__pycache__/\n")] {
+        write(&top, name, content);
+    }
+    for (name, content) in files {
+        write(&top, name, content);
+    }
+    person.git(&top, &["init", "-q", "-b", "main"]);
+    person.git(&top, &["config", "user.name", "p"]);
+    person.git(&top, &["config", "user.email", "p@example.invalid"]);
+    person.git(&top, &["add", "--all"]);
+    person.git(&top, &["commit", "-qm", "begin"]);
+    person.git(&top, &["checkout", "-qb", "work"]);
+    top
+}
+
+fn write(top: &Path, name: &str, content: &str) {
+    let path = top.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// A virtual environment with a pytest, and, as `pip install -e` leaves it, one place in the checkout.
+fn install(person: &Person, top: &Path, name: &str, place: Option<&Path>) {
+    let made = person.command("python3", top).args(["-m", "venv", "--without-pip", name]).status().unwrap();
+    assert!(made.success());
+    let tools = person.path("data/sprint/tools").canonicalize().unwrap();
+    let packages = |environment: &Path| {
+        let lib = fs::read_dir(environment.join("lib")).unwrap().flatten().next().unwrap().path();
+        lib.join("site-packages")
+    };
+    let own = packages(&top.join(name));
+    fs::write(own.join("tools.pth"), packages(&tools).to_str().unwrap()).unwrap();
+    if let Some(place) = place {
+        fs::write(own.join("_pkga.pth"), place.to_str().unwrap()).unwrap();
+    }
+    let pytest = top.join(name).join("bin/pytest");
+    let python = top.join(name).join("bin/python");
+    let script = format!(
+        "#!{}\nimport sys\nfrom pytest import console_main\nsys.exit(console_main())\n",
+        python.display()
+    );
+    fs::write(&pytest, script).unwrap();
+    fs::set_permissions(&pytest, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_package_that_is_installed_from_the_checkout_is_judged_as_the_tree_has_it() {
+    let person = Person::new();
+    if !person.has_tools() {
+        return;
+    }
+    let right = "def double(x):\n    return x * 2\n";
+    let wrong = "def double(x):\n    return x * 3\n";
+    let core = "python/pkga/core.py";
+    let top =
+        repository(&person, &[("python/pkga/__init__.py", ""), (core, right), ("tests/test_core.py", TEST)]);
+    install(&person, &top, ".venv", Some(&top.join("python")));
+    run(&person, &top, 0, &["gates", "run", "pytest"]);
+    write(&top, core, wrong);
+    let shown = said(&run(&person, &top, 1, &["gates", "run", "pytest"]));
+    assert!(shown.contains("1 test failed"), "{shown}");
+    // The fault is staged, and the checkout is right again.
+    person.git(&top, &["add", core]);
+    write(&top, core, right);
+    run(&person, &top, 1, &["gates", "run", "--staged", "pytest"]);
+    run(&person, &top, 0, &["gates", "run", "pytest"]);
+    person.git(&top, &["commit", "-qm", "a fault"]);
+    run(&person, &top, 1, &["gates", "run", "--head", "HEAD", "pytest"]);
+    person.git(&top, &["checkout", "-qf", "main"]);
+    let shown = said(&run(&person, &top, 0, &["gates", "run", "--base", "HEAD", "pytest"]));
+    assert!(!shown.contains("fixed"), "{shown}");
+}
+
+#[test]
+fn a_suite_that_cannot_be_imported_here_or_at_the_base_is_an_error() {
+    let person = Person::new();
+    if !person.has_tools() {
+        return;
+    }
+    let core = |by: u32| format!("import not_installed\n\n\ndef double(x):\n    return x * {by}\n");
+    let top =
+        repository(&person, &[("pkga/__init__.py", ""), ("pkga/core.py", &core(2)), ("test_core.py", TEST)]);
+    write(&top, "pkga/core.py", &core(3));
+    let shown = said(&run(&person, &top, 3, &["gates", "run", "pytest"]));
+    assert!(shown.contains("no test passes, here or at the base"), "{shown}");
+}
+
+#[test]
+fn where_other_packages_are_asked_for_the_base_excuses_no_test() {
+    let person = Person::new();
+    if !person.has_tools() {
+        return;
+    }
+    let green = "def test_green():\n    assert True\n";
+    let top = repository(&person, &[("requirements.txt", "humanize==4.9.0\n"), ("test_a.py", green)]);
+    // What is installed decides, and it is neither tree's.
+    write(
+        &top,
+        "test_b.py",
+        "import os\n\n\ndef test_b():\n    assert not os.path.exists(os.environ['HOME'] + '/new')\n",
+    );
+    person.git(&top, &["add", "--all"]);
+    person.git(&top, &["commit", "-qm", "more"]);
+    fs::write(person.path("new"), "").unwrap();
+    run(&person, &top, 0, &["gates", "run", "--base", "HEAD", "pytest"]);
+    write(&top, "requirements.txt", "humanize==3.0.0\n");
+    let shown = said(&run(&person, &top, 1, &["gates", "run", "--base", "HEAD", "pytest"]));
+    assert!(shown.contains("`requirements.txt` asks for other packages"), "{shown}");
+}
+
+#[test]
+fn an_environment_that_is_switched_on_and_lies_in_no_tree_is_the_persons() {
+    let person = Person::new();
+    if !person.has_tools() {
+        return;
+    }
+    let test = "import only_here\n\n\ndef test_a():\n    assert only_here.NAME == 1\n";
+    let top = repository(&person, &[("test_a.py", test)]);
+    install(&person, &top, "venv", None);
+    let lib = fs::read_dir(top.join("venv/lib")).unwrap().flatten().next().unwrap().path();
+    fs::write(lib.join("site-packages/only_here.py"), "NAME = 1\n").unwrap();
+    let switched_on = |args: &[&str]| {
+        let path = format!("{}:{}", top.join("venv/bin").display(), std::env::var("PATH").unwrap());
+        let mut command = person.command(env!("CARGO_BIN_EXE_sprint"), &top);
+        let output =
+            command.env("PATH", path).env("VIRTUAL_ENV", top.join("venv")).args(args).output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    for args in [&["gates", "run", "pytest"][..], &["gates", "run", "--staged", "pytest"]] {
+        let (code, shown) = switched_on(args);
+        assert_eq!(code, Some(0), "{args:?}: {shown}");
+    }
+}
