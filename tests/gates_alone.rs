@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test: it panics, and says what it skips")]
 
+#[path = "gates_alone/brought.rs"]
+mod brought;
 #[path = "gates_alone/environment.rs"]
 mod environment;
 #[path = "gates_alone/kept.rs"]
@@ -73,35 +75,6 @@ fn staged_is_the_index_and_the_worktree_is_what_lies_there() {
     run(&person, &top, 0, &["gates", "run", "--head", "HEAD"]);
     let before = person.git(&top, &["status", "--porcelain"]);
     assert_eq!(before, "MM a.txt\n", "nothing of it is touched");
-}
-
-/// `sprint ARGS` where the kernel gives nobody a network of its own; `None` if that cannot be made here.
-fn without_namespaces(person: &Person, top: &Path, args: &[&str]) -> Option<Output> {
-    let forbid = "echo 0 > /proc/sys/user/max_net_namespaces || exit 99; exec \"$@\"";
-    let words = ["-Ur", "sh", "-c", forbid, "sh", env!("CARGO_BIN_EXE_sprint")];
-    let output = person.command("unshare", top).args(words).args(args).output().ok()?;
-    let made = !matches!(output.status.code(), None | Some(99)) && !text(&output.stderr).contains("unshare:");
-    if !made {
-        println!("skipped: no namespace of users here: {}", said(&output));
-    }
-    made.then_some(output)
-}
-
-#[test]
-fn where_gates_could_reach_the_network_it_is_said() {
-    let person = Person::new();
-    let top = repository(&person, WORDS);
-    let Some(output) = without_namespaces(&person, &top, &["gates", "run"]) else { return };
-    let shown = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert_eq!(shown.matches("the gates could reach the network").count(), 1, "{shown}");
-    let output = without_namespaces(&person, &top, &["gates", "run", "--json"]).unwrap();
-    let ran: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&ran["offline"], &ran["verdict"]), (&Value::Bool(false), &Value::from("pass")));
-    let output = without_namespaces(&person, &top, &["doctor"]).unwrap();
-    let shown = text(&output.stdout);
-    assert!(shown.contains("warning  network"), "{shown}");
-    assert!(shown.contains("sudo sysctl -w user.max_net_namespaces=10000"), "{shown}");
 }
 
 #[test]

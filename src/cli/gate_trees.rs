@@ -1,8 +1,12 @@
 //! The trees of `sprint gates run`: the person's own checkout, or plain directories of commits.
 
+mod bring;
+
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use bring::{Brought, Wanted};
 
 use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
@@ -10,9 +14,6 @@ use crate::domain::ids::CommitSha;
 use crate::error::chain;
 use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages};
 use crate::git::{Repo, contents, diff, export};
-
-/// Where dependencies lie that a repository does not track.
-const DEPENDENCIES: [&str; 2] = [".venv", "node_modules"];
 
 /// What is judged.
 pub(super) enum Head {
@@ -33,22 +34,16 @@ impl Head {
     }
 }
 
-/// How something of the checkout comes into another directory.
-#[derive(Debug, Clone, Copy)]
-enum Bring {
-    Link,
-    /// Files alone.
-    Copy,
-}
-
 /// Head and base of one call.
 pub(super) struct HandTrees {
     repo: Repo,
     head: Head,
     base: Option<CommitSha>,
     scratch: PathBuf,
-    /// What the checkout has and no commit, for directories of commits.
-    brought: Vec<(String, Bring)>,
+    /// What of the checkout directories of commits are to have.
+    wanted: Wanted,
+    /// What of it each side's directories get.
+    brought: [OnceCell<Result<Vec<Brought>, String>>; 2],
     /// What a run of each side's code sees besides its tree, as it was before the first run.
     beside: [OnceCell<Option<String>>; 2],
     changed: OnceCell<BTreeSet<String>>,
@@ -67,7 +62,8 @@ impl HandTrees {
             head,
             base,
             scratch,
-            brought: Vec::new(),
+            wanted: Wanted::default(),
+            brought: Default::default(),
             beside: Default::default(),
             changed: OnceCell::new(),
             listed: Default::default(),
@@ -76,56 +72,21 @@ impl HandTrees {
         }
     }
 
-    /// As `[worktree]` says, and the installed dependencies of the directory that gates work in:
-    /// without them no test of a commit would run.
+    /// As `[worktree]` says, and installed dependencies: without them no test of a commit would run.
     #[must_use]
     pub(super) fn prepared(mut self, worktree: &Worktree, subdir: &str) -> Self {
-        let mut all: Vec<_> = worktree.link.iter().map(|path| (path.clone(), Bring::Link)).collect();
-        all.extend(worktree.copy.iter().map(|path| (path.clone(), Bring::Copy)));
-        for directory in DEPENDENCIES {
-            all.push((directory.to_owned(), Bring::Link));
-            if !subdir.is_empty() {
-                all.push((format!("{subdir}/{directory}"), Bring::Link));
-            }
-        }
-        self.brought = all;
+        self.wanted = Wanted::new(worktree, subdir);
         self
     }
 
-    /// Brings what the checkout has into a directory of a commit that has it not.
-    fn bring(&self, directory: &Path) -> Result<(), String> {
-        for (path, how) in &self.brought {
-            let (there, here) = (self.repo.top.join(path), directory.join(path));
-            let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-            if !inside || !there.exists() || here.symlink_metadata().is_ok() {
-                continue;
-            }
-            let parent = here.parent().unwrap_or(directory);
-            // A link of the commit's could lead anywhere.
-            let plain = parent.canonicalize().is_ok_and(|parent| {
-                directory.canonicalize().is_ok_and(|directory| parent.starts_with(directory))
-            });
-            if plain {
-                let brought = match how {
-                    // A gate that writes there would write into the checkout.
-                    Bring::Copy if there.is_file() => std::fs::copy(&there, &here).map(|_| ()),
-                    Bring::Copy => continue,
-                    Bring::Link => std::os::unix::fs::symlink(&there, &here),
-                };
-                brought.map_err(|error| format!("cannot bring `{path}` of the checkout: {error}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What is brought into a directory of these files: they have it not.
-    fn to_bring<'a>(&'a self, files: &[String]) -> Vec<&'a str> {
-        let has = |path: &str| files.iter().any(|file| Path::new(file).starts_with(path));
-        let wanted = |(path, how): &&(String, Bring)| {
-            let there = self.repo.top.join(path);
-            !has(path) && (matches!(how, Bring::Link) || there.is_file())
+    /// What is brought into the directories of that side. The same for all of them, whatever a gate does
+    /// to the checkout meanwhile.
+    fn brought(&self, side: Side) -> Result<&[Brought], String> {
+        let find = || {
+            let files = self.files(side)?;
+            self.wanted.find(&self.repo, self.commit(side)?, &files).map_err(|error| chain(&error))
         };
-        self.brought.iter().filter(wanted).map(|(path, _)| path.as_str()).collect()
+        self.brought[side as usize].get_or_init(find).as_deref().map_err(Clone::clone)
     }
 
     fn commit(&self, side: Side) -> Result<&CommitSha, String> {
@@ -156,9 +117,16 @@ impl Trees for HandTrees {
     }
 
     fn besides(&self, side: Side) -> Option<String> {
-        let look = || match (side, &self.head) {
-            (Side::Head, Head::Checkout(_)) => around(&self.repo.top, &self.files(side).ok()?),
-            _ => brought(&self.repo.top, self.to_bring(&self.files(side).ok()?)),
+        let look = || {
+            if let (Side::Head, Head::Checkout(_)) = (side, &self.head) {
+                return around(&self.repo.top, &self.files(side).ok()?);
+            }
+            let all = self.brought(side).ok()?;
+            brought(
+                &self.repo.top,
+                all.iter().map(|one| one.path.as_str()),
+                all.iter().flat_map(Brought::own),
+            )
         };
         self.beside[side as usize].get_or_init(look).clone()
     }
@@ -200,7 +168,7 @@ impl Trees for HandTrees {
             if room == Room::Reading {
                 export::track(&self.repo, commit, &directory).map_err(|error| chain(&error))?;
             }
-            self.bring(&directory)?;
+            bring::all(&self.repo, self.brought(side)?, room, &directory)?;
         }
         Ok(directory)
     }

@@ -27,6 +27,7 @@ use super::out::Out;
 use super::text::{Colour, plain};
 use crate::config::layout::tools_directory;
 use crate::config::{Config, GateConfig};
+use crate::domain::gate::{GateResult, Verdict};
 use crate::domain::ids::{CommitSha, GateName};
 use crate::error::CliError;
 use crate::gates::{BaseScan, Cache, Context, Moment, Thresholds, Watch, recall, remember};
@@ -88,6 +89,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         out.text(&github::quiet(&token));
         out.flush();
     }
+    let commits = (head.commit().clone(), base.commit.clone());
     let call = Call {
         env,
         config: &config,
@@ -122,9 +124,8 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         }
         out.text(&ran.text(out.colour));
     }
-    if let Some(said) = none.filter(|_| stdout_is_data) {
-        tell(&said);
-    }
+    none.filter(|_| stdout_is_data).iter().for_each(|said| tell(said));
+    tell_submodules(repo, (&commits.0, &commits.1), &gates, &ran)?;
     if args.github {
         out.text(&github::speak(&token));
         out.text(&github::annotations(&ran));
@@ -149,6 +150,33 @@ fn tell_reports(repo: &Repo) -> Result<(), CliError> {
     for path in found {
         let name = plain(&path, 200);
         tell(&format!("`{name}` is a report of sprint and is left out: add it to .gitignore"));
+    }
+    Ok(())
+}
+
+/// Which submodules a tree was without, where a gate that runs its code is red: that may be why.
+fn tell_submodules(
+    repo: &Repo,
+    (head, base): (&CommitSha, &CommitSha),
+    gates: &[GateConfig],
+    ran: &Ran,
+) -> Result<(), CliError> {
+    let runs = |name: &GateName| gates.iter().any(|gate| gate.name == *name && !gate.tool.reads);
+    let is_red =
+        |gate: &GateResult| matches!(gate.verdict, Verdict::Fail | Verdict::Error) || gate.is_excused();
+    if !ran.gates.iter().any(|gate| is_red(gate) && runs(&gate.name)) {
+        return Ok(());
+    }
+    for (commit, called) in [(head, "what is judged"), (base, "the base")] {
+        let (_, missing) = git::submodules::of(repo, commit)
+            .map_err(|error| git_error("the submodules cannot be listed", error))?;
+        for path in missing {
+            let name = plain(&path, 200);
+            tell(&format!(
+                "`{name}` is a submodule, and the checkout has it not at the commit that {called} names: its \
+                 files were missing there; `git submodule update --init` brings those that HEAD names"
+            ));
+        }
     }
     Ok(())
 }

@@ -88,11 +88,21 @@ pub fn around(root: &Path, files: &[String]) -> Option<String> {
 }
 
 /// What is brought into the directory of a tree, by its names there, from the checkout at `root`; as
-/// [`around`] says it.
-pub fn brought<'a>(root: &Path, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// [`around`] says it. The links `own` lead, in the tree, to what that has itself: where they lead is all
+/// that counts of them, and nothing that the checkout has there.
+pub fn brought<'a>(
+    root: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+    own: impl IntoIterator<Item = (&'a Path, &'a Path)>,
+) -> Option<String> {
+    let own: Vec<(&Path, &Path)> = own.into_iter().collect();
+    let passed: HashSet<&OsStr> = own.iter().map(|(at, _)| at.as_os_str()).collect();
     let mut look = Look::new(root);
     for name in names {
-        look.entry(&root.join(name), Path::new(name), &HashSet::new(), 0).ok()?;
+        look.entry(&root.join(name), Path::new(name), &passed, 0).ok()?;
+    }
+    for (at, to) in own {
+        look.add(at, &format!("leads to {}", hash_bytes(&[to.as_os_str().as_bytes()]))).ok()?;
     }
     Some(look.end())
 }
@@ -260,8 +270,24 @@ mod tests {
         write(&checkout, "data/one.txt", "1");
         fs::create_dir(&other).unwrap();
         std::os::unix::fs::symlink(checkout.join("data"), other.join("data")).unwrap();
-        assert_eq!(brought(&checkout, ["data", "absent"]), around(&other, &[]));
-        assert_eq!(brought(&checkout, ["absent"]).as_deref(), Some(""));
+        assert_eq!(brought(&checkout, ["data", "absent"], []), around(&other, &[]));
+        assert_eq!(brought(&checkout, ["absent"], []).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn of_a_link_to_what_the_tree_has_counts_where_it_leads_and_nothing_that_the_checkout_has_there() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "packages/core/index.js", "1");
+        write(dir.path(), "node_modules/a/index.js", "1");
+        let at = Path::new("node_modules/core");
+        std::os::unix::fs::symlink("../packages/core", dir.path().join(at)).unwrap();
+        let look = |to| brought(dir.path(), ["node_modules"], [(at, Path::new(to))]).unwrap();
+        let before = look("packages/core");
+        assert_ne!(before, look("packages/other"));
+        write(dir.path(), "packages/core/index.js", "2");
+        assert_eq!(before, look("packages/core"));
+        write(dir.path(), "node_modules/a/index.js", "2");
+        assert_ne!(before, look("packages/core"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::command::Git;
 use super::error::{Error, IoContext, LibContext, Result};
 use super::id::hex;
+use super::links;
 use super::pool::Pool;
 use super::repo::Repo;
 use super::worktree::{Worktree, remove_any};
@@ -63,7 +64,7 @@ pub fn prepare(
     run_setup: RunSetup<'_>,
 ) -> Result<Outcome> {
     let included = included(repo)?;
-    let key = key(worktree, recipe, &included)?;
+    let key = key(repo, worktree, recipe, &included)?;
     if pool.record(worktree.number)?.prepared_key.as_deref() == Some(key.as_str()) {
         return Ok(Outcome::Fresh);
     }
@@ -81,8 +82,8 @@ pub fn prepare(
     Ok(Outcome::Prepared)
 }
 
-/// Hash of the recipe, of what is included, and of every input file's content.
-fn key(worktree: &Worktree, recipe: &Recipe, included: &[String]) -> Result<String> {
+/// Hash of the recipe, of what is included, of the links that are made, and of every input file's content.
+fn key(repo: &Repo, worktree: &Worktree, recipe: &Recipe, included: &[String]) -> Result<String> {
     let mut hash = Sha256::new();
     let mut add = |text: &[u8]| {
         hash.update((text.len() as u64).to_le_bytes());
@@ -97,6 +98,11 @@ fn key(worktree: &Worktree, recipe: &Recipe, included: &[String]) -> Result<Stri
     }
     for text in included {
         add(text.as_bytes());
+    }
+    for path in &recipe.link {
+        for link in links::made(repo, &inside(path)?)? {
+            add(link.as_os_str().as_bytes());
+        }
     }
     for (path, id) in inputs(worktree, &recipe.setup_inputs)? {
         add(&path);
@@ -176,7 +182,8 @@ fn place(repo: &Repo, worktree: &Worktree, path: &str, how: Place) -> Result<()>
     match how {
         Place::Link => {
             remove_any(&to)?;
-            std::os::unix::fs::symlink(&from, &to).at("link", &to)
+            let own = links::own_links(repo, &relative)?;
+            links::link(repo, &relative, (&worktree.path, &relative), &own)
         }
         Place::Copy => copy(&from, &to, &worktree.path, &index, DEPTH_MAX),
     }

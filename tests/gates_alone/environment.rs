@@ -1,11 +1,15 @@
-//! What is installed for the checkout, and trees that are judged elsewhere: the base, `--staged`, `--head`.
+//! What gates run in: what is installed for the checkout, for trees too that are judged elsewhere (the base,
+//! `--staged`, `--head`), and the network.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
 
 use crate::person::{Person, text};
-use crate::{run, said};
+use crate::{WORDS, run, said};
 
 const CONFIG: &str = "[gates]\npresets = [\"pytest\"]\n";
 const TEST: &str = "from pkga.core import double\n\n\ndef test_double():\n    assert double(4) == 8\n";
@@ -145,4 +149,33 @@ fn an_environment_that_is_switched_on_and_lies_in_no_tree_is_the_persons() {
         let (code, shown) = switched_on(args);
         assert_eq!(code, Some(0), "{args:?}: {shown}");
     }
+}
+
+/// `sprint ARGS` where the kernel gives nobody a network of its own; `None` if that cannot be made here.
+fn without_namespaces(person: &Person, top: &Path, args: &[&str]) -> Option<Output> {
+    let forbid = "echo 0 > /proc/sys/user/max_net_namespaces || exit 99; exec \"$@\"";
+    let words = ["-Ur", "sh", "-c", forbid, "sh", env!("CARGO_BIN_EXE_sprint")];
+    let output = person.command("unshare", top).args(words).args(args).output().ok()?;
+    let made = !matches!(output.status.code(), None | Some(99)) && !text(&output.stderr).contains("unshare:");
+    if !made {
+        println!("skipped: no namespace of users here: {}", said(&output));
+    }
+    made.then_some(output)
+}
+
+#[test]
+fn where_gates_could_reach_the_network_it_is_said() {
+    let person = Person::new();
+    let top = crate::repository(&person, WORDS);
+    let Some(output) = without_namespaces(&person, &top, &["gates", "run"]) else { return };
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(shown.matches("the gates could reach the network").count(), 1, "{shown}");
+    let output = without_namespaces(&person, &top, &["gates", "run", "--json"]).unwrap();
+    let ran: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&ran["offline"], &ran["verdict"]), (&Value::Bool(false), &Value::from("pass")));
+    let output = without_namespaces(&person, &top, &["doctor"]).unwrap();
+    let shown = text(&output.stdout);
+    assert!(shown.contains("warning  network"), "{shown}");
+    assert!(shown.contains("sudo sysctl -w user.max_net_namespaces=10000"), "{shown}");
 }

@@ -106,3 +106,31 @@ fn nothing_is_written_through_a_link_that_a_commit_brought() {
     assert!(matches!(run(&f, &mut tree, &recipe).0, Err(Error::UnsafePath { .. })));
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
 }
+
+#[test]
+fn packages_that_lead_to_the_checkouts_sources_lead_to_those_of_the_worktree() {
+    let (f, mut tree) = begin();
+    write(&f.top, "node_modules/@me/real/index.js", "1");
+    write(&f.top, "node_modules/other/index.js", "1");
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, f.top.join(at)).unwrap();
+    link("../../dir", "node_modules/@me/core");
+    link("other", "node_modules/alias");
+    link("nowhere", "node_modules/gone");
+    let recipe = Recipe { link: vec!["node_modules".to_owned()], ..Recipe::default() };
+    let leads = |tree: &Worktree, at: &str| fs::read_link(tree.path.join("node_modules").join(at)).unwrap();
+    run(&f, &mut tree, &recipe).0.unwrap();
+    assert_eq!(leads(&tree, "@me/core"), Path::new("../../dir"));
+    assert_eq!(leads(&tree, "@me/real"), f.top.join("node_modules/@me/real"));
+    for name in ["other", "alias", "gone"] {
+        assert_eq!(leads(&tree, name), f.top.join("node_modules").join(name));
+    }
+    assert!(tree.prepared.contains(&"node_modules".to_owned()), "{:?}", tree.prepared);
+    assert_eq!(run(&f, &mut tree, &recipe).0.unwrap(), Outcome::Fresh);
+    write(&f.top, "node_modules/more/index.js", "1");
+    assert_eq!(run(&f, &mut tree, &recipe).0.unwrap(), Outcome::Prepared, "a package is installed");
+    assert!(tree.path.join("node_modules/more/index.js").exists());
+    fs::remove_file(f.top.join("node_modules/@me/core")).unwrap();
+    run(&f, &mut tree, &recipe).0.unwrap();
+    let plain = fs::read_link(tree.path.join("node_modules")).unwrap();
+    assert_eq!(plain, f.top.join("node_modules"), "nothing leads to the checkout's sources");
+}
