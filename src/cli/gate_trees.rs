@@ -8,7 +8,7 @@ use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates::{Room, Side, Trees, around, brought, languages};
+use crate::gates::{Room, Side, Trees, around, brought, languages, stays_inside};
 use crate::git::{Repo, contents, diff, export};
 
 /// Where dependencies lie that a repository does not track.
@@ -156,9 +156,16 @@ impl Trees for HandTrees {
     }
 
     fn besides(&self, side: Side) -> Option<String> {
-        let look = || match (side, &self.head) {
-            (Side::Head, Head::Checkout(_)) => around(&self.repo.top, &self.files(side).ok()?),
-            _ => brought(&self.repo.top, self.to_bring(&self.files(side).ok()?)),
+        let look = || {
+            let (files, commit) = (self.files(side).ok()?, self.commit(side).ok()?);
+            let text = |path: &str| contents::blob(&self.repo, commit, path).ok().flatten();
+            if !stays_inside(&files, text) {
+                return None;
+            }
+            match (side, &self.head) {
+                (Side::Head, Head::Checkout(_)) => around(&self.repo.top, &files),
+                _ => brought(&self.repo.top, self.to_bring(&files)),
+            }
         };
         self.beside[side as usize].get_or_init(look).clone()
     }
