@@ -191,9 +191,10 @@ impl<'a> Look<'a> {
         for entry in fs::read_dir(packages)? {
             let path = entry?.path();
             let scoped = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"@"));
-            let own: Vec<PathBuf> = match scoped && path.is_dir() {
-                true => fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?,
-                false => vec![path],
+            let own: Vec<PathBuf> = if scoped && path.is_dir() {
+                fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?
+            } else {
+                vec![path]
             };
             for link in own.iter().filter(|path| path.is_symlink()) {
                 let Ok(target) = link.canonicalize() else { continue };

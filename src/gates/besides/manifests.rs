@@ -4,6 +4,7 @@
 //! A manifest is searched as text and not understood: what is taken for a path and is none costs a kept
 //! result, and one that is missed would give an old verdict for new code.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -71,7 +72,7 @@ fn is_manifest(path: &str) -> bool {
     let last = directory.rsplit('/').next().unwrap_or_default();
     NAMES.contains(&name)
         || PATTERNS.iter().any(|(begin, end)| name.starts_with(begin) && name.ends_with(end))
-        || (last == "requirements" && name.ends_with(".txt"))
+        || (last == "requirements" && Path::new(name).extension().is_some_and(|end| end == "txt"))
         || (last == ".cargo" && matches!(name, "config.toml" | "config"))
 }
 
