@@ -12,7 +12,7 @@ use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages};
+use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages, stays_inside};
 use crate::git::{Repo, contents, diff, export};
 
 /// What is judged.
@@ -118,8 +118,13 @@ impl Trees for HandTrees {
 
     fn besides(&self, side: Side) -> Option<String> {
         let look = || {
+            let (files, commit) = (self.files(side).ok()?, self.commit(side).ok()?);
+            let text = |path: &str| contents::blob(&self.repo, commit, path).ok().flatten();
+            if !stays_inside(&files, text) {
+                return None;
+            }
             if let (Side::Head, Head::Checkout(_)) = (side, &self.head) {
-                return around(&self.repo.top, &self.files(side).ok()?);
+                return around(&self.repo.top, &files);
             }
             let all = self.brought(side).ok()?;
             brought(

@@ -12,6 +12,7 @@ mod progress;
 mod samples;
 mod sarif;
 mod scratch;
+mod way_out;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -43,6 +44,7 @@ pub(super) use choice::{chosen, unknown as unknown_gate};
 use files::Sinks;
 use progress::Lines;
 use scratch::Scratch;
+use way_out::way_out;
 
 /// Runs one of the commands.
 ///
@@ -123,6 +125,9 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
             out.line(said);
         }
         out.text(&ran.text(out.colour));
+        if let Some(said) = way_out(&ran, &gates, args.staged) {
+            out.line(said);
+        }
     }
     none.filter(|_| stdout_is_data).iter().for_each(|said| tell(said));
     tell_submodules(repo, (&commits.0, &commits.1), &gates, &ran)?;
@@ -193,10 +198,12 @@ fn compared(repo: &Repo, head: &CommitSha, base: &Base) -> Result<String, CliErr
     let same = export::is_same(repo, head, &base.commit)
         .map_err(|error| git_error("the commits cannot be compared", error))?;
     let with = format!("compared with {} ({})", plain(&base.name, 100), base.commit.short());
-    Ok(if same {
-        format!("{with}: nothing differs, so nothing is new; `--base REF` names another commit")
-    } else {
-        with
+    Ok(match (same, is_unborn_here(repo)) {
+        (false, _) => with,
+        (true, false) => {
+            format!("{with}: nothing differs, so nothing is new; `--base REF` names another commit")
+        }
+        (true, true) => format!("{with}: nothing is staged, so nothing is judged; `git add` what you commit"),
     })
 }
 
@@ -337,10 +344,13 @@ fn head(args: &GatesRunArgs, env: &Environment, repo: &Repo) -> Result<Head, Cli
     Ok(Head::Checkout(snapshot))
 }
 
+fn is_unborn_here(repo: &Repo) -> bool {
+    matches!(repo.head(), Err(error) if is_unborn(&error))
+}
+
 /// What is staged for a repository's first commit is held against nothing, or its hook would forbid it.
 fn base_for(args: &GatesRunArgs, repo: &Repo) -> Result<Base, CliError> {
-    let unborn = matches!(repo.head(), Err(error) if is_unborn(&error));
-    if !(unborn && args.staged && args.base.is_none()) {
+    if !(is_unborn_here(repo) && args.staged && args.base.is_none()) {
         return base(args.base.as_deref(), repo);
     }
     let commit =

@@ -144,7 +144,7 @@ impl Tool {
         let path = search_path(top, env.get("PATH"), Some(&place.bin()));
         let missing = find_tools(std::slice::from_ref(gate), &path, top).pop();
         let program = missing.as_ref().map_or_else(|| program(gate), |missing| missing.program.clone());
-        let found = find_program(&program, &path, top);
+        let found = find_program(&program, &path, top).or_else(|| of_node(gate, &program, top));
         let package = package(gate);
         let state = match (&found, package) {
             _ if missing.is_some() => State::Missing,
@@ -162,6 +162,13 @@ impl Tool {
             error: None,
         }
     }
+}
+
+/// The program among the packages of the checkout's own, where [`find_tools`] has found it too.
+fn of_node(gate: &GateConfig, program: &str, top: &Path) -> Option<PathBuf> {
+    let is_script = gate.tool.languages.iter().any(|language| language == "javascript");
+    let own = top.join("node_modules/.bin").into_os_string();
+    find_program(program, &own, top).filter(|_| is_script)
 }
 
 /// The program that tells whether the tool is there: where a script drives it, not the script's interpreter.

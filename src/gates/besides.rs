@@ -3,8 +3,10 @@
 //!
 //! What cannot be told within bounds is no guess: then nothing is kept.
 
+mod manifests;
 mod packages;
 
+pub use manifests::stays_inside;
 pub(super) use packages::site_packages;
 
 use std::collections::HashSet;
@@ -186,10 +188,33 @@ impl<'a> Look<'a> {
         if at.file_name().is_some_and(|last| last == "node_modules")
             && let Some(lock) = NODE_LOCKS.iter().map(|lock| at.join(lock)).find(|lock| lock.is_file())
         {
+            self.links_stay_inside(at)?;
             let what = read(&lock, &mut self.bytes)? + &names(at)?;
             return self.add(name, &what);
         }
         self.directory(at, name, tree, depth + 1)
+    }
+
+    /// A package of Node that is a link to somewhere else, as `npm link` makes it, is code that nobody has
+    /// written down.
+    fn links_stay_inside(&self, packages: &Path) -> io::Result<()> {
+        let insides = [self.root.canonicalize()?, packages.canonicalize()?];
+        for entry in fs::read_dir(packages)? {
+            let path = entry?.path();
+            let scoped = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"@"));
+            let own: Vec<PathBuf> = if scoped && path.is_dir() {
+                fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?
+            } else {
+                vec![path]
+            };
+            for link in own.iter().filter(|path| path.is_symlink()) {
+                let Ok(target) = link.canonicalize() else { continue };
+                if !insides.iter().any(|inside| target.starts_with(inside)) {
+                    return Err(io::Error::other("packages lie elsewhere"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn file(&mut self, at: &Path, name: &Path, meta: &Metadata) -> io::Result<()> {
@@ -309,6 +334,13 @@ mod tests {
         let before = look();
         write(dir.path(), "node_modules/.package-lock.json", "{\"a\": 2}");
         assert_ne!(before, look());
+        write(dir.path(), "packages/b/index.js", "1");
+        std::os::unix::fs::symlink("../packages/b", dir.path().join("node_modules/b")).unwrap();
+        look();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("node_modules/@c")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("node_modules/@c/c")).unwrap();
+        assert_eq!(around(dir.path(), &[]), None, "as `npm link` does");
     }
 
     #[test]

@@ -41,7 +41,7 @@ mod variant;
 mod version;
 mod watch;
 
-pub use besides::{around, brought};
+pub use besides::{around, brought, stays_inside};
 pub use by_hand::shell_word;
 pub use cache::{Cache, CacheFacts};
 pub use context::{BaseScan, Context, Room, Side, Trees};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::life::Desk;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::{CommitSha, WorkerName};
-use crate::gates::{Room, Side, Trees, around};
+use crate::gates::{Room, Side, Trees, around, stays_inside};
 use crate::git::leftovers::Author;
 use crate::git::pool::{Owner, Pool};
 use crate::git::prepare::{Recipe, prepare};
@@ -35,6 +35,8 @@ pub(super) struct CandidateTrees<'a> {
     named: Vec<String>,
     /// What a run of the candidate's code sees besides its tree, as it was before the first run.
     beside: OnceCell<Option<String>>,
+    /// Whether no manifest of either side leads out of its tree.
+    inside: [OnceCell<bool>; 2],
 }
 
 struct Tree {
@@ -137,6 +139,7 @@ impl<'a> CandidateTrees<'a> {
             changed,
             renames,
             beside: OnceCell::new(),
+            inside: Default::default(),
         })
     }
 
@@ -152,6 +155,11 @@ impl<'a> CandidateTrees<'a> {
                 Ok(self.base_tree.get_or_init(|| made))
             }
         }
+    }
+
+    fn stays_inside(&self, side: Side) -> bool {
+        let (Ok(files), Ok(commit)) = (self.files(side), self.commit(side)) else { return false };
+        stays_inside(&files, |path| contents::blob(&self.repo, commit, path).ok().flatten())
     }
 
     fn commit(&self, side: Side) -> Result<&CommitSha, String> {
@@ -195,8 +203,11 @@ impl Trees for CandidateTrees<'_> {
     }
 
     /// Both are prepared by the same recipe, and the base's worktree is made only for a gate that has to run
-    /// there: the candidate's speaks for it.
-    fn besides(&self, _side: Side) -> Option<String> {
+    /// there: the candidate's speaks for it. What its own manifests name, its commit says.
+    fn besides(&self, side: Side) -> Option<String> {
+        if !*self.inside[side as usize].get_or_init(|| self.stays_inside(side)) {
+            return None;
+        }
         let look = || around(&self.head.worktree.path, &self.files(Side::Head).ok()?);
         self.beside.get_or_init(look).clone()
     }

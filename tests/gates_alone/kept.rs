@@ -165,3 +165,27 @@ fn a_kept_result_is_of_the_files_beside_the_tree_the_packages_and_the_variables_
     assert_eq!(output.status.code(), Some(1), "a variable: {}", said(&output));
     expect(0, true, "as it was, again");
 }
+
+/// A stranger's case: `rsdep = { path = "../rsdep" }`.
+#[test]
+fn nothing_is_kept_of_a_tree_whose_manifest_leads_out_of_it() {
+    let person = Person::new();
+    let gate = "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\nmode = \"absolute\"\n\
+        command = [\"sh\", \"-c\", '! grep bad ../rsdep/lib.rs']\n";
+    let top = repository(&person, gate);
+    let other = person.path("rsdep");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("lib.rs"), "good\n").unwrap();
+    fs::write(top.join("Cargo.toml"), "[dependencies]\nrsdep = { path = \"rsdep\" }\n").unwrap();
+    let expect = |code, kept: bool, what: &str| {
+        let output = run(&person, &top, code, &["gates", "run"]);
+        assert_eq!(said(&output).contains("kept result"), kept, "{what}: {}", said(&output));
+    };
+    expect(0, false, "the first run");
+    expect(0, true, "inside");
+    fs::write(top.join("Cargo.toml"), "[dependencies]\nrsdep = { path = \"../rsdep\" }\n").unwrap();
+    expect(0, false, "another tree");
+    expect(0, false, "outside");
+    fs::write(other.join("lib.rs"), "bad\n").unwrap();
+    expect(1, false, "what lies outside is another one");
+}

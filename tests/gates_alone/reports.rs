@@ -1,13 +1,14 @@
 //! What is written for others: SARIF, `JUnit` and annotations of GitHub, with files of odd names.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::person::{Person, text};
-use crate::{repository, run, said};
+use crate::{WORDS, repository, run, said};
 
 /// Findings in files with every odd name, some fixed, some suppressed; and a gate that only fails.
 pub(crate) const ODD: &str = r#"
@@ -154,4 +155,63 @@ fn github_reads_annotations_and_no_command_of_a_tool() {
     assert!(spoken.iter().any(|line| line.starts_with(annotation)), "{shown}");
     assert!(spoken.iter().any(|line| line.starts_with("::error title=build::")), "{shown}");
     assert_eq!(text(&output.stderr), "", "all in one stream, or the runner mixes them");
+}
+
+/// A stranger's case: the hook said no to a person's own settings, and nothing more.
+#[test]
+fn who_changes_settings_by_hand_is_told_how_and_the_line_works_as_it_is_printed() {
+    let person = Person::new();
+    let config = "[gates]\npresets = [\"integrity\"]\n";
+    let top = repository(&person, &format!("{config}[gate.integrity]\nallow = [\"docs/it's/**\"]\n"));
+    fs::write(top.join("a.py"), "x = 1\n").unwrap();
+    person.git(&top, &["add", "--all"]);
+    person.git(&top, &["commit", "-qm", "code"]);
+    let hook = top.join(".git/hooks/pre-commit");
+    fs::write(&hook, format!("#!/bin/sh\nexec {} gates run --staged\n", env!("CARGO_BIN_EXE_sprint")))
+        .unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(top.join("mypy.ini"), "[mypy]\nstrict = True\n").unwrap();
+    fs::write(top.join("a.py"), "x = 1  # noqa\n").unwrap();
+    person.git(&top, &["add", "--all"]);
+    let refused = person.command("git", &top).args(["commit", "-m", "settings"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    let told = said(&refused);
+    let line = told.lines().find_map(|line| line.split_once("by its rules: ")).map(|(_, line)| line);
+    let line = line.unwrap_or_else(|| panic!("{told}"));
+    assert!(line.contains(r#"s/**","suppression","tool-settings"]' git commit"#), "{line}");
+    let typed = line.replace('…', "-m settings");
+    let made = person.command("sh", &top).args(["-c", &typed]).output().unwrap();
+    assert_eq!(made.status.code(), Some(0), "{typed}: {}", said(&made));
+    let again = run(&person, &top, 1, &["gates", "run", "--base", "HEAD^"]);
+    assert!(said(&again).contains("' sprint gates run …"), "{}", said(&again));
+}
+
+#[test]
+fn a_hook_before_anything_is_staged_names_no_commit_and_a_clean_gate_has_no_empty_reason() {
+    let person = Person::new();
+    let top = person.path("empty");
+    fs::create_dir(&top).unwrap();
+    person.git(&top, &["init", "-q"]);
+    let output = run(&person, &top, 0, &["gates", "run", "--staged"]);
+    assert!(said(&output).contains("`git add` what you commit"), "{}", said(&output));
+    assert!(!said(&output).contains("--base"), "{}", said(&output));
+    let top = repository(&person, WORDS);
+    fs::write(top.join("a.txt"), "fine\n").unwrap();
+    person.git(&top, &["commit", "-qam", "clean"]);
+    let output = run(&person, &top, 0, &["gates", "baseline"]);
+    let progress = text(&output.stderr);
+    assert!(progress.contains("words clean (") && !progress.trim_end().ends_with(':'), "{progress}");
+}
+
+#[test]
+fn install_names_the_program_that_it_has_found_among_the_packages_of_node() {
+    let person = Person::new();
+    let top = repository(&person, "[gates]\npresets = [\"vitest\"]\n");
+    let bin = top.join("node_modules/.bin");
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join("vitest"), "#!/bin/sh\nexit 0\n").unwrap();
+    fs::set_permissions(bin.join("vitest"), fs::Permissions::from_mode(0o755)).unwrap();
+    let output = run(&person, &top, 0, &["install", "--check", "vitest"]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("node_modules/.bin/vitest") && !shown.contains("no package"), "{shown}");
 }

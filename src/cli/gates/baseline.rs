@@ -114,7 +114,9 @@ impl Watch for Counted {
             Moment::Began => tell(&format!("▶ {gate}")),
             Moment::Ended(result) => {
                 let owed = Owed::of(result);
-                tell(&format!("{gate} {} ({:.1} s): {}", owed.state, owed.seconds, owed.words()));
+                let words = Some(owed.words()).filter(|words| !words.is_empty());
+                let words = words.map_or_else(String::new, |words| format!(": {words}"));
+                tell(&format!("{gate} {} ({:.1} s){words}", owed.state, owed.seconds));
             }
         }
     }

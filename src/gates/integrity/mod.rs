@@ -5,12 +5,14 @@
 //! Marks are counted, so that moving code makes none and copying it does. Everything else is a
 //! finding of the change alone.
 
+mod fresh;
 mod lexer;
 mod marks;
 mod narrow;
 mod python;
 mod settings;
 mod shadows;
+mod stricter;
 mod suites;
 
 use std::collections::BTreeMap;
@@ -55,7 +57,8 @@ pub(super) struct Around<'a> {
 
 /// What the change is to answer for, and what of it was there before: to be compared as multisets.
 pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
-    let read: Vec<Sides> = files.iter().map(|file| Sides::of(file, around)).collect();
+    let mut read: Vec<Sides> = files.iter().map(|file| Sides::of(file, around)).collect();
+    fresh::forgive(&mut read);
     let mut head: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.head)).collect();
     let base: Vec<Finding> = read.iter().flat_map(|file| file.marks(&file.base)).collect();
     head.extend(removed_tests(&read));
@@ -79,6 +82,8 @@ struct Content {
     marks: Vec<marks::Mark>,
     tests: Vec<Test>,
     helpers: Vec<Helper>,
+    /// Of Python alone.
+    lines: Vec<lexer::Line>,
 }
 
 impl Content {
@@ -89,6 +94,7 @@ impl Content {
             marks: marks::marks(&lines, language, path, is_test),
             tests: suites::tests(&lines, language),
             helpers: if language == Language::Python { suites::helpers(&lines) } else { Vec::new() },
+            lines: if language == Language::Python { lines } else { Vec::new() },
         }
     }
 }
@@ -205,7 +211,13 @@ pub(super) struct Versions {
 impl Versions {
     pub(super) fn of(path: &str, base: &[u8], head: &[u8]) -> Self {
         let is_test = is_test_file(path);
+        // What is forgiven there is not told there.
+        let was = (!base.is_empty()).then(Vec::new);
+        let file = Changed { path: path.into(), old_path: path.into(), base: was, ..Changed::default() };
         let (base, head) = (Content::of(Some(base), path, is_test), Content::of(Some(head), path, is_test));
+        let mut sides = [Sides { file: &file, collected: (is_test, is_test), base, head }];
+        fresh::forgive(&mut sides);
+        let [Sides { base, head, .. }] = sides;
         let skips = |side: &Content| side.marks.iter().filter(|mark| mark.rule == "skipped-test").count();
         let marked = skips(&head) > skips(&base);
         Self { base, head, marked }
@@ -298,6 +310,11 @@ fn changed_settings(file: &Changed, around: &Around<'_>) -> Option<Finding> {
         (settings_in(&file.old_path, file.base.as_ref()), settings_in(&file.path, file.head.as_ref()));
     // Where it lies is what it is about.
     let differs = before != now || (was_moved && now.is_some());
+    if let (Some(base), Some(head), None, false) = (&file.base, &file.head, file.unread, was_moved)
+        && stricter::is_no_weaker(&file.path, base, head)
+    {
+        return None;
+    }
     let said =
         "how tools judge is changed here; that is a person's to decide, or a task's that names the file";
     differs.then(|| finding("tool-settings", &file.path, 0, said))
@@ -466,6 +483,72 @@ mod tests {
         let edited = one("conftest.py", hook, &hook.replace("items.sort()", "items.clear()"));
         assert_eq!(edited, ["test-hook conftest.py:1"]);
         assert_eq!(one("conftest.py", hook, &format!("import os\n\n\n{hook}")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_new_test_that_is_skipped_hides_nothing_and_one_that_was_there_does() {
+        let old = "import sys\nimport pytest\n\ndef test_a():\n    assert 1 == x\n";
+        let skipif = "\n\n@pytest.mark.skipif(\n    sys.platform == 'win32', reason='(')\ndef test_new():\n    assert 2 == x\n";
+        let within = "\n\ndef test_new():\n    np = pytest.importorskip('numpy')\n    assert np\n";
+        let class = "\n\n@pytest.mark.skip\nclass TestNew:\n    @pytest.mark.xfail\n    def test_new(self):\n        assert 2 == x\n";
+        let unit = "\n\nclass TestNew(unittest.TestCase):\n    @unittest.skipIf(x, 'y')\n    def test_new(self):\n        self.skipTest('z')\n        assert x\n";
+        for more in [skipif, within, class, unit] {
+            assert_eq!(one("t/test_x.py", old, &format!("{old}{more}")), Vec::<String>::new(), "{more}");
+            let renamed = old.replace("test_a", "test_new").replace("def", "@pytest.mark.skip\ndef");
+            assert!(!one("t/test_x.py", old, &renamed).is_empty(), "a new name");
+            let gone = format!("import sys\nimport pytest\n\ndef helper(): pass\n{more}");
+            assert!(!one("t/test_x.py", old, &gone).is_empty(), "{more}: in the place of another");
+            let file = format!("import pytest\npytestmark = pytest.mark.skipif(x, reason='y')\n{more}");
+            assert_eq!(blocking(&[changed("t/test_n.py", None, Some(&file))], &[]), Vec::<String>::new());
+            let imported = changed("t/test_x.py", Some(old), Some(&format!("{old}import test_n\n")));
+            assert!(!blocking(&[changed("t/test_n.py", None, Some(&file)), imported], &[]).is_empty());
+            let moved = changed("t/test_x.py", Some(old), None);
+            assert!(!blocking(&[changed("t/test_n.py", None, Some(&file)), moved], &[]).is_empty(), "{more}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_new_test_and_skips_another_is_a_finding() {
+        let old = "import pytest\n\ndef test_a():\n    assert 1 == x\n\nclass TestB(Base):\n    y = 1\n";
+        let skipped = |more: &str| {
+            let found = one("t/test_x.py", old, &format!("{old}{more}"));
+            assert!(found.iter().any(|found| found.starts_with("skipped-test")), "{more}: {found:?}");
+        };
+        skipped("\npytestmark = pytest.mark.skip\n");
+        skipped("\nnp = pytest.importorskip('numpy')\n");
+        skipped("\n@pytest.fixture(autouse=True)\ndef test_new():\n    pytest.skip('a')\n");
+        skipped("\n    @pytest.mark.skip\n    def test_inherited(self):\n        pass\n");
+        skipped(
+            "\ndef test_new(request):\n    for i in request.session.items: i.add_marker(pytest.mark.skip)\n",
+        );
+        skipped("\ndef test_new():\n    pytest.skip('a')\n\ndef helper(): test_new()\n");
+        skipped("\ndef test_new():\n    pytest.exit('a')\n");
+        skipped("\ndef quick():\n    pytest.skip('a')\n");
+        skipped("from more import *\n@pytest.mark.skip\ndef test_new():\n    assert x\n");
+        let hook = "import pytest\n\n@pytest.fixture(autouse=True)\ndef quick():\n    pytest.skip('a')\n";
+        assert!(!blocking(&[changed("t/conftest.py", None, Some(hook))], &[]).is_empty());
+        let marks = "import pytest\ndef test_n(request):\n    request.session.items[0].own_markers.append(pytest.mark.skip)\n";
+        assert_eq!(
+            blocking(&[changed("t/test_n.py", None, Some(marks))], &[]),
+            ["skipped-test t/test_n.py:3"]
+        );
+    }
+
+    #[test]
+    fn what_is_forgiven_is_no_reason_to_pass_a_lost_test_by() {
+        let old = "import pytest\ndef test_a():\n    assert x\n";
+        let new = format!("{old}\n@pytest.mark.skip\ndef test_new():\n    assert x\n");
+        let written = Versions::of("t/test_x.py", old.as_bytes(), new.as_bytes()).written("test_a");
+        assert!(written.is_known() && !written.is_gone());
+        let marked = new.replace("def test_a", "@pytest.mark.skip\ndef test_a");
+        assert!(Versions::of("t/test_x.py", old.as_bytes(), marked.as_bytes()).written("test_a").is_gone());
+    }
+
+    #[test]
+    fn stricter_settings_are_free() {
+        let ruff = "line-length = 120\n[lint]\nselect = ['E']\n";
+        assert_eq!(one("ruff.toml", ruff, &ruff.replace("120", "100")), Vec::<String>::new());
+        assert_eq!(one("ruff.toml", ruff, &ruff.replace("120", "140")), ["tool-settings ruff.toml:0"]);
     }
 
     #[test]

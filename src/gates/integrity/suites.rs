@@ -158,7 +158,7 @@ pub(super) fn helpers(lines: &[Line]) -> Vec<Helper> {
 
 /// What each line stands inside of, by indentation.
 #[derive(Default)]
-struct Above {
+pub(super) struct Above {
     /// How far each of the lines above that it belongs to is indented, and whether it is a function's.
     lines: Vec<(usize, bool)>,
     functions: usize,
@@ -166,7 +166,7 @@ struct Above {
 
 impl Above {
     /// Takes the next line; whether it belongs to a function.
-    fn is_inside_a_function(&mut self, line: &Line) -> bool {
+    pub(super) fn is_inside_a_function(&mut self, line: &Line) -> bool {
         let code = line.code.trim_start();
         if code.is_empty() || code.starts_with([')', ']', '}']) {
             return self.functions > 0;
