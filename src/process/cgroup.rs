@@ -27,6 +27,9 @@ const CRUSH_WAIT: Duration = Duration::from_secs(5);
 /// Between two rounds of killing: what dies is seen a moment later.
 const CRUSH_LOOK: Duration = Duration::from_millis(5);
 
+/// How deep groups within a group are looked for.
+const DEPTH: usize = 8;
+
 /// Of which kind a controller's hierarchy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -145,9 +148,12 @@ impl Group {
     fn kill_all(&self) -> bool {
         let mut any = false;
         for home in &self.homes {
-            let members = fs::read_to_string(self.directory(home).join("cgroup.procs")).unwrap_or_default();
-            for pid in members.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 1) {
-                any |= kill(Pid::from_raw(pid), Signal::SIGKILL) != Err(Errno::ESRCH);
+            for group in with_nested(&self.directory(home), DEPTH) {
+                let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+                for pid in members.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 1)
+                {
+                    any |= kill(Pid::from_raw(pid), Signal::SIGKILL) != Err(Errno::ESRCH);
+                }
             }
         }
         any
@@ -186,8 +192,7 @@ pub fn tier() -> Option<String> {
 /// Removes groups whose makers are gone; returns those that still hold something.
 pub fn sweep() -> Vec<PathBuf> {
     let mut left = abandoned();
-    let gone = |path: &PathBuf| fs::remove_dir(path).is_ok() || !path.exists();
-    left.retain(|path| !gone(path));
+    left.retain(|path| remove(path).is_err());
     left
 }
 
@@ -315,10 +320,26 @@ fn probe((version, own): (Version, PathBuf)) -> Option<Home> {
 
 /// Removes a group's directory; one that still holds something is removed later.
 fn leave(directory: PathBuf) {
-    match fs::remove_dir(&directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => left().push(directory),
-        Ok(()) | Err(_) => {}
+    if remove(&directory).is_err() {
+        left().push(directory);
     }
+}
+
+/// Removes a group and those inside, of a sprint that ran in it; the kernel refuses while one has a process.
+fn remove(directory: &Path) -> io::Result<()> {
+    with_nested(directory, DEPTH).iter().try_for_each(|group| match fs::remove_dir(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    })
+}
+
+/// The innermost first, at last itself.
+fn with_nested(directory: &Path, depth: usize) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let inner = entries.filter(|entry| depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut all: Vec<PathBuf> = inner.flat_map(|entry| with_nested(&entry.path(), depth - 1)).collect();
+    all.push(directory.to_owned());
+    all
 }
 
 fn remove_left() {
@@ -354,6 +375,20 @@ mod tests {
             ]
         );
         assert_eq!(candidates("", own), [], "not mounted");
+    }
+
+    #[test]
+    fn a_group_goes_with_those_inside_and_stays_while_one_is_not_empty() {
+        let home = tempfile::tempdir().unwrap();
+        let group = home.path().join("sprint-run-a.1.1.0");
+        fs::create_dir_all(group.join("sprint-run-a.2.1.0/inner")).unwrap();
+        fs::write(group.join("sprint-run-a.2.1.0/a member"), "").unwrap();
+        assert!(remove(&group).is_err(), "what is in use stays");
+        assert!(group.join("sprint-run-a.2.1.0/a member").exists());
+        fs::remove_file(group.join("sprint-run-a.2.1.0/a member")).unwrap();
+        remove(&group).unwrap();
+        assert!(!group.exists());
+        remove(&group).unwrap();
     }
 
     #[test]

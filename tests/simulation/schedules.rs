@@ -124,4 +124,6 @@ fn many_schedules_4() {
 fn schedules_that_failed_once_pass() {
     // A report that is found asks for a retry in a feature that rested in the copy.
     one_schedule(14_289_986_660_631_316_643);
+    // A copy in which the feature has not begun, and a landing since: the branch is there already.
+    one_schedule(1_931_841_032_354_272_619);
 }

@@ -401,8 +401,9 @@ impl World {
                     let reason = "no".to_owned();
                     return self.apply(Event::FeatureRefused { feature, reason });
                 }
-                self.branches.insert(feature.clone(), base.clone());
-                self.apply(Event::FeatureBegun { feature, head: base });
+                // One that is there stays where it is: the copy of a database may not know of it.
+                let head = self.branches.entry(feature.clone()).or_insert(base).clone();
+                self.apply(Event::FeatureBegun { feature, head });
             }
             Effect::MoveRef { entry, feature, task, old, new } => {
                 self.move_ref(entry, &feature, task, &old, new);
