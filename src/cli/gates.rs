@@ -125,9 +125,8 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
             out.line(said);
         }
         out.text(&ran.text(out.colour));
-        if let Some(said) = way_out(&ran, &gates, args.staged) {
-            out.line(said);
-        }
+        let advice = [ran.elsewhere(args.staged), way_out(&ran, &gates, args.staged)];
+        advice.into_iter().flatten().for_each(|said| out.line(said));
     }
     none.filter(|_| stdout_is_data).iter().for_each(|said| tell(said));
     tell_submodules(repo, (&commits.0, &commits.1), &gates, &ran)?;

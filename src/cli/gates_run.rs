@@ -11,12 +11,14 @@ use serde::Serialize;
 
 use super::text::{Colour, Tone, harmless};
 use crate::config::gate::GateConfig;
-use crate::domain::gate::{GateResult, Status, Verdict, overall};
+use crate::domain::gate::{GateResult, Kind, Status, Verdict, overall};
 use crate::gates::{Cancelled, Context, old_ones, run_gates, shell_word};
 use crate::process::offline;
 
 /// At most so many findings of one gate are printed as text.
 const TEXT_MAX: usize = 200;
+/// At most so many tests that failed before are named.
+const OLD_TESTS_MAX: usize = 10;
 /// Told once, so that nobody believes that gates ran without the network.
 const ONLINE: &str = "the gates could reach the network: this kernel gives no child one of its own; `sprint doctor` says what to do";
 
@@ -54,6 +56,19 @@ pub fn run_all(
 }
 
 impl Ran {
+    /// Where the lines to type mean what they meant here, if that is not the checkout.
+    pub fn elsewhere(&self, staged: bool) -> Option<String> {
+        // What sprint itself judges is told its head.
+        let typed = |gate: &&GateResult| gate.command.first().is_some_and(|word| word != "sprint");
+        self.gates.iter().filter(|gate| shows_by_hand(gate)).find(typed)?;
+        let tree = match &self.head {
+            Some(commit) => format!("git worktree add --detach /tmp/judged {commit} && cd /tmp/judged"),
+            None if staged => "git checkout-index --all --prefix=/tmp/judged/ && cd /tmp/judged".to_owned(),
+            None => return None,
+        };
+        Some(format!("by hand, in what was judged and not in all that lies here: {tree}"))
+    }
+
     /// Error before fail before pass; skipped ones do not count.
     pub fn verdict(&self) -> Verdict {
         overall(self.gates.iter().map(|gate| gate.verdict))
@@ -121,6 +136,12 @@ fn verdict(verdict: Verdict, tone: Tone, colour: Colour, rest: &str, text: &mut 
     writeln!(text, "{}{}", colour.paint(tone, &word), harmless(rest)).expect("a String takes everything");
 }
 
+/// Whether the line to type is of use.
+fn shows_by_hand(gate: &GateResult) -> bool {
+    let red = matches!(gate.verdict, Verdict::Fail | Verdict::Error) || gate.is_excused();
+    red && !gate.by_hand.is_empty()
+}
+
 fn gate_text(gate: &GateResult, colour: Colour, text: &mut String) {
     let time = if gate.cached { "kept".to_owned() } else { format!("{:.1}s", gate.seconds) };
     let mut reason = gate.reason.lines();
@@ -129,15 +150,14 @@ fn gate_text(gate: &GateResult, colour: Colour, text: &mut String) {
     let rest = format!(" {:10} {time:>6}  {first}", gate.name);
     verdict(gate.verdict, tone, colour, &rest, text);
     reason.for_each(|more| line(text, format_args!("        {more}")));
-    let red = matches!(gate.verdict, Verdict::Fail | Verdict::Error) || gate.is_excused();
-    if red && !gate.by_hand.is_empty() {
+    if shows_by_hand(gate) {
         // A word may have line breaks in it, and is typed with them.
         for (at, part) in gate.by_hand.split('\n').enumerate() {
             line(text, format_args!("{}{part}", if at == 0 { "        by hand: " } else { "" }));
         }
     }
-    // What is old and blocks nothing would hide what is new.
-    let (mut open, old): (Vec<_>, Vec<_>) = gate
+    // What is old and blocks nothing would hide what is new. Tests have names that somebody knows.
+    let (mut open, mut old): (Vec<_>, Vec<_>) = gate
         .findings
         .iter()
         .filter(|f| matches!(f.status, Status::New | Status::Existing))
@@ -165,8 +185,14 @@ fn gate_text(gate: &GateResult, colour: Colour, text: &mut String) {
     if open.len() > TEXT_MAX {
         line(text, format_args!("        … and {} more", open.len() - TEXT_MAX));
     }
-    if !old.is_empty() {
-        line(text, format_args!("        {}", old_ones(old.len())));
+    let (tests, rest): (Vec<_>, Vec<_>) = old.drain(..).partition(|finding| finding.kind == Kind::Test);
+    for test in tests.iter().take(OLD_TESTS_MAX) {
+        let said = test.message.lines().next().unwrap_or_default();
+        line(text, format_args!("        fails at the base too: {said}"));
+    }
+    let unnamed = rest.len() + tests.len().saturating_sub(OLD_TESTS_MAX);
+    if unnamed > 0 {
+        line(text, format_args!("        {}", old_ones(unnamed)));
     }
 }
 
@@ -326,6 +352,31 @@ mod tests {
         ran.gates[0].command = vec!["sprint".into()];
         ran.repeat_with(&["--base", "a b"]);
         assert!(ran.gates[0].by_hand.ends_with(" --base 'a b'"));
+    }
+
+    #[test]
+    fn tests_that_failed_before_are_named_and_other_old_findings_counted() {
+        let mut ran = ran();
+        let old = |kind, message: &str| {
+            let found = Finding::code("R", "a.py", 1, Severity::High, message);
+            Finding { kind, status: Status::Existing, ..found }
+        };
+        let tests = (0..12).map(|at| old(Kind::Test, &format!("t.py::test_{at}: assert\nmore")));
+        ran.gates[2].findings = tests.chain([old(Kind::Code, "unused")]).collect();
+        let text = ran.text(Colour::Off);
+        assert_eq!(text.matches("        fails at the base too: t.py::test_").count(), 10, "{text}");
+        assert!(text.contains("t.py::test_9: assert\n        3 old findings are not listed"), "{text}");
+    }
+
+    #[test]
+    fn lines_to_type_say_where_unless_that_is_the_checkout() {
+        let mut ran = ran();
+        assert_eq!(ran.elsewhere(false), None);
+        assert!(ran.elsewhere(true).unwrap().contains("git checkout-index --all"));
+        ran.head = Some("abc".to_owned());
+        assert!(ran.elsewhere(false).unwrap().contains("--detach /tmp/judged abc"));
+        ran.gates[0].command = vec!["sprint".to_owned()];
+        assert_eq!(ran.elsewhere(false), None, "it names its head itself");
     }
 
     #[test]

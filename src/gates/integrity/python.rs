@@ -42,6 +42,9 @@ static LEAVES: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:return|break
 static NEVER: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"^\s*(?:el)?(?:if|while)\s+(?:.*\band\s+)?(?:False|0|None|not\s+True)\s*:"));
 static TEST: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:async\s+)?def\s+(test\w*)\s*\("));
+static COMPARES: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"(?:^|:)\s*return\b.*(?:[=!<>]=|[^-=]>|<|\b(?:in|is|not)\b)"));
+static INNER: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:async\s+)?def\s+(\w+)\s*\("));
 static MARKS_ITEMS: LazyLock<Regex> = LazyLock::new(|| {
     compiled(
         r"\b(?:node|item)\.obj\s*=[^=]|\bsetattr\s*\(\s*(?:request\.node|node|item)\b|\.(?:applymarker|add_marker)\s*\(",
@@ -58,6 +61,7 @@ pub(super) fn marks(lines: &[Line], path: &str, is_test: bool) -> Vec<Mark> {
     if is_conftest || is_test {
         marks.extend(swallowed(lines));
         marks.extend(unreached(lines));
+        marks.extend(unchecked(lines));
     }
     if is_conftest {
         marks.extend(patched(lines));
@@ -138,6 +142,39 @@ fn unreached(lines: &[Line]) -> Vec<Mark> {
         }
     }
     marks
+}
+
+/// Tests that look as if they checked something: what a test returns nobody looks at, and what stands in a
+/// function that it never calls is not run.
+fn unchecked(lines: &[Line]) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    let tests = lines.iter().enumerate().filter(|(_, line)| TEST.is_match(&line.code));
+    for (first, _) in tests {
+        let body = block(&lines[first..], Language::Python);
+        let mut inner_end = 0;
+        for (at, line) in body.iter().enumerate() {
+            if let Some(groups) = INNER.captures(&line.code).filter(|_| at > 0) {
+                let inner = block(&body[at..], Language::Python);
+                inner_end = inner_end.max(at + inner.len());
+                let registered = body[at - 1].code.trim_start().starts_with('@');
+                let asserts = inner.iter().any(|line| ASSERTION.is_match(&line.code));
+                if asserts && !registered && words(body, &groups[1]) == 1 {
+                    marks.push(mark("empty-assertion", lines, first + at, String::new()));
+                }
+            } else if at >= inner_end && COMPARES.is_match(&line.code) {
+                marks.push(mark("empty-assertion", lines, first + at, String::new()));
+            }
+        }
+    }
+    marks
+}
+
+/// How often a word stands there.
+fn words(lines: &[Line], word: &str) -> usize {
+    let of = |line: &Line| {
+        line.code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|part| *part == word).count()
+    };
+    lines.iter().map(of).sum()
 }
 
 /// Whether an assertion's failure is among what is caught.
@@ -266,6 +303,27 @@ mod tests {
         let apart = "class TestA:\n    def test_a(self): f()\n\nclass TestB:\n    def test_a(self): f()\n\n\
             if x:\n    def test_b(): f()\nelse:\n    def test_b(): f()\nif y == False:\n    z = 0\n";
         assert_eq!(found("test_a.py", apart), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_returned_or_never_called_checks_nothing() {
+        for (text, line) in [
+            ("def test_a(): return f(1) == 5\n", "1 empty-assertion def test_a(): return f(1) == 5"),
+            ("def test_a():\n    x = f()\n    return x > 1\n", "3 empty-assertion return x > 1"),
+            ("def test_a():\n    def inner():\n        assert f()\n", "2 empty-assertion def inner():"),
+        ] {
+            assert_eq!(found("test_a.py", text), [line]);
+            assert_eq!(found("pkg/a.py", text), Vec::<String>::new());
+        }
+        for text in [
+            "def test_a():\n    def key(x):\n        return x > 1\n    assert sorted(y, key=key)\n",
+            "def test_a():\n    def check():\n        assert f()\n    Thread(target=check).start()\n",
+            "def test_a():\n    @app.route\n    def page():\n        assert f()\n    app.get()\n",
+            "def test_a():\n    return\n\ndef test_b():\n    return run(main)\n",
+            "def helper():\n    return x == 1\n",
+        ] {
+            assert_eq!(found("test_a.py", text), Vec::<String>::new(), "{text}");
+        }
     }
 
     #[test]
