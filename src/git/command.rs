@@ -76,6 +76,12 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    fn failed(&self, command: String) -> Error {
+        Error::Failed { command, status: describe(self.status), stderr: self.stderr.trim().to_owned() }
+    }
+}
+
 impl<'a> Git<'a> {
     /// A command on the repository with this git directory. Without a work tree git sees a bare one.
     pub fn new(git_dir: &Path) -> Self {
@@ -155,29 +161,24 @@ impl<'a> Git<'a> {
     pub fn run(self) -> Result<Vec<u8>> {
         let shown = self.shown();
         let output = self.output()?;
-        if output.status.success() {
-            return Ok(output.stdout);
-        }
-        Err(Error::Failed {
-            command: shown,
-            status: describe(output.status),
-            stderr: output.stderr.trim().to_owned(),
-        })
+        if output.status.success() { Ok(output.stdout) } else { Err(output.failed(shown)) }
     }
 
     /// Runs it to its end, whatever the exit code.
     ///
     /// # Errors
-    /// [`Error::Spawn`], [`Error::Timeout`], [`Error::TooMuchOutput`].
+    /// [`Error::Spawn`], [`Error::Timeout`], [`Error::TooMuchOutput`]; [`Error::Failed`] if it was killed, which
+    /// says nothing about the repository.
     pub fn output(self) -> Result<Output> {
         let mut command = self.command();
         let child = command.spawn().map_err(Error::Spawn)?;
         if let Some(hook) = self.on_spawn {
             hook(child.id());
         }
-        Pump::new(child, self.stdin.clone(), self.deadline)
+        let output = Pump::new(child, self.stdin.clone(), self.deadline)
             .and_then(Pump::finish)
-            .map_err(|stop| stop.into_error(self.shown(), self.deadline))
+            .map_err(|stop| stop.into_error(self.shown(), self.deadline))?;
+        if output.status.signal().is_some() { Err(output.failed(self.shown())) } else { Ok(output) }
     }
 
     /// The arguments as a message shows them: bounded, so that a path cannot fill the screen.

@@ -8,6 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use super::wait::wait_readable;
 
 /// Bytes of the line that says "ready".
 const LINE_MAX: usize = 4096;
+/// From a closed output to an end.
+const END_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a process could not be started apart from us.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,8 @@ pub enum DetachError {
     Ended {
         /// Where its messages are.
         log: PathBuf,
+        /// By a signal: it had nothing against being started.
+        killed: bool,
     },
     /// It has not said that it is ready.
     #[error("the background process {pid} was not ready after {} s; see `{}`", waited.as_secs(), log.display())]
@@ -129,11 +134,14 @@ impl Detached {
     }
 
     fn ended(mut self) -> DetachError {
-        // Reaps it if it has ended; one that only closed its output stays.
-        if let Err(error) = self.child.try_wait() {
-            tracing::debug!(%error, "cannot wait for the background process");
-        }
-        DetachError::Ended { log: self.log }
+        // Its output is closed a moment before it has ended; one that only closed its output stays.
+        let ended = self.id.open().ok().flatten().is_none_or(|process| process.wait(END_WAIT));
+        let status = self.child.try_wait().unwrap_or_else(|error| {
+            tracing::debug!(%error, ended, "cannot wait for the background process");
+            None
+        });
+        let killed = status.is_some_and(|status| status.signal().is_some());
+        DetachError::Ended { log: self.log, killed }
     }
 }
 
@@ -182,7 +190,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let detached = spawn_detached(&background(dir.path(), "echo broken >&2; exit 1")).unwrap();
         let error = detached.wait_ready(Duration::from_secs(10)).unwrap_err();
-        assert!(matches!(error, DetachError::Ended { .. }));
+        assert!(matches!(error, DetachError::Ended { killed: false, .. }));
+        let detached = spawn_detached(&background(dir.path(), "kill -9 $$")).unwrap();
+        let error = detached.wait_ready(Duration::from_secs(10)).unwrap_err();
+        assert!(matches!(error, DetachError::Ended { killed: true, .. }));
         assert_eq!(std::fs::read_to_string(dir.path().join("log")).unwrap(), "broken\n");
         let detached = spawn_detached(&background(dir.path(), "exec sleep 300")).unwrap();
         let id = detached.id.clone();

@@ -24,6 +24,8 @@ use crate::store::session::Session;
 use crate::store::{Client, InboxBody, StoreError};
 use crate::supervisor::Place;
 
+/// A supervisor that is killed before it is ready is started again; so often in all.
+const TRIES_MAX: u32 = 3;
 /// How long a supervisor that is ending may take: its workers' and its own limits.
 const END_WAIT: Duration = Duration::from_secs(100);
 
@@ -261,12 +263,16 @@ pub(in crate::cli) fn ensure_supervisor(
         env: env.variables.clone(),
         log: layout.supervisor_output(),
     };
-    let started = spawn_detached(&what).and_then(|detached| detached.wait_ready(READY_WAIT));
-    match started {
-        Ok(_) => Ok(()),
-        // Another `start` was quicker: its supervisor takes our request too.
-        Err(DetachError::Ended { .. }) if live_supervisor(repo, layout).is_some() => Ok(()),
-        Err(error) => Err(not_started(layout, error)),
+    let mut tries = 1;
+    loop {
+        match spawn_detached(&what).and_then(|detached| detached.wait_ready(READY_WAIT)) {
+            Ok(_) => return Ok(()),
+            // Another `start` was quicker: its supervisor takes our request too.
+            Err(DetachError::Ended { .. }) if live_supervisor(repo, layout).is_some() => return Ok(()),
+            // As one that is killed later is started again.
+            Err(DetachError::Ended { killed: true, .. }) if tries < TRIES_MAX => tries += 1,
+            Err(error) => return Err(not_started(layout, error)),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::git::Error;
 use crate::git::branch;
 use crate::git::broken::{mend, mend_index, remove_empty_objects, set_spoilt_objects_aside};
 
@@ -158,4 +159,15 @@ fn what_lies_in_a_worktree_whose_commit_cannot_be_read_is_saved_before_the_next_
         assert!(!next.path.join("two.txt").exists());
         assert_eq!(f.git(&["show", "refs/sprint/wip/001-thing/T001/1:two.txt"]), "two");
     }
+}
+
+#[test]
+fn a_git_that_is_killed_says_nothing_of_the_repository() {
+    let f = Fixture::new();
+    let kill = |pid: u32| {
+        let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    };
+    let asked = f.repo.git().args(["hash-object", "--stdin"]).stdin("x").on_spawn(Some(&kill)).output();
+    assert!(matches!(&asked, Err(Error::Failed { status, .. }) if status == "signal 9"), "{asked:?}");
 }

@@ -1,7 +1,7 @@
 //! Everything at once, for long: features of small tasks, one after the other, and every few seconds a fault, until
 //! the faults stop. Then everything drains, and nothing that was told is lost.
 //!
-//! `SPRINT_TEST_SOAK` says for how many seconds there are faults (8; `scripts/test --full` 60, `--exhaustive`
+//! `SPRINT_TEST_SOAK` says for how many seconds there are faults (8; `scripts/test --full` 180, `--exhaustive`
 //! 3,600), `SPRINT_SOAK_SEED` repeats the dice.
 
 mod faults;
