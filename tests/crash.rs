@@ -227,10 +227,12 @@ impl Round {
 
     fn victims(&self, victim: Victim) -> Vec<Found> {
         let all = self.world.processes();
+        // What one of them has just forked, an agent to be, has its words for a moment.
+        let original = |found: &Found| comm(parent(found.pid)) != "sprint";
         let is = |found: &Found| match victim {
             Victim::Supervisor => found.command.contains(" supervise "),
-            Victim::Worker => found.command.contains(" agent work "),
-            Victim::Merger => found.command.contains(" agent work --role merger"),
+            Victim::Worker => found.command.contains(" agent work ") && original(found),
+            Victim::Merger => found.command.contains(" agent work --role merger") && original(found),
             Victim::Tmux => comm(found.pid) == "tmux: server",
             Victim::Git => comm(found.pid) == "git" && comm(parent(found.pid)) == "sprint",
             Victim::Follower => found.pid == self.follower.pid(),

@@ -10,6 +10,8 @@ use crate::common::World;
 const SECOND: Duration = Duration::from_secs(1);
 /// A process that comes up is not looked at yet.
 const WARM: Duration = Duration::from_secs(30);
+/// Looks at a supervisor of which something can be said.
+const LIFE_MIN: usize = 60;
 const MB: f64 = 1024.0 * 1024.0;
 
 /// One look at one supervisor.
@@ -83,6 +85,18 @@ impl Gauge {
         (below > 0.0).then(|| above / below / MB)
     }
 
+    /// By how many the fewest descriptors of a supervisor's last third are more than those of its first: what is
+    /// open for a child comes and goes, what leaks stays. Of lives that were long enough.
+    pub(super) fn descriptors_growth(&self) -> usize {
+        let fewest = |looks: &[Look]| looks.iter().map(|look| look.descriptors).min();
+        let of_one = |looks: &[Look]| {
+            let third = looks.len() / 3;
+            let is_long = looks.len() >= LIFE_MIN;
+            is_long.then(|| Some(fewest(&looks[2 * third..])?.saturating_sub(fewest(&looks[..third])?)))?
+        };
+        self.warm().filter_map(of_one).max().unwrap_or_default()
+    }
+
     /// Between the fewest and the most that one supervisor had open.
     pub(super) fn descriptors_spread(&self) -> usize {
         let of_one = |looks: &[Look]| {
@@ -111,10 +125,11 @@ impl fmt::Display for Gauge {
             self.slope_mb_an_hour().map_or("too short for a slope".to_owned(), |mb| format!("{mb:.2} MB/h"));
         write!(
             f,
-            "{} supervisors; the longest lived {} s, {first:.1} to {last:.1} MB; {slope}; descriptors vary by {}; \
-             the database's log had {} kB at most",
+            "{} supervisors; the longest lived {} s, {first:.1} to {last:.1} MB; {slope}; descriptors grow by {} and \
+             vary by {}; the database's log had {} kB at most",
             self.looks.len(),
             longest.map_or(0, Vec::len),
+            self.descriptors_growth(),
             self.descriptors_spread(),
             self.log_max >> 10,
         )

@@ -27,8 +27,8 @@ const LONG: Duration = Duration::from_mins(10);
 const GROWTH_MAX: f64 = 1.0;
 /// What the log of the database may come to.
 const LOG_MAX: u64 = 64 << 20;
-/// Between the fewest and the most descriptors of one supervisor: its children's pipes come and go.
-const DESCRIPTORS_MAX: usize = 64;
+/// So many descriptors more at the end of a supervisor's life than at its beginning are a leak.
+const DESCRIPTORS_MAX: usize = 8;
 
 /// One run of the dice.
 struct Soak {
@@ -158,9 +158,9 @@ impl Soak {
 
     /// Bounds that only a long run can break.
     fn judge_gauge(&self) -> Result<(), String> {
-        let spread = self.gauge.descriptors_spread();
-        if spread > DESCRIPTORS_MAX {
-            return Err(format!("between fewest and most open files of a supervisor: {spread}"));
+        let growth = self.gauge.descriptors_growth();
+        if growth > DESCRIPTORS_MAX {
+            return Err(format!("a supervisor holds {growth} descriptors more than at its beginning"));
         }
         match self.gauge.slope_mb_an_hour() {
             Some(slope) if self.length >= LONG && slope >= GROWTH_MAX => {
