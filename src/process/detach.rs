@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -24,6 +24,8 @@ use super::wait::wait_readable;
 const LINE_MAX: usize = 4096;
 /// From a closed output to an end.
 const END_WAIT: Duration = Duration::from_secs(1);
+/// Between two looks whether it has.
+const END_LOOK: Duration = Duration::from_millis(5);
 
 /// Why a process could not be started apart from us.
 #[derive(Debug, thiserror::Error)]
@@ -134,14 +136,24 @@ impl Detached {
     }
 
     fn ended(mut self) -> DetachError {
-        // Its output is closed a moment before it has ended; one that only closed its output stays.
-        let ended = self.id.open().ok().flatten().is_none_or(|process| process.wait(END_WAIT));
-        let status = self.child.try_wait().unwrap_or_else(|error| {
-            tracing::debug!(%error, ended, "cannot wait for the background process");
-            None
-        });
-        let killed = status.is_some_and(|status| status.signal().is_some());
+        let killed = self.status().is_some_and(|status| status.signal().is_some());
         DetachError::Ended { log: self.log, killed }
+    }
+
+    /// How it ended: its output is closed a moment before, and whoever traces it learns of its end first. One that
+    /// only closed its output stays.
+    fn status(&mut self) -> Option<ExitStatus> {
+        let give_up_at = Instant::now() + END_WAIT;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < give_up_at => std::thread::sleep(END_LOOK),
+                Ok(status) => return status,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot wait for the background process");
+                    return None;
+                }
+            }
+        }
     }
 }
 
