@@ -181,6 +181,7 @@ impl Outside {
 
     /// A run is over only when nothing that belongs to it lives.
     fn clear_run(&self, run: RunId, worker: &WorkerName, state: &State) {
+        tracing::info!(%run, %worker, "what a dead worker has left is ended");
         let scope = run_scope(&self.place, &run, worker, state);
         let this = self.clone();
         tokio::task::spawn_local(async move {

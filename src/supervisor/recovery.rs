@@ -6,6 +6,7 @@
 //!    a process count as dead.
 //! 4. What was in the outbox is done, and git is compared with the store.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -140,6 +141,7 @@ pub(super) async fn recover(
     rebooted: bool,
 ) -> Result<(), SupervisorError> {
     let open = supervisor.engine.store().open_effects()?;
+    let clearing = runs_to_clear(supervisor.engine.state());
     // Twice the inbox's bound is enough for any number of rows: each `apply` takes a bounded part.
     supervisor.apply(vec![Event::SupervisorStarted { epoch, rebooted }]).await?;
     while !supervisor.engine.store().inbox(1)?.is_empty() {
@@ -153,7 +155,7 @@ pub(super) async fn recover(
     end_strangers(supervisor, &panes).await;
     supervisor.apply(fresh).await?;
     forget_lost_worktrees(supervisor);
-    redo(supervisor, open);
+    redo(supervisor, open, &clearing);
     supervisor.apply(moved_branches(supervisor)?).await?;
     supervisor.apply(freed_branches(supervisor)).await?;
     supervisor.apply(vec![Event::Recovered]).await
@@ -215,15 +217,33 @@ fn forget_lost_worktrees(supervisor: &Supervisor) {
     }
 }
 
-/// What was asked for and has no result yet.
-fn redo(supervisor: &mut Supervisor, open: Vec<(EffectId, Effect)>) {
+/// Runs that were being cleared when the supervisor before ended.
+fn runs_to_clear(state: &State) -> BTreeSet<RunId> {
+    let clearing = state.workers.values().filter_map(|worker| match &worker.life {
+        Life::Clearing { run } => Some(run.clone()),
+        Life::Absent
+        | Life::Starting { .. }
+        | Life::Idle { .. }
+        | Life::Busy { .. }
+        | Life::Ending { .. }
+        | Life::Backoff { .. } => None,
+    });
+    clearing.collect()
+}
+
+/// What was asked for and has no result yet. Runs of workers whose death this boot has seen are being cleared
+/// already: of two who clear, the slower one would end what the run's successor has in the same worktree.
+fn redo(supervisor: &mut Supervisor, open: Vec<(EffectId, Effect)>, clearing: &BTreeSet<RunId>) {
     let state = supervisor.engine.state();
     // Not in the outbox, because the state says it: runs to clear, workers to end, runs to take.
     let none = EffectId { event: 0, place: 0 };
     let mut effects = open;
     for worker in state.workers.values() {
         let effect = match &worker.life {
-            Life::Clearing { run } => Effect::ClearRun { run: run.clone(), worker: worker.name.clone() },
+            Life::Clearing { run } if clearing.contains(run) => {
+                Effect::ClearRun { run: run.clone(), worker: worker.name.clone() }
+            }
+            Life::Clearing { .. } => continue,
             Life::Ending { proc } => Effect::EndWorker { worker: worker.name.clone(), proc: proc.clone() },
             Life::Busy { .. } => Effect::Wake { worker: worker.name.clone() },
             Life::Absent | Life::Starting { .. } | Life::Idle { .. } | Life::Backoff { .. } => continue,

@@ -50,6 +50,26 @@ fn the_next_supervisor_adopts_workers_that_live() {
     assert_eq!(world.read("began"), "T001\nT002\n", "nothing was done twice");
 }
 
+/// Of two who end it, the slower one would end the next run's program: it works in the same directory.
+#[test]
+fn what_a_dead_worker_has_left_is_ended_once() {
+    let world = waiting();
+    let worker = worker_of(&world.status(), "T001");
+    kill_supervisor(&world);
+    end(worker);
+    world.wait_until("its death", || !processes::alive(worker));
+    world.detach();
+    world.wait_until("the second run", || world.read("began") == "T001\nT001\n");
+    world.touch("go");
+    world.wait_until("the end of the sprint", || world.supervisor().is_none());
+    world.assert_nothing_left();
+    assert_eq!(world.landed(), "T001:1 T002:1");
+    let logs = std::fs::read_dir(world.state().join("logs")).unwrap().flatten();
+    let told = logs.map(|log| std::fs::read_to_string(log.path()).unwrap());
+    let ended: usize = told.map(|text| text.matches("what a dead worker has left is ended").count()).sum();
+    assert_eq!(ended, 1);
+}
+
 #[test]
 fn a_report_that_nobody_heard_is_found() {
     let world = waiting();
