@@ -124,7 +124,8 @@ impl Trees for HandTrees {
                 return None;
             }
             if let (Side::Head, Head::Checkout(_)) = (side, &self.head) {
-                return around(&self.repo.top, &files);
+                // What asks git finds a repository here alone: elsewhere it may say something else.
+                return around(&self.repo.top, &files).map(|told| format!("a repository {told}"));
             }
             let all = self.brought(side).ok()?;
             brought(

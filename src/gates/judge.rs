@@ -234,15 +234,34 @@ fn nothing_passes(head: &Parsed) -> bool {
 
 /// A tool without findings: its refusal is new unless it refuses the base too.
 fn refused_verdict(mode: Mode, refused: &str, base: &Base) -> (Verdict, String) {
-    let at_base = matches!(base, Base::Scanned(parsed) if parsed.refused.is_some());
+    let there = match base {
+        Base::Scanned(parsed) => parsed.refused.as_deref(),
+        Base::None | Base::NotNeeded | Base::Error(_) => None,
+    };
     match (mode, base) {
         (Mode::Report, _) => (Verdict::Pass, refused.to_owned()),
-        (Mode::New, _) if at_base => (Verdict::Pass, format!("{AT_BASE_TOO}{refused}")),
+        (Mode::New, _) if there.is_some_and(|there| is_alike(refused, there)) => {
+            (Verdict::Pass, format!("{AT_BASE_TOO}{refused}"))
+        }
+        (Mode::New, _) if let Some(there) = there => {
+            let first = there.lines().next().unwrap_or_default();
+            (Verdict::Fail, format!("{refused}\nthe base fails in another way: {first}"))
+        }
         (Mode::New, Base::Error(why)) => {
             (Verdict::Fail, format!("{refused}\nthe base could not be checked: {why}"))
         }
         (Mode::New | Mode::Absolute | Mode::Strict, _) => (Verdict::Fail, refused.to_owned()),
     }
+}
+
+/// Whether the base fails as the candidate does: with the same exit code, and not for want of a repository, which
+/// a base and a commit that are written out have not.
+fn is_alike(refused: &str, there: &str) -> bool {
+    let way = |said: &str| {
+        said.strip_prefix("exited with ").and_then(|rest| rest.split(':').next()).map(str::to_owned)
+    };
+    let lacks_git = |said: &str| said.to_lowercase().contains("not a git repository");
+    way(refused) == way(there) && (lacks_git(refused) || !lacks_git(there))
 }
 
 /// `2 new findings, 1 test failed, 12 old, 3 fixed, 1 flaky`; empty when there is nothing.
@@ -397,6 +416,19 @@ mod tests {
             &Base::Scanned(Parsed::default().into()),
             Verdict::Fail,
             "exited with 1",
+        );
+        let other =
+            |said: &str| Base::Scanned(Parsed { refused: Some(said.to_owned()), ..Parsed::default() }.into());
+        let reason = "exited with 1\nthe base fails in another way: exited with 129: usage";
+        check(Mode::New, &refused(), &other("exited with 129: usage"), Verdict::Fail, reason);
+        let reason =
+            "exited with 1\nthe base fails in another way: exited with 1: fatal: not a git repository";
+        check(
+            Mode::New,
+            &refused(),
+            &other("exited with 1: fatal: not a git repository"),
+            Verdict::Fail,
+            reason,
         );
         check(Mode::Absolute, &refused(), &red(), Verdict::Fail, "exited with 1");
         check(Mode::Report, &refused(), &Base::None, Verdict::Pass, "exited with 1");

@@ -8,6 +8,7 @@ mod passed_by;
 mod prepare;
 mod read;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -78,6 +79,25 @@ struct Ready {
     places: Places,
     cwd: PathBuf,
     path: OsString,
+    /// What lay in the place of the report before.
+    before: OnceCell<Aside>,
+}
+
+/// A file that was put aside, and comes back if nobody has put another in its place: what `output` names may be
+/// anything, by a slip.
+struct Aside {
+    place: PathBuf,
+    kept: PathBuf,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if self.place.symlink_metadata().is_err()
+            && let Err(error) = std::fs::copy(&self.kept, &self.place)
+        {
+            tracing::error!(%error, file = %self.place.display(), kept = %self.kept.display(), "a file cannot be put back");
+        }
+    }
 }
 
 /// How a run of a tool went wrong.

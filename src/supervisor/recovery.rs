@@ -243,10 +243,13 @@ fn redo(supervisor: &mut Supervisor, open: Vec<(EffectId, Effect)>, clearing: &B
             Life::Clearing { run } if clearing.contains(run) => {
                 Effect::ClearRun { run: run.clone(), worker: worker.name.clone() }
             }
-            Life::Clearing { .. } => continue,
             Life::Ending { proc } => Effect::EndWorker { worker: worker.name.clone(), proc: proc.clone() },
             Life::Busy { .. } => Effect::Wake { worker: worker.name.clone() },
-            Life::Absent | Life::Starting { .. } | Life::Idle { .. } | Life::Backoff { .. } => continue,
+            Life::Absent
+            | Life::Starting { .. }
+            | Life::Idle { .. }
+            | Life::Backoff { .. }
+            | Life::Clearing { .. } => continue,
         };
         effects.push((none, effect));
     }

@@ -189,3 +189,40 @@ fn nothing_is_kept_of_a_tree_whose_manifest_leads_out_of_it() {
     fs::write(other.join("lib.rs"), "bad\n").unwrap();
     expect(1, false, "what lies outside is another one");
 }
+
+#[test]
+fn what_lies_in_the_place_of_a_report_is_back_where_no_report_came() {
+    let person = Person::new();
+    let config = "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"true\"]\n\
+                  parser = \"junit\"\noutput = \"notes.md\"\nmode = \"absolute\"\n";
+    let top = repository(&person, config);
+    fs::write(top.join("notes.md"), "my day of work\n").unwrap();
+    let output = run(&person, &top, 3, &["gates", "run"]);
+    assert!(said(&output).contains("left no report"), "{}", said(&output));
+    assert_eq!(fs::read_to_string(top.join("notes.md")).unwrap(), "my day of work\n");
+}
+
+#[test]
+fn what_asks_git_is_not_kept_from_the_checkout_for_a_tree_without_a_repository() {
+    let person = Person::new();
+    let gate = |mode: &str| {
+        format!(
+            "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"git\", \"diff\", \"--check\", \"HEAD\"]\n\
+             mode = \"{mode}\"\n"
+        )
+    };
+    let top = repository(&person, &gate("absolute"));
+    person.git(&top, &["add", "--all"]);
+    run(&person, &top, 0, &["gates", "run"]);
+    let output = run(&person, &top, 1, &["gates", "run", "--staged"]);
+    assert!(said(&output).contains("exited with 129"), "{}", said(&output));
+    run(&person, &top, 0, &["gates", "run"]);
+
+    // Against a base that has none, nothing is excused.
+    fs::write(top.join("sprint.toml"), gate("new")).unwrap();
+    person.git(&top, &["commit", "-qam", "new"]);
+    fs::write(top.join("spaces.txt"), "x   \n").unwrap();
+    person.git(&top, &["add", "--all"]);
+    let output = run(&person, &top, 1, &["gates", "run", "--base", "HEAD"]);
+    assert!(said(&output).contains("the base fails in another way"), "{}", said(&output));
+}

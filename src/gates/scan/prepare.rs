@@ -1,5 +1,6 @@
 //! What has to lie there before a tool runs, and its command line as it is run and as it is shown.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -54,7 +55,7 @@ impl Scanner<'_> {
             diff,
             ..places
         };
-        Ok(Ready { places, cwd, path })
+        Ok(Ready { places, cwd, path, before: OnceCell::new() })
     }
 
     /// What is too large for the tool, relative to where it starts.
@@ -73,6 +74,7 @@ impl Scanner<'_> {
             places: Places::new(root, self.context.tmp),
             cwd: root.to_owned(),
             path: OsString::new(),
+            before: OnceCell::new(),
         });
         ready.places.files = targets::shortened(ready.places.files, targets::SHOWN_MAX);
         ready

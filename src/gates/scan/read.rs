@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Broken, REPORT_MAX, Ready, Scanner};
+use super::{Aside, Broken, REPORT_MAX, Ready, Scanner};
 use crate::config::gate::Evidence;
 use crate::gates::command;
 use crate::gates::files::read_report;
@@ -120,13 +120,24 @@ impl Scanner<'_> {
             return Ok(());
         }
         let path = ready.cwd.join(&self.gate.output);
-        match std::fs::remove_file(&path) {
+        match self.put_aside(&path, ready).and_then(|()| std::fs::remove_file(&path)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Broken::Because(format!(
                 "the old report `{}` cannot be removed: {error}",
                 self.gate.output
             ))),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// What lay there before the first run; what lies there afterwards is a run's own.
+    fn put_aside(&self, path: &Path, ready: &Ready) -> std::io::Result<()> {
+        if ready.before.get().is_some() || !path.symlink_metadata()?.is_file() {
+            return Ok(());
+        }
+        let kept = self.context.tmp.join(format!("old-report-{}-{}", self.gate.name, self.side as usize));
+        std::fs::copy(path, &kept)?;
+        ready.before.get_or_init(|| Aside { place: path.to_owned(), kept });
+        Ok(())
     }
 
     pub(super) fn report_file(&self, ready: &Ready) -> Result<Option<Vec<u8>>, Broken> {
