@@ -254,14 +254,20 @@ fn refused_verdict(mode: Mode, refused: &str, base: &Base) -> (Verdict, String) 
     }
 }
 
-/// Whether the base fails as the candidate does: with the same exit code, and not for want of a repository, which
-/// a base and a commit that are written out have not.
+/// Codes with which git ends where it has no repository.
+const GITS_OWN: [&str; 2] = ["128", "129"];
+
+/// Whether the base fails as the candidate may: not for want of a repository, which a base and a commit that are
+/// written out have not.
 fn is_alike(refused: &str, there: &str) -> bool {
-    let way = |said: &str| {
-        said.strip_prefix("exited with ").and_then(|rest| rest.split(':').next()).map(str::to_owned)
+    let code = |said: &str| {
+        let rest = said.strip_prefix("exited with ")?;
+        rest.split(|c: char| !c.is_ascii_digit()).next().map(str::to_owned)
     };
-    let lacks_git = |said: &str| said.to_lowercase().contains("not a git repository");
-    way(refused) == way(there) && (lacks_git(refused) || !lacks_git(there))
+    let (own, others) = (code(refused), code(there));
+    let by_git = others.as_deref().is_some_and(|code| GITS_OWN.contains(&code));
+    let lacks = |said: &str| said.to_lowercase().contains("not a git repository");
+    !(by_git && own != others) && (lacks(refused) || !lacks(there))
 }
 
 /// `2 new findings, 1 test failed, 12 old, 3 fixed, 1 flaky`; empty when there is nothing.

@@ -92,10 +92,13 @@ struct Aside {
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        if self.place.symlink_metadata().is_err()
-            && let Err(error) = std::fs::copy(&self.kept, &self.place)
-        {
-            tracing::error!(%error, file = %self.place.display(), kept = %self.kept.display(), "a file cannot be put back");
+        let back = match self.place.symlink_metadata() {
+            Ok(_) => Ok(()),
+            Err(_) => std::fs::copy(&self.kept, &self.place).map(drop),
+        };
+        if let Err(error) = back.and_then(|()| std::fs::remove_file(&self.kept)) {
+            let (file, kept) = (self.place.display(), self.kept.display());
+            tracing::error!(%error, %file, %kept, "what lay in the place of a report cannot be put back");
         }
     }
 }
