@@ -364,7 +364,7 @@ fn a_gigabyte_of_output_stays_within_bounds() {
         "- [ ] T001 write a.txt\n",
         "echo $PPID > $W/worker; head -c 1G /dev/zero | tr '\\0' 'x'; echo; echo a > a.txt; git add -A; git commit -qm a",
     );
-    world.be_patient(Duration::from_secs(200));
+    world.be_patient(Duration::from_secs(400));
     let began = Instant::now();
     world.detach();
     world.wait_until("the agent", || !world.read("worker").is_empty());
@@ -377,8 +377,8 @@ fn a_gigabyte_of_output_stays_within_bounds() {
         world.supervisor().is_none()
     });
     assert_eq!(world.landed(), "T001:1");
-    // About a minute without optimisation, beside other tests: linear, and far from what a quadratic look would take.
-    assert!(began.elapsed() < Duration::from_secs(150), "{:?}", began.elapsed());
+    // Some minutes without optimisation, beside other tests: linear, and far from what a quadratic look would take.
+    assert!(began.elapsed() < Duration::from_mins(5), "{:?}", began.elapsed());
     assert!(most < 64 * 1024, "the worker took {most} KiB");
     let size: u64 =
         walk(&world.state()).iter().map(|path| std::fs::metadata(path).map_or(0, |meta| meta.len())).sum();
