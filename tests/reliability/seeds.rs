@@ -11,14 +11,19 @@ use crate::tracer::{Call, Deed};
 /// With a bug a sprint may hang for ever.
 const LIMIT: Duration = Duration::from_secs(12);
 
+/// Runs with a bug, of which one must show it.
+const TRIES: usize = 5;
+
 /// The same with the bug and without it.
 #[track_caller]
 fn caught(bug: &str, before: &str, disturb: impl Fn(&Scene) -> Result<(), String>) {
     let sound = disturb(&Scene::with("", before, LIMIT));
     assert!(sound.is_ok(), "without a bug: {sound:?}");
-    let broken = disturb(&Scene::with(bug, before, LIMIT));
+    // What a bug does early or twice may come late, or once, on a busy machine: it shows in one of some runs.
+    let mut runs = (0..TRIES).map(|_| disturb(&Scene::with(bug, before, LIMIT)));
+    let broken = runs.find_map(Result::err);
     println!("{bug}: {broken:?}");
-    assert!(broken.is_err(), "`{bug}` is not seen");
+    assert!(broken.is_some(), "`{bug}` is not seen in {TRIES} runs");
 }
 
 fn in_order(scene: &Scene) -> Result<(), String> {
