@@ -77,17 +77,53 @@ fn landings_are_written_down_before_they_begin(calls: &[Call]) -> Result<(), Str
 
 fn reports_are_whole_and_durable(calls: &[Call]) -> Result<(), String> {
     let reports = calls.iter().enumerate().filter(|(_, call)| (call.name, call.kind) == ("rename", "report"));
-    for (at, Call { process, .. }) in reports {
-        let before = calls[..at].iter().rev().filter(|call| call.process == *process);
+    for (at, Call { process, by, .. }) in reports {
+        let before = calls[..at].iter().rev().filter(|call| call.by == *by);
         let mut before = before.filter(|call| call.kind == "report");
         if before.next().is_none_or(|call| call.name != "fsync") {
             return Err(format!("call {at}: {process} files a report that is not on the disk"));
         }
-        let after = calls[at + 1..].iter().filter(|call| call.process == *process);
+        let after = calls[at + 1..].iter().filter(|call| call.by == *by);
         let mut after = after.filter(|call| call.name == "fsync" || call.kind == "database-log");
         if after.next().is_none_or(|call| call.name != "fsync") {
             return Err(format!("call {at}: {process} tells of a report whose name is not on the disk"));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    fn reports(steps: &[(i32, &'static str, &'static str)]) -> Result<(), String> {
+        let call = |&(by, name, kind): &(i32, &'static str, &'static str)| Call {
+            by: Pid::from_raw(by),
+            process: "worker tester".to_owned(),
+            name,
+            kind,
+        };
+        reports_are_whole_and_durable(&steps.iter().map(call).collect::<Vec<Call>>())
+    }
+
+    #[test]
+    fn two_workers_of_one_role_may_write_side_by_side() {
+        let told = [
+            (1, "write", "report"),
+            (1, "fsync", "report"),
+            (2, "write", "report"),
+            (1, "rename", "report"),
+            (1, "fsync", "run"),
+        ];
+        assert_eq!(reports(&told), Ok(()));
+    }
+
+    #[test]
+    fn a_report_is_on_the_disk_before_it_has_its_name() {
+        let told = [(1, "write", "report"), (2, "fsync", "report"), (1, "rename", "report")];
+        let wanted = "call 2: worker tester files a report that is not on the disk";
+        assert_eq!(reports(&told), Err(wanted.to_owned()));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::tracer::Call;
+use crate::tracer::{Call, Site};
 
 /// The `nth` time that such a call is about to be made, counted over all processes of that name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,13 +39,13 @@ impl FromStr for Point {
 /// Counts calls: what was met, and which point it is now.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
-    met: BTreeMap<Call, u32>,
+    met: BTreeMap<Site, u32>,
 }
 
 impl Counter {
     /// Whether this call is that point.
     pub(crate) fn is_at(&mut self, call: &Call, point: &Point) -> bool {
-        let count = self.met.entry(call.clone()).or_default();
+        let count = self.met.entry(call.site()).or_default();
         *count += 1;
         *count == point.nth
             && call.process == point.process
@@ -73,9 +73,9 @@ impl Recording {
 
     /// Every call of it.
     pub(crate) fn every(&self) -> Vec<Point> {
-        let mut counts: BTreeMap<&Call, u32> = BTreeMap::new();
-        let point = |call| {
-            let nth = counts.entry(call).or_default();
+        let mut counts: BTreeMap<Site, u32> = BTreeMap::new();
+        let point = |call: &Call| {
+            let nth = counts.entry(call.site()).or_default();
             *nth += 1;
             Point {
                 process: call.process.clone(),
@@ -90,12 +90,12 @@ impl Recording {
     /// One point for every place in the code that can be told apart: a call, and the call that the same
     /// process (by its name) made before it.
     pub(crate) fn sites(&self) -> Vec<Point> {
-        let mut before: BTreeMap<&str, &Call> = BTreeMap::new();
+        let mut before: BTreeMap<&str, Site> = BTreeMap::new();
         let mut seen = std::collections::BTreeSet::new();
         let mut sites = Vec::new();
         for (call, point) in self.calls.iter().zip(self.every()) {
-            let previous = before.insert(&call.process, call);
-            if seen.insert((previous, call)) {
+            let previous = before.insert(&call.process, call.site());
+            if seen.insert((previous, call.site())) {
                 sites.push(point);
             }
         }
@@ -105,10 +105,12 @@ impl Recording {
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::Pid;
+
     use super::*;
 
     fn call(process: &str, name: &'static str) -> Call {
-        Call { process: process.to_owned(), name, kind: "object" }
+        Call { by: Pid::from_raw(1), process: process.to_owned(), name, kind: "object" }
     }
 
     #[test]

@@ -25,14 +25,26 @@ use crate::call;
 const NOT_MADE: i64 = -(Errno::ENOSYS as i64);
 
 /// A call that is about to be made.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
+    /// Who makes it: two workers of one role have the same name, and differ here.
+    pub(crate) by: Pid,
     /// Whose: `supervise`, `worker developer`, `git update-ref of supervise`.
     pub(crate) process: String,
     /// As the system calls it.
     pub(crate) name: &'static str,
     /// What it changes.
     pub(crate) kind: &'static str,
+}
+
+/// A call as it is met again in another run: whose, its name, and what it changes.
+pub(crate) type Site = (String, &'static str, &'static str);
+
+impl Call {
+    /// What of it is the same in every run.
+    pub(crate) fn site(&self) -> Site {
+        (self.process.clone(), self.name, self.kind)
+    }
 }
 
 /// What becomes of a call.
@@ -206,7 +218,7 @@ impl Tracer<'_> {
         let Some((name, kind)) = call::of(thread, registers) else { return };
         let process = self.threads[&thread].process;
         let Some(Process { name: who, .. }) = self.processes.get(&process) else { return };
-        let deed = (self.decide)(&Call { process: who.clone(), name, kind });
+        let deed = (self.decide)(&Call { by: process, process: who.clone(), name, kind });
         self.done = deed != Deed::Let;
         match deed {
             Deed::Let => {}
