@@ -345,11 +345,11 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn an_interrupt_ends_the_tools_too() {
+fn an_interrupt_ends_the_tools_too_and_undoes_what_they_have_changed() {
     let person = Person::new();
     let pid = person.path("pid");
     let config = format!(
-        "[gates]\npresets = []\n[gate.sleeps]\nstage = \"InTests\"\ncommand = [\"sh\", \"-c\", 'echo $$ > \"{0}.new\"; mv \"{0}.new\" \"{0}\"; exec sleep 1000']\n",
+        "[gates]\npresets = []\n[gate.sleeps]\nstage = \"InTests\"\ncommand = [\"sh\", \"-c\", 'echo more >> a.txt; echo $$ > \"{0}.new\"; mv \"{0}.new\" \"{0}\"; exec sleep 1000']\n",
         pid.display()
     );
     let top = repository(&person, &config);
@@ -364,6 +364,7 @@ fn an_interrupt_ends_the_tools_too() {
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(text(&output.stderr).contains("interrupted"), "{}", said(&output));
     assert!(!Path::new("/proc").join(&tool).exists(), "the tool has ended");
+    assert_eq!(fs::read_to_string(top.join("a.txt")).unwrap(), "old bad\n", "what it wrote is undone");
 }
 
 /// What nobody was there to end, the next call ends, and takes its directory away.

@@ -364,11 +364,15 @@ fn own(command: &str, more: &str) -> String {
 fn gates_that_do_more_than_judge() {
     for (what, command, more, reason) in [
         ("edits", "echo more >> a.txt", "", "it changed tracked files (`a.txt`)"),
+        ("edits and commits", "echo more >> a.txt; git commit -qam more", "", "it moved HEAD from "),
+        ("commits", "git commit -q --allow-empty -m more", "", "`git reset --soft "),
+        ("stashes", "echo more >> a.txt; git stash -q", "", "it changed what is stashed"),
+        ("goes to a branch", "git checkout -qb other", "", "it checked out `other`; you were on `work`"),
         (
-            "edits and commits",
-            "echo more >> a.txt; git commit -qam more",
-            "",
-            "it changed tracked files (`a.txt`)",
+            "edits and hangs",
+            "echo more >> a.txt; exec sleep 60",
+            "timeout = \"2s\"\n",
+            "it still ran after 2s",
         ),
         ("deletes", "rm a.txt", "", "it changed tracked files (`a.txt`)"),
         ("fills the disk", "ulimit -f 8; head -c 1000000 /dev/zero > {out}", "parser = \"junit\"\n", ""),

@@ -119,6 +119,30 @@ fn a_gate_that_edits_files_is_void() {
 }
 
 #[test]
+fn a_gate_that_commits_is_void() {
+    let mut world = World::new();
+    world.feature("001-demo", "## Phase 1: Work\n\n- [ ] T001 write a.txt\n");
+    world.agent("echo a > a.txt; git add -A; git commit -qm a");
+    world.file("a.txt", "begin\n");
+    world.gate(
+        "vandal",
+        "grep -q begin a.txt || git -c user.name=v -c user.email=v@v commit -q --allow-empty -m v",
+    );
+    world.configure();
+    world.commit("base");
+    // The gate errs, which is repeated for 70 s: only the first of them is waited for.
+    world.detach();
+    let status = world.wait_for("the gate's error", |status| {
+        task_row(status, "T001")["reason"].as_str().is_some_and(|reason| reason.contains("vandal"))
+    });
+    let reason = task_row(&status, "T001")["reason"].as_str().unwrap();
+    assert!(reason.contains("it moved HEAD from "), "{reason}");
+    assert_eq!(world.landed(), "");
+    world.sprint(&["stop", "--now"]).expect(0);
+    world.assert_nothing_left();
+}
+
+#[test]
 fn exit_0_without_a_commit_is_a_claim_without_proof() {
     let world = World::with("- [ ] T001 write a.txt\n", "echo run >> $W/runs; exit 0");
     world.start().expect(1);

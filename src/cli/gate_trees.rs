@@ -13,7 +13,8 @@ use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
 use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages, stays_inside};
-use crate::git::{Repo, contents, diff, export};
+use crate::git::stand::{self, Stand};
+use crate::git::{Repo, contents, diff, export, standalone};
 
 /// What is judged.
 pub(super) enum Head {
@@ -52,6 +53,8 @@ pub(super) struct HandTrees {
     renamed: OnceCell<Vec<(String, String)>>,
     /// The directories that were written.
     written: RefCell<HashSet<PathBuf>>,
+    /// Where the checkout stood before the last tool that may write there.
+    stood: RefCell<Option<Stand>>,
 }
 
 impl HandTrees {
@@ -69,6 +72,7 @@ impl HandTrees {
             listed: Default::default(),
             renamed: OnceCell::new(),
             written: RefCell::default(),
+            stood: RefCell::default(),
         }
     }
 
@@ -105,6 +109,18 @@ impl HandTrees {
         }
     }
 
+    /// Makes a repository of the directory of a commit. History is for the tree's own code alone: what a
+    /// gate that only reads finds in a commit is kept for every commit with its files.
+    fn under_git(&self, side: Side, room: Room, directory: &Path, brought: &[Brought]) -> Result<(), String> {
+        let (commit, told) = (self.commit(side)?, |error| chain(&error));
+        if room == Room::Reading {
+            return standalone::track(&self.repo, commit, directory).map_err(told);
+        }
+        let head = self.history(side)?;
+        let beside: Vec<&str> = brought.iter().map(|one| one.path.as_str()).collect();
+        standalone::stand_alone(&self.repo, commit, head.as_ref(), &beside, directory).map_err(told)
+    }
+
     /// Paths that two commits differ in.
     fn between(&self, from: &CommitSha, to: &CommitSha) -> BTreeSet<String> {
         diff::changed_paths(&self.repo, from, to).unwrap_or_default().into_iter().collect()
@@ -124,8 +140,8 @@ impl Trees for HandTrees {
                 return None;
             }
             if let (Side::Head, Head::Checkout(_)) = (side, &self.head) {
-                // What asks git finds a repository here alone: elsewhere it may say something else.
-                return around(&self.repo.top, &files).map(|told| format!("a repository {told}"));
+                // What asks git finds the person's repository here alone: elsewhere it may say something else.
+                return around(&self.repo.top, &files).map(|told| format!("the person's repository {told}"));
             }
             let all = self.brought(side).ok()?;
             brought(
@@ -135,6 +151,15 @@ impl Trees for HandTrees {
             )
         };
         self.beside[side as usize].get_or_init(look).clone()
+    }
+
+    fn history(&self, side: Side) -> Result<Option<CommitSha>, String> {
+        match (side, &self.head) {
+            (Side::Head, Head::Checkout(snapshot) | Head::Staged(snapshot)) => {
+                contents::parent_of(&self.repo, snapshot).map_err(|error| chain(&error))
+            }
+            _ => self.commit(side).cloned().map(Some),
+        }
     }
 
     fn person(&self) -> Option<&Path> {
@@ -165,16 +190,19 @@ impl Trees for HandTrees {
     }
 
     fn checkout(&self, side: Side, room: Room) -> Result<PathBuf, String> {
-        let Some(directory) = self.directory(side, room) else { return Ok(self.repo.top.clone()) };
+        let Some(directory) = self.directory(side, room) else {
+            let stands = stand::stand(&self.repo).map_err(|error| chain(&error))?;
+            self.stood.replace(Some(stands));
+            return Ok(self.repo.top.clone());
+        };
         let first = self.written.borrow_mut().insert(directory.clone());
         // Others may be reading what is only read, and nobody writes there.
         if first || room == Room::Working {
             let commit = self.commit(side)?;
             export::export(&self.repo, commit, &directory).map_err(|error| chain(&error))?;
-            if room == Room::Reading {
-                export::track(&self.repo, commit, &directory).map_err(|error| chain(&error))?;
-            }
-            bring::all(&self.repo, self.brought(side)?, room, &directory)?;
+            let brought = self.brought(side)?;
+            self.under_git(side, room, &directory, brought)?;
+            bring::all(&self.repo, brought, room, &directory)?;
         }
         Ok(directory)
     }
@@ -212,6 +240,13 @@ impl Trees for HandTrees {
             judged.contains(path) && (tracked.contains(path) || !languages([path.as_str()], None).is_empty())
         };
         Ok(self.between(before, &now).into_iter().filter(counts).collect())
+    }
+
+    fn moved(&self, side: Side, room: Room) -> Result<Option<String>, String> {
+        let stood = self.stood.borrow();
+        let (None, Some(stood)) = (self.directory(side, room), stood.as_ref()) else { return Ok(None) };
+        let now = stand::stand(&self.repo).map_err(|error| chain(&error))?;
+        Ok(stood.moved_to(&now))
     }
 
     fn restore(&self, side: Side) -> Result<(), String> {

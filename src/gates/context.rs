@@ -13,7 +13,7 @@ use super::tools;
 use super::watch::Watch;
 use crate::config::gate::GateConfig;
 use crate::domain::gate::ChangedLines;
-use crate::domain::ids::GateName;
+use crate::domain::ids::{CommitSha, GateName};
 use crate::process::limits::Bounds;
 use crate::process::slots::Slots;
 
@@ -61,6 +61,13 @@ pub trait Trees {
     /// says it: asked before any has run, and told the same ever after. `None`: that cannot be told, and
     /// no result of such a run is kept.
     fn besides(&self, side: Side) -> Option<String>;
+
+    /// The commit that git has checked out there: what asks git may be told another thing by each, of the same
+    /// tree. `None`: nothing is committed yet.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    fn history(&self, side: Side) -> Result<Option<CommitSha>, String>;
 
     /// Whether there is a base to compare with. Without one, every finding is new.
     fn has_base(&self) -> bool;
@@ -112,6 +119,13 @@ pub trait Trees {
     /// # Errors
     /// Why they cannot be compared.
     fn modified(&self, side: Side, room: Room) -> Result<Vec<String>, String>;
+
+    /// What of git's own has moved there since [`Self::checkout`], for people: a commit, another branch, a
+    /// stash.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    fn moved(&self, side: Side, room: Room) -> Result<Option<String>, String>;
 
     /// Makes that worktree the tree again, after a gate has changed it.
     ///

@@ -186,6 +186,11 @@ impl<'a> Scanner<'a> {
             Room::Reading => String::new(),
             Room::Working => self.context.trees.besides(self.side)?,
         };
+        let history = match gate.preset {
+            // A command of the person's own may be about a commit.
+            None => self.context.trees.history(self.side).ok()?.map(|commit| commit.to_string()),
+            Some(_) => None,
+        };
         if version.text.is_none()
             && !gate.tool.version.is_empty()
             && gate
@@ -224,6 +229,7 @@ impl<'a> Scanner<'a> {
             &self.kit().identity(),
             &self.changed().ok()?.unwrap_or_default(),
             &besides,
+            &history.unwrap_or_default(),
             &besides::variables(self.context.env),
         ]))
     }
@@ -265,27 +271,42 @@ impl<'a> Scanner<'a> {
             argv[*index] = placed.word();
         }
         let slots = self.slots(pane).await?;
-        let outcome = self.execute(&ready, &argv, pane).await?;
-        *seconds = outcome.seconds;
-        let mut parsed = if self.gate.parser == "detect-secrets" {
-            let asked = (&mut ready, argv.as_slice());
-            let mut parsed = self.read_secrets(parser, asked, &outcome, seconds, pane).await?;
-            self.look_where_it_does_not(&root, files, &mut parsed)?;
-            parsed
-        } else {
-            self.read(parser, &ready, &outcome)?
-        };
-        self.saw_what_is_there(&root, files, &parsed)?;
-        self.tell_large(&root, files, &mut parsed);
-        if self.gate.parser == "pytest" {
-            self.rerun(&ready, &argv, &mut parsed, seconds, pane).await?;
-        }
+        let judged = self.perform(parser, (&mut ready, &argv), (&root, files), seconds, pane).await;
         drop((slots, placed, tmp));
         self.undisturbed()?;
-        self.untouched()?;
+        let untouched = self.untouched();
+        // What went wrong before says more than that it has changed something, which is undone by now.
+        let mut parsed = judged?;
+        untouched?;
         self.stamp(&root, files, &mut parsed);
         // After the fingerprints: they are the same on every machine, whatever secrets it knows.
         secrets::leave_out_of(&mut parsed);
+        Ok(parsed)
+    }
+
+    /// The tool's run, what it says, and what of it is run once more.
+    async fn perform(
+        &self,
+        parser: parse::Parser,
+        (ready, argv): (&mut Ready, &[String]),
+        (root, files): (&Path, &[String]),
+        seconds: &mut f64,
+        pane: &mut Pane<'_, '_>,
+    ) -> Result<Parsed, Broken> {
+        let outcome = self.execute(ready, argv, pane).await?;
+        *seconds = outcome.seconds;
+        let mut parsed = if self.gate.parser == "detect-secrets" {
+            let mut parsed = self.read_secrets(parser, (ready, argv), &outcome, seconds, pane).await?;
+            self.look_where_it_does_not(root, files, &mut parsed)?;
+            parsed
+        } else {
+            self.read(parser, ready, &outcome)?
+        };
+        self.saw_what_is_there(root, files, &parsed)?;
+        self.tell_large(root, files, &mut parsed);
+        if self.gate.parser == "pytest" {
+            self.rerun(ready, argv, &mut parsed, seconds, pane).await?;
+        }
         Ok(parsed)
     }
 
@@ -311,15 +332,21 @@ impl<'a> Scanner<'a> {
         Err(format!("`{}` was removed while it ran", self.context.tmp.display()).into())
     }
 
-    /// A gate that changes tracked files is void: what it judged is not the tree.
+    /// A gate that changes tracked files, or commits, is void: what it judged is not the tree.
     fn untouched(&self) -> Result<(), Broken> {
         let trees = self.context.trees;
+        let moved = trees
+            .moved(self.side, self.room())
+            .map_err(|why| format!("cannot tell what is checked out: {why}"))?;
         let changed = trees
             .modified(self.side, self.room())
             .map_err(|why| format!("cannot compare the worktree with its tree: {why}"))?;
-        let Some(first) = changed.first() else { return Ok(()) };
+        let Some(first) = changed.first().map(String::as_str).or(moved.as_deref()) else { return Ok(()) };
         if let Err(why) = trees.restore(self.side) {
             return Err(format!("it changed `{first}`, and the worktree cannot be restored: {why}").into());
+        }
+        if let Some(moved) = moved {
+            return Err(format!("{moved}, so its verdict is void").into());
         }
         let more = if changed.len() > 1 { format!(" and {} more", changed.len() - 1) } else { String::new() };
         Err(format!("it changed tracked files (`{first}`{more}), so its verdict is void").into())

@@ -20,6 +20,16 @@ pub fn tree_of(repo: &Repo, commit: &CommitSha) -> Result<CommitSha> {
     Ok(sha(tree(&lib, commit)?.id()))
 }
 
+/// The first parent of a commit, if it has one.
+///
+/// # Errors
+/// The commit is missing.
+pub fn parent_of(repo: &Repo, commit: &CommitSha) -> Result<Option<CommitSha>> {
+    let lib = repo.open()?;
+    let commit = lib.find_commit(oid(commit)?).during(format!("{} is missing", commit.short()))?;
+    Ok(commit.parent_ids().next().map(sha))
+}
+
 /// The paths of all files of a commit, symbolic links included; paths that are not UTF-8 are
 /// shown with replacement characters.
 ///

@@ -194,7 +194,7 @@ pub fn present(repo: &Repo) -> Result<Vec<String>> {
     Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
-/// Writes the files of a commit below `target`, which is made anew.
+/// Writes the files of a commit below `target`, which is made anew; no repository: [`super::standalone`] makes one of it.
 ///
 /// # Errors
 /// The commit is missing, or the directory cannot be written.
@@ -204,23 +204,6 @@ pub fn export(repo: &Repo, commit: &CommitSha, target: &Path) -> Result<()> {
     }
     fs::create_dir_all(target).at("create", target)?;
     checkout(repo, commit, target, &[])
-}
-
-/// Makes a directory that [`export`] wrote a repository of its own, in which the commit's files are
-/// tracked and nothing is committed: tools that ask git what is tracked (or, without a repository,
-/// look for one in everything around) are told the same as in the checkout.
-///
-/// # Errors
-/// The commit is missing, or the directory cannot be written.
-pub fn track(repo: &Repo, commit: &CommitSha, target: &Path) -> Result<()> {
-    let lib = repo.open()?;
-    let what = || format!("cannot list the files of {}", commit.short());
-    let tree = lib.find_commit(oid(commit)?).and_then(|commit| commit.tree()).during(what())?;
-    let mut options = git2::RepositoryInitOptions::new();
-    options.external_template(false).no_reinit(true);
-    let made = Repository::init_opts(target, &options).during(what())?;
-    let mut index = made.index().during(what())?;
-    index.read_tree(&tree).and_then(|()| index.write()).during(what())
 }
 
 /// Writes the given files of a commit into a directory, over what is there.

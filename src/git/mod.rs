@@ -38,6 +38,8 @@ pub mod pushed;
 pub mod radar;
 pub mod repo;
 mod restore;
+pub mod stand;
+pub mod standalone;
 pub mod submodules;
 pub mod traces;
 mod trees;

@@ -212,6 +212,10 @@ impl Trees for CandidateTrees<'_> {
         self.beside.get_or_init(look).clone()
     }
 
+    fn history(&self, side: Side) -> Result<Option<CommitSha>, String> {
+        self.commit(side).cloned().map(Some)
+    }
+
     fn person(&self) -> Option<&Path> {
         Some(&self.repo.top)
     }
@@ -243,6 +247,13 @@ impl Trees for CandidateTrees<'_> {
 
     fn modified(&self, side: Side, _room: Room) -> Result<Vec<String>, String> {
         self.side(side)?.worktree.tracked_changes().map_err(|error| crate::error::chain(&error))
+    }
+
+    fn moved(&self, side: Side, _room: Room) -> Result<Option<String>, String> {
+        let tree = self.side(side)?;
+        let now = tree.worktree.head().map_err(|error| crate::error::chain(&error))?;
+        Ok((now != tree.commit)
+            .then(|| format!("it moved HEAD from {} to {}", tree.commit.short(), now.short())))
     }
 
     fn restore(&self, side: Side) -> Result<(), String> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sprint::config::gate::GateConfig;
 use sprint::config::presets::preset;
 use sprint::domain::gate::{ChangedLines, GateResult, Verdict};
+use sprint::domain::ids::CommitSha;
 use sprint::gates::{BaseScan, Context, Room, Side, Thresholds, Trees, run_gate};
 
 /// Paths and texts.
@@ -131,6 +132,14 @@ impl Trees for TwoTrees {
         let changed = |(path, text): &(&String, &String)| now(path).as_ref() != Some(*text);
         Ok(self.files_of(side).iter().filter(changed).map(|(path, _)| path.clone()).collect())
     }
+    fn history(&self, _side: Side) -> Result<Option<CommitSha>, String> {
+        Ok(None)
+    }
+
+    fn moved(&self, _side: Side, _room: Room) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
     fn restore(&self, side: Side) -> Result<(), String> {
         fs::create_dir_all(self.root(side)).unwrap();
         for (path, text) in self.files_of(side) {

@@ -175,3 +175,31 @@ fn a_submodule_is_there_where_the_checkout_has_it_at_that_commit_and_else_its_ab
     assert!(text(&output.stderr).contains(note), "{}", said(&output));
     assert!(lib.join("x").exists(), "nothing of the checkout is touched");
 }
+
+#[test]
+fn what_asks_git_is_told_the_same_everywhere() {
+    let person = Person::new();
+    let script = "test \"$(git rev-parse HEAD)\" = \"$(cat head)\" && git describe --tags --match \"v*\" && \
+        git log -1 --format=%s main && test -z \"$(git diff-files --name-only)\" && echo told >> told.txt";
+    let top = repository(&person, &gate(script));
+    let head = |top: &Path| person.git(top, &["rev-parse", "HEAD"]);
+    write(&top, ".gitignore", "told.txt\nhead\n.venv/\n");
+    fs::create_dir(top.join(".venv")).unwrap();
+    commit(&person, &top, "first");
+    person.git(&top, &["tag", "v1"]);
+    let more =
+        format!("{}\n[worktree]\ncopy = [\"head\"]\n", fs::read_to_string(top.join("sprint.toml")).unwrap());
+    fs::write(top.join("sprint.toml"), more).unwrap();
+    commit(&person, &top, "second");
+    write(&top, "head", &head(&top));
+    write(&top, "a.txt", "staged\n");
+    person.git(&top, &["add", "a.txt"]);
+    // The checkout, what is staged on its commit, that commit, and an earlier one.
+    run(&person, &top, 0, &["gates", "run"]);
+    run(&person, &top, 0, &["gates", "run", "--staged"]);
+    run(&person, &top, 0, &["gates", "run", "--head", "HEAD"]);
+    run(&person, &top, 1, &["gates", "run", "--head", "v1"]);
+    write(&top, "head", &person.git(&top, &["rev-parse", "v1"]));
+    run(&person, &top, 0, &["gates", "run", "--head", "v1"]);
+    assert_eq!(person.git(&top, &["status", "--porcelain"]), "M  a.txt\n", "nothing of it is touched");
+}

@@ -203,26 +203,23 @@ fn what_lies_in_the_place_of_a_report_is_back_where_no_report_came() {
 }
 
 #[test]
-fn what_asks_git_is_not_kept_from_the_checkout_for_a_tree_without_a_repository() {
+fn what_a_command_of_ones_own_asks_git_is_kept_for_that_commit_alone() {
     let person = Person::new();
-    let gate = |mode: &str| {
-        format!(
-            "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\ncommand = [\"git\", \"diff\", \"--check\", \"HEAD\"]\n\
-             mode = \"{mode}\"\n"
-        )
-    };
-    let top = repository(&person, &gate("absolute"));
-    person.git(&top, &["add", "--all"]);
-    run(&person, &top, 0, &["gates", "run"]);
-    let output = run(&person, &top, 1, &["gates", "run", "--staged"]);
-    assert!(said(&output).contains("exited with 129"), "{}", said(&output));
-    run(&person, &top, 0, &["gates", "run"]);
-
-    // Against a base that has none, nothing is excused.
-    fs::write(top.join("sprint.toml"), gate("new")).unwrap();
-    person.git(&top, &["commit", "-qam", "new"]);
+    let config = "[gates]\npresets = []\n[gate.mine]\nstage = \"InTests\"\nmode = \"absolute\"\n\
+                  command = [\"git\", \"diff\", \"--check\", \"HEAD\"]\n";
+    let top = repository(&person, config);
     fs::write(top.join("spaces.txt"), "x   \n").unwrap();
     person.git(&top, &["add", "--all"]);
-    let output = run(&person, &top, 1, &["gates", "run", "--base", "HEAD"]);
-    assert!(said(&output).contains("the base fails in another way"), "{}", said(&output));
+    let expect = |code: i32, kept: bool, args: &[&str]| {
+        let output = run(&person, &top, code, &[&["gates", "run"], args].concat());
+        assert_eq!(said(&output).contains("mine         kept"), kept, "{args:?}: {}", said(&output));
+    };
+    expect(1, false, &["--staged"]);
+    expect(1, true, &["--staged"]);
+    expect(1, false, &[]);
+    person.git(&top, &["commit", "-qm", "spaces"]);
+    // The same tree: by now there is no difference.
+    expect(0, false, &["--head", "HEAD"]);
+    expect(0, false, &[]);
+    expect(0, true, &[]);
 }

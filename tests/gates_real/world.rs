@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sprint::config::gate::GateConfig;
 use sprint::config::presets::preset;
 use sprint::domain::gate::{ChangedLines, GateResult, Verdict};
+use sprint::domain::ids::CommitSha;
 use sprint::gates::{BaseScan, Cache, Context, Room, Side, Thresholds, Trees, find_tools, run_gate};
 
 /// A candidate and its base as two directories.
@@ -163,6 +164,14 @@ impl Trees for World {
             .map(|(p, _)| p.clone())
             .collect())
     }
+    fn history(&self, _side: Side) -> Result<Option<CommitSha>, String> {
+        Ok(None)
+    }
+
+    fn moved(&self, _side: Side, _room: Room) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
     fn restore(&self, side: Side) -> Result<(), String> {
         fs::create_dir_all(self.root(side)).unwrap();
         for (path, text) in self.files_of(side) {

@@ -225,9 +225,9 @@ impl Versions {
 
     /// What has become of the test `name`.
     pub(super) fn written(&self, name: &str) -> Written {
-        let count = |side: &Content| side.tests.iter().filter(|test| test.name == name).count();
+        let count = |side: &Content| side.tests.iter().filter(|test| test.is_called(name)).count();
         Written {
-            line: self.head.tests.iter().find(|test| test.name == name).map_or(0, |test| test.line),
+            line: self.head.tests.iter().find(|test| test.is_called(name)).map_or(0, |test| test.line),
             fewer: count(&self.head) < count(&self.base),
             marked: self.marked,
         }

@@ -17,9 +17,35 @@ pub(super) struct Test {
     pub(super) assertions: usize,
 }
 
+/// What a table of values puts into the title of a test: `%s`, `$name`, `${name}`.
+static PLACES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"%[sdifjoOcp#%]|\$\{[^}]*\}|\$[\w.#]+").expect("a test compiles every pattern")
+});
+
+impl Test {
+    /// Whether a run calls it so: by its name, or by its title with values in it.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        if self.name == name {
+            return true;
+        }
+        let parts: Vec<&str> = PLACES.split(&self.name).collect();
+        let [first, between @ .., last] = parts.as_slice() else { return false };
+        let own = name.strip_prefix(*first).and_then(|own| own.strip_suffix(*last));
+        let Some(mut rest) = own else { return false };
+        // Values stand between what is written, in its order.
+        between.iter().all(|part| match rest.find(*part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
+    }
+}
+
 /// How one language writes tests.
 struct Form {
-    /// The first group is the name. Matched with the code, or with the line as it is written where the
+    /// The first or second group is the name. Matched with the code, or with the line as it is written where the
     /// name is a string.
     begins: Regex,
     named_by_string: bool,
@@ -50,7 +76,8 @@ static RUST: LazyLock<Form> = LazyLock::new(|| {
 });
 static SCRIPT: LazyLock<Form> = LazyLock::new(|| {
     Form::new(
-        r#"\b(?:it|test)(?:\.\w+)*\s*\(\s*['"`]([^'"`]*)"#,
+        // Also a function behind a table of values, in one line or at its end.
+        r#"\b(?:it|test)(?:\.\w+)*\s*\(\s*['"`]([^'"`]*)|(?:\b(?:it|test)(?:\.\w+)*\s*\(\s*\[.*|^\s*)\](?:\s*as const)?\s*\)\s*\(\s*['"`]([^'"`]*).*(?:=>|\bfunction\b)"#,
         true,
         r"\bexpect\w*\s*\(|\bassert\w*\b|\.should\b|\bthrow\b|\b(check|verify|ensure|compare)\w*\s*\(",
     )
@@ -97,7 +124,9 @@ pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
     for (at, line) in lines.iter().enumerate() {
         let nested = language == Language::Python && above.is_inside_a_function(line);
         let text = if form.named_by_string { &line.raw } else { &line.code };
-        let Some(name) = form.begins.captures(text).and_then(|groups| groups.get(1)) else { continue };
+        let Some(name) = form.begins.captures(text).and_then(|groups| groups.get(1).or(groups.get(2))) else {
+            continue;
+        };
         // In a comment, or in the middle of a string, nothing is called.
         let is_called = !form.named_by_string || line.code.contains('(');
         if !is_called || (language == Language::Rust && !has_test_attribute(&lines[..at])) {
@@ -108,7 +137,7 @@ pub(super) fn tests(lines: &[Line], language: Language) -> Vec<Test> {
             continue;
         }
         let body = block(&lines[at..], language);
-        let assertions = reached(body).iter().map(|line| form.asserts.find_iter(&line.code).count()).sum();
+        let assertions = reached(body).map(|code| form.asserts.find_iter(code).count()).sum();
         let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
         found.push(Test { name: name.as_str().to_owned(), line: number, assertions });
     }
@@ -202,19 +231,44 @@ pub(super) fn block(lines: &[Line], language: Language) -> &[Line] {
     }
 }
 
-/// A function up to where it always returns: what stands behind that is never run. A `return` at the
-/// depth of the whole body is under no condition.
-fn reached(body: &[Line]) -> &[Line] {
-    let Some((first, rest)) = body.split_first() else { return body };
-    let margins = rest.iter().filter(|line| !line.code.trim().is_empty()).map(margin);
-    let Some(own) = margins.filter(|depth| *depth > margin(first)).min() else { return body };
-    let returns = |line: &Line| {
-        let after = line.code.trim_start().strip_prefix("return");
-        let is_word =
+/// Leaves at once, with nothing in its hands: where the body begins, or in front of more in a line.
+static LEAVES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:^|[{:])\s*return\s*;").expect("a test compiles every pattern"));
+
+/// Never true, as everybody can read.
+static NEVER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"\bif\s*\(?\s*(?:[Ff]alse|0|not\s+True|!\s*true|\d+\s*[<>]=?\s*\d+|\d+\s*={2,3}\s*\d+)\s*(?:[):{]|$)",
+    )
+    .expect("a test compiles every pattern")
+});
+
+/// The code of a function that can be reached: up to where it always returns, without what stands under a
+/// condition that is never true. A `return` at the depth of the whole body is under no condition.
+fn reached(body: &[Line]) -> impl Iterator<Item = &str> {
+    let first = body.first().map_or(0, margin);
+    let own = body.iter().skip(1).filter(|line| !line.code.trim().is_empty()).map(margin);
+    let own = own.filter(|depth| *depth > first).min();
+    let mut left = false;
+    let mut never: Option<usize> = None;
+    body.iter().enumerate().map_while(move |(at, line)| {
+        if left {
+            return None;
+        }
+        let code = line.code.as_str();
+        let is_own = at == 0 || Some(margin(line)) == own;
+        if never.is_some_and(|depth| code.trim().is_empty() || margin(line) > depth) {
+            return Some("");
+        }
+        never = NEVER.is_match(code).then(|| margin(line));
+        let after = code.trim_start().strip_prefix("return");
+        let returns =
             after.is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'));
-        is_word && margin(line) == own
-    };
-    rest.iter().position(returns).map_or(body, |at| &body[..at + 2])
+        let cut = LEAVES.find(code).filter(|leaves| at == 0 || (is_own && leaves.start() == 0));
+        left = is_own && (cut.is_some() || (at > 0 && returns));
+        let reached = cut.map_or(code, |leaves| &code[..leaves.start()]);
+        Some(if never.is_some() { "" } else { reached })
+    })
 }
 
 /// How far a line is indented.
@@ -283,10 +337,47 @@ mod tests {
     }
 
     #[test]
+    fn a_test_with_a_table_of_values_is_known_by_its_title() {
+        let one = "it.each([[1, 2], [3, 4]])('adds %i to $b', (a, b) => {\n  expect(a).toBe(b)\n})\n";
+        let over_lines = format!("test.each([\n  [1, 2],\n] as const)({}", one.split_once(")(").unwrap().1);
+        assert_eq!(found(Language::Script, one), ["1 adds %i to $b 1"]);
+        assert_eq!(found(Language::Script, &over_lines), ["3 adds %i to $b 1"]);
+        let test = &tests(&lines(one, Language::Script), Language::Script)[0];
+        assert!(test.is_called("adds 1 to 2") && test.is_called("adds %i to $b"));
+        assert!(!test.is_called("adds 1") && !test.is_called("then adds 1 to 2"));
+        let plain = Test { name: "adds".into(), ..test.clone() };
+        assert!(plain.is_called("adds") && !plain.is_called("adds 1"));
+    }
+
+    #[test]
+    fn what_stands_under_what_is_never_true_asserts_nothing() {
+        let script = |code: &str| found(Language::Script, &format!("it('a', () => {{\n  {code}\n}})\n"));
+        for code in ["if (1 > 2) expect(x)", "if (false) {\n    expect(x)\n  }", "if (!true) expect(x)"] {
+            assert_eq!(script(code), ["1 a 0"], "{code}");
+        }
+        assert_eq!(script("if (false) {\n    expect(x)\n  }\n  expect(y)"), ["1 a 1"]);
+        assert_eq!(script("if (x > 2) expect(x)"), ["1 a 1"]);
+        assert_eq!(script("if (false || x) expect(x)"), ["1 a 1"]);
+        let python = |code: &str| found(Language::Python, &format!("def test_a():\n    {code}\n"));
+        assert_eq!(python("if False:\n        assert x"), ["1 test_a 0"]);
+        assert_eq!(python("if 1 == 2: assert x"), ["1 test_a 0"]);
+        assert_eq!(python("if x == 2:\n        assert x"), ["1 test_a 1"]);
+        assert_eq!(python("if False:\n        pass\n    else:\n        assert x"), ["1 test_a 1"]);
+    }
+
+    #[test]
     fn what_stands_behind_a_return_asserts_nothing() {
         let text = "def test_a():\n    return\n    assert x\ndef test_b():\n    if y:\n        return\n    assert x\n\
             def test_c():\n    return check_all(x)\n";
         assert_eq!(found(Language::Python, text), ["1 test_a 0", "4 test_b 1", "8 test_c 1"]);
+        for text in ["it('a', () => { return; expect(x) })\n", "it('a', () => { return;\n  expect(x)\n})\n"] {
+            assert_eq!(found(Language::Script, text), ["1 a 0"], "{text}");
+        }
+        assert_eq!(found(Language::Script, "it('a', () => {\n  return expect(x)\n})\n"), ["1 a 1"]);
+        assert_eq!(
+            found(Language::Script, "it('a', () => {\n  if (y) { return; }\n  expect(x)\n})\n"),
+            ["1 a 1"]
+        );
         let text = "#[test]\nfn a() {\n    return;\n    assert!(x);\n}\n";
         assert_eq!(found(Language::Rust, text), ["2 a 0"]);
         assert_eq!(found(Language::Script, "it('a', () => {\n  return\n  expect(x)\n})\n"), ["1 a 0"]);

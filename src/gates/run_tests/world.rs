@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::config::gate::GateConfig;
 use crate::domain::gate::{ChangedLines, GateResult, Verdict};
+use crate::domain::ids::CommitSha;
 use crate::gates::{BaseScan, Cache, Context, Room, Side, Thresholds, Trees, run_gate};
 
 /// Two directories that play a candidate and its base, both prepared from lists of files.
@@ -140,6 +141,14 @@ impl Trees for World {
             fs::read_to_string(self.root(side).join(path)).ok().as_deref() != Some(text)
         };
         Ok(self.files[index(side)].iter().filter(|(p, t)| differs(p, t)).map(|(p, _)| p.clone()).collect())
+    }
+
+    fn history(&self, _side: Side) -> Result<Option<CommitSha>, String> {
+        Ok(None)
+    }
+
+    fn moved(&self, _side: Side, _room: Room) -> Result<Option<String>, String> {
+        Ok(None)
     }
 
     fn restore(&self, side: Side) -> Result<(), String> {
