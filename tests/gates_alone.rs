@@ -191,6 +191,8 @@ fn a_report_that_cannot_be_written_is_told_before_any_gate_runs() {
     refused(&["--gate", "mark"], "did you mean `marks`?");
     refused(&["--base", "no-such"], "there is no commit `no-such`");
     refused(&["--head", "no-such"], "there is no commit `no-such`");
+    refused(&["--base", ""], "`git log` and `git branch --all` list what there is");
+    refused(&["--base", "HEAD^{tree}"], "hint: name a commit, a branch or a tag: ");
     refused(&["marks", "--stage", "InDocs"], "runs in InTests");
     refused(&["--staged", "--head", "HEAD"], "cannot be used with");
     assert_eq!(person.git(&top, &["status", "--porcelain"]), "", "no file is left behind");

@@ -18,6 +18,8 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use git2::ErrorCode;
+
 use super::args::{GatesCommand, GatesRunArgs};
 use super::context::{Context as Place, git_error};
 use super::environment::Environment;
@@ -384,17 +386,18 @@ fn unborn_or(what: &str, error: git::Error) -> CliError {
 }
 
 fn is_unborn(error: &git::Error) -> bool {
-    matches!(error, git::Error::Lib { source, .. } if source.code() == git2::ErrorCode::UnbornBranch)
+    matches!(error, git::Error::Lib { source, .. } if source.code() == ErrorCode::UnbornBranch)
 }
 
 fn resolve(repo: &Repo, name: &str) -> Result<CommitSha, CliError> {
     export::resolve(repo, name).map_err(|error| {
         let said = CliError::usage(format!("there is no commit `{}`", plain(name, 100)));
-        match &error {
+        let code = if let git::Error::Lib { source, .. } = &error { Some(source.code()) } else { None };
+        match code {
             // It says the same in git's words.
-            git::Error::Lib { source, .. } if source.code() == git2::ErrorCode::NotFound => {
-                said.hint("`git log` and `git branch --all` list what there is")
-            }
+            Some(ErrorCode::NotFound | ErrorCode::InvalidSpec | ErrorCode::Peel) => said.hint(
+                "name a commit, a branch or a tag: `git log` and `git branch --all` list what there is",
+            ),
             _ => said.because(error),
         }
     })

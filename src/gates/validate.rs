@@ -41,7 +41,7 @@ pub enum InvalidGate {
         why: String,
     },
     /// `output` leads out of the worktree.
-    #[error("gate `{gate}`: `output` is `{output}`; it has to lie in the worktree")]
+    #[error("gate `{gate}`: `output` is `{output}`; it has to be a file in the worktree")]
     Output {
         /// The gate.
         gate: String,
@@ -76,13 +76,18 @@ pub fn validate(config: &GateConfig) -> Result<(), InvalidGate> {
     if let Err(error) = Inputs::of(config) {
         return Err(InvalidGate::Paths { gate, why: error.to_string() });
     }
-    if !is_inside(&config.output) {
+    if !is_inside(&config.output) || !is_file_name(&config.output) {
         return Err(InvalidGate::Output { gate, output: config.output.clone() });
     }
     if config.timeout.is_zero() {
         return Err(InvalidGate::Timeout { gate });
     }
     Ok(())
+}
+
+/// Empty where there is none.
+fn is_file_name(path: &str) -> bool {
+    path.is_empty() || (Path::new(path).file_name().is_some() && !path.ends_with(['/', '.']))
 }
 
 fn is_inside(path: &str) -> bool {
@@ -118,10 +123,10 @@ mod tests {
             &format!("gate `ruff`: there is no parser `rust` (there are: {names})"),
         );
         check(|gate| gate.parser = "regex".into(), "gate `ruff`: its pattern cannot be used: it is empty");
-        for bad in ["/etc/passwd", "a/../../b"] {
+        for bad in ["/etc/passwd", "a/../../b", ".", "reports/", "reports/."] {
             check(
                 |gate| gate.output = bad.into(),
-                &format!("gate `ruff`: `output` is `{bad}`; it has to lie in the worktree"),
+                &format!("gate `ruff`: `output` is `{bad}`; it has to be a file in the worktree"),
             );
         }
         let mut gate = preset("ruff").unwrap();
