@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -19,6 +20,8 @@ use crate::trial::{Came, Trial, record};
 
 /// Halves of the machine: each is a test, so that both cores have one.
 const LANES: usize = 2;
+/// Trials that a lane does side by side where all are wanted: most of them wait, for a worker to be tried anew.
+const HANDS: usize = 4;
 /// Trials of a lane where few are wanted.
 const FEW: usize = 4;
 /// What was wrong once, and must not be again.
@@ -189,6 +192,13 @@ impl Tally {
         came
     }
 
+    fn join(&mut self, other: Self) {
+        self.right += other.right;
+        self.missed += other.missed;
+        self.wrong.extend(other.wrong);
+        self.took.extend(other.took);
+    }
+
     fn end(mut self, what: &str) {
         self.took.sort();
         let at =
@@ -209,15 +219,28 @@ fn lane(layer: &str, deeds: &[Deed], lane: usize) {
     let (extent, began) = (Extent::asked(), Instant::now());
     let work = Work::of(&record(), deeds, extent, lane);
     let ledger = (extent == Extent::Every).then(|| Ledger::open(layer));
-    let mut tally = Tally::default();
-    let limit = if extent == Extent::Every { minutes() } else { Duration::MAX };
+    let every = extent == Extent::Every;
+    let (hands, limit) = if every { (HANDS, minutes()) } else { (1, Duration::MAX) };
     let open = |trial: &&Trial| ledger.as_ref().is_none_or(|ledger| !ledger.has(trial));
-    for trial in work.must.iter().filter(open).take_while(|_| began.elapsed() < limit) {
-        let came = tally.try_one(trial);
-        if let Some(ledger) = &ledger {
-            ledger.add(trial, &came);
+    let todo = Mutex::new(work.must.iter().filter(open).take_while(|_| began.elapsed() < limit));
+    let hand = || {
+        let mut tally = Tally::default();
+        loop {
+            let next = todo.lock().unwrap().next();
+            let Some(trial) = next else { return tally };
+            let came = tally.try_one(trial);
+            if let Some(ledger) = &ledger {
+                ledger.add(trial, &came);
+            }
         }
-    }
+    };
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..hands).map(|_| scope.spawn(hand)).collect();
+        for one in all {
+            tally.join(one.join().unwrap());
+        }
+    });
     for trial in work.may.iter().take_while(|_| began.elapsed() < minutes()) {
         tally.try_one(trial);
     }
