@@ -24,12 +24,15 @@ use crate::call;
 /// What a call that is not made has in its return register when it begins.
 const NOT_MADE: i64 = -(Errno::ENOSYS as i64);
 
+/// Begins the name of a process that has not become another program yet.
+pub(crate) const FORK: &str = "fork of ";
+
 /// A call that is about to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     /// Who makes it: two workers of one role have the same name, and differ here.
     pub(crate) by: Pid,
-    /// Whose: `supervise`, `worker developer`, `git update-ref of supervise`.
+    /// Whose: `supervise`, `worker developer`, `fork of worker developer`, `git update-ref of supervise`.
     pub(crate) process: String,
     /// As the system calls it.
     pub(crate) name: &'static str,
@@ -65,6 +68,18 @@ struct Process {
     watched: bool,
 }
 
+impl Process {
+    /// Who begins as it, and becomes another program soon.
+    fn forked(&self) -> Self {
+        Self { name: format!("{FORK}{}", self.known()), watched: self.watched }
+    }
+
+    /// Its name, and a fork's is that of who made it.
+    fn known(&self) -> &str {
+        self.name.strip_prefix(FORK).unwrap_or(&self.name)
+    }
+}
+
 struct Thread {
     process: Pid,
     /// In a call, that is between its two stops.
@@ -82,13 +97,15 @@ pub(crate) struct Tracer<'d> {
     done: bool,
 }
 
-/// Runs `command`, which prints into that file, to the end of everything that it starts; its own exit status.
+/// Runs `command`, which prints into that file, to the end of everything that it starts; its own exit status,
+/// which is told as soon as it is known.
 ///
 /// The caller's thread waits, and for its own children only. Whoever wants a deadline ends the processes.
 pub(crate) fn run(
     command: &Command,
     printed: fs::File,
     decide: &mut dyn FnMut(&Call) -> Deed,
+    ended: &dyn Fn(ExitStatus),
 ) -> Option<ExitStatus> {
     // It begins when it is being traced.
     let mut gate = Command::new("sh");
@@ -105,7 +122,7 @@ pub(crate) fn run(
     child.stdin.take().unwrap().write_all(b"\n").unwrap();
     let mut tracer = Tracer { processes: HashMap::new(), threads: HashMap::new(), decide, done: false };
     tracer.meet(root);
-    tracer.follow(root)
+    tracer.follow(root, ended)
 }
 
 fn options() -> Options {
@@ -118,22 +135,25 @@ fn options() -> Options {
 }
 
 impl Tracer<'_> {
-    fn follow(&mut self, root: Pid) -> Option<ExitStatus> {
+    fn follow(&mut self, root: Pid, ended: &dyn Fn(ExitStatus)) -> Option<ExitStatus> {
         use std::os::unix::process::ExitStatusExt as _;
         let own = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
-        let mut ended = None;
+        let mut status = None;
+        let mut gone = |pid: Pid, raw: i32| {
+            if pid == root {
+                let raw = ExitStatus::from_raw(raw);
+                status = Some(raw);
+                ended(raw);
+            }
+        };
         loop {
             match waitpid(None::<Pid>, Some(own)) {
                 Ok(WaitStatus::Exited(pid, code)) => {
-                    if pid == root {
-                        ended = Some(ExitStatus::from_raw(code << 8));
-                    }
+                    gone(pid, code << 8);
                     self.forget(pid);
                 }
                 Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                    if pid == root {
-                        ended = Some(ExitStatus::from_raw(signal as i32));
-                    }
+                    gone(pid, signal as i32);
                     self.forget(pid);
                 }
                 Ok(WaitStatus::PtraceSyscall(thread)) => self.at_call(thread),
@@ -143,7 +163,7 @@ impl Tracer<'_> {
                     self.resume(thread, Some(signal));
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(Errno::ECHILD) => return ended,
+                Err(Errno::ECHILD) => return status,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -154,8 +174,7 @@ impl Tracer<'_> {
         self.processes.remove(&thread);
     }
 
-    /// A thread that was not known: of a known process, or a process of its own, which is what its parent is
-    /// until it becomes something else.
+    /// A thread that was not known: of a known process, or a process of its own, a fork of its parent.
     fn meet(&mut self, thread: Pid) {
         if self.threads.contains_key(&thread) {
             return;
@@ -167,7 +186,7 @@ impl Tracer<'_> {
         };
         let process = field("Tgid:").unwrap_or(thread);
         if !self.processes.contains_key(&process) {
-            let parent = field("PPid:").and_then(|parent| self.processes.get(&parent)).cloned();
+            let parent = field("PPid:").and_then(|parent| self.processes.get(&parent)).map(Process::forked);
             let unknown = Process { name: "start".to_owned(), watched: false };
             self.processes.insert(process, parent.unwrap_or(unknown));
         }
@@ -265,7 +284,7 @@ fn program(words: &[String], before: Option<&Process>) -> Process {
         }
         Some("sprint") => Process { name: word(1).to_owned(), watched: true },
         Some("git") if parent_is_watched => {
-            let of = before.map(|before| before.name.clone()).unwrap_or_default();
+            let of = before.map(Process::known).unwrap_or_default();
             Process { name: format!("git {} of {of}", git_verb(words)), watched: true }
         }
         other => Process { name: other.unwrap_or("?").to_owned(), watched: false },

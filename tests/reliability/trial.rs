@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::point::{Counter, Point, Recording};
 use crate::scene::Scene;
-use crate::tracer::Deed;
+use crate::tracer::{Deed, FORK};
 
 /// What is done, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +66,13 @@ impl Trial {
         });
         let code = status.and_then(|status| status.code());
         // Who types `start` sees that it failed, or that the supervisor could not begin, and says it once more.
-        let told = self.deed != Deed::Kill && self.point.process == "supervise" && code == Some(3);
-        let again = met && (told || (self.point.process.ends_with("start") && code != Some(0)));
-        match scene.judge(status, again) {
+        let process = &self.point.process;
+        let by = process.strip_prefix(FORK).unwrap_or(process);
+        let told = self.deed != Deed::Kill && by == "supervise" && code == Some(3);
+        let again = met && (told || (by.ends_with("start") && code != Some(0)));
+        // It would have become the agent, and an agent that is killed has failed.
+        let failed = u32::from(self.deed == Deed::Kill && *process == format!("{FORK}worker developer"));
+        match scene.judge_after(failed, status, again) {
             Ok(()) if met => Came::Right,
             Ok(()) => Came::Missed,
             Err(why) => {
