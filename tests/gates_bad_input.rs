@@ -364,15 +364,25 @@ fn own(command: &str, more: &str) -> String {
 fn gates_that_do_more_than_judge() {
     for (what, command, more, reason) in [
         ("edits", "echo more >> a.txt", "", "it changed tracked files (`a.txt`)"),
-        ("edits and commits", "echo more >> a.txt; git commit -qam more", "", "it moved HEAD from "),
+        (
+            "edits and commits",
+            "echo more >> a.txt; git commit -qam more",
+            "",
+            "while it ran, HEAD moved from ",
+        ),
         ("commits", "git commit -q --allow-empty -m more", "", "`git reset --soft "),
-        ("stashes", "echo more >> a.txt; git stash -q", "", "it changed what is stashed"),
-        ("goes to a branch", "git checkout -qb other", "", "it checked out `other`; you were on `work`"),
+        ("stashes", "echo more >> a.txt; git stash -q", "", "while it ran, what is stashed changed"),
+        (
+            "goes to a branch",
+            "git checkout -qb other",
+            "",
+            "while it ran, `other` was checked out in the place of `work`",
+        ),
         (
             "edits and hangs",
             "echo more >> a.txt; exec sleep 60",
             "timeout = \"2s\"\n",
-            "it still ran after 2s",
+            "2s and was ended; it changed tracked files (`a.txt`)",
         ),
         ("deletes", "rm a.txt", "", "it changed tracked files (`a.txt`)"),
         ("fills the disk", "ulimit -f 8; head -c 1000000 /dev/zero > {out}", "parser = \"junit\"\n", ""),

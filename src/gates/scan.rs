@@ -274,10 +274,15 @@ impl<'a> Scanner<'a> {
         let judged = self.perform(parser, (&mut ready, &argv), (&root, files), seconds, pane).await;
         drop((slots, placed, tmp));
         self.undisturbed()?;
-        let untouched = self.untouched();
-        // What went wrong before says more than that it has changed something, which is undone by now.
-        let mut parsed = judged?;
-        untouched?;
+        let mut parsed = match (judged, self.untouched()) {
+            (judged, Ok(())) => judged?,
+            (Ok(_), Err(did)) => return Err(did.into()),
+            (Err(Broken::Because(why)), Err(did)) => return Err(format!("{why}; {did}").into()),
+            (Err(other), Err(did)) => {
+                pane.line(&format!("  {did}"));
+                return Err(other);
+            }
+        };
         self.stamp(&root, files, &mut parsed);
         // After the fingerprints: they are the same on every machine, whatever secrets it knows.
         secrets::leave_out_of(&mut parsed);
@@ -333,7 +338,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A gate that changes tracked files, or commits, is void: what it judged is not the tree.
-    fn untouched(&self) -> Result<(), Broken> {
+    fn untouched(&self) -> Result<(), String> {
         let trees = self.context.trees;
         let moved = trees
             .moved(self.side, self.room())
@@ -341,15 +346,18 @@ impl<'a> Scanner<'a> {
         let changed = trees
             .modified(self.side, self.room())
             .map_err(|why| format!("cannot compare the worktree with its tree: {why}"))?;
-        let Some(first) = changed.first().map(String::as_str).or(moved.as_deref()) else { return Ok(()) };
-        if let Err(why) = trees.restore(self.side) {
-            return Err(format!("it changed `{first}`, and the worktree cannot be restored: {why}").into());
+        let did = match (changed.as_slice(), moved) {
+            ([], None) => return Ok(()),
+            (_, Some(moved)) => moved,
+            ([only], None) => format!("it changed tracked files (`{only}`)"),
+            ([first, more @ ..], None) => {
+                format!("it changed tracked files (`{first}` and {} more)", more.len())
+            }
+        };
+        match trees.restore(self.side) {
+            Ok(()) => Err(format!("{did}, so its verdict is void")),
+            Err(why) => Err(format!("{did}, and the worktree cannot be restored: {why}")),
         }
-        if let Some(moved) = moved {
-            return Err(format!("{moved}, so its verdict is void").into());
-        }
-        let more = if changed.len() > 1 { format!(" and {} more", changed.len() - 1) } else { String::new() };
-        Err(format!("it changed tracked files (`{first}`{more}), so its verdict is void").into())
     }
 
     fn stamp(&self, root: &Path, files: &[String], parsed: &mut Parsed) {

@@ -194,7 +194,8 @@ pub fn present(repo: &Repo) -> Result<Vec<String>> {
     Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
-/// Writes the files of a commit below `target`, which is made anew; no repository: [`super::standalone`] makes one of it.
+/// Writes the files of a commit below `target`, which is made anew; no repository: [`super::standalone`] makes
+/// one of it.
 ///
 /// # Errors
 /// The commit is missing, or the directory cannot be written.

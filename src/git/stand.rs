@@ -38,7 +38,7 @@ impl Stand {
         if self.branch != now.branch {
             let name = |branch: &str| branch.strip_prefix("refs/heads/").unwrap_or(branch).to_owned();
             let (before, after) = (name(&self.branch), name(&now.branch));
-            return Some(format!("it checked out `{after}`; you were on `{before}`"));
+            return Some(format!("while it ran, `{after}` was checked out in the place of `{before}`"));
         }
         if self.commit != now.commit {
             let (before, after) = (short(&self.commit), short(&now.commit));
@@ -46,9 +46,10 @@ impl Stand {
                 Some(_) => format!(" (back, with your files as they are: `git reset --soft {before}`)"),
                 None => String::new(),
             };
-            return Some(format!("it moved HEAD from {before} to {after}{back}"));
+            return Some(format!("while it ran, HEAD moved from {before} to {after}{back}"));
         }
-        (self.stash != now.stash).then(|| "it changed what is stashed (`git stash list`)".to_owned())
+        (self.stash != now.stash)
+            .then(|| "while it ran, what is stashed changed (`git stash list`)".to_owned())
     }
 }
 
@@ -71,15 +72,15 @@ mod tests {
         let told = |now: Stand| before.moved_to(&now).unwrap();
         assert_eq!(
             told(stand("refs/heads/main", Some("abcdef0123"), None)),
-            "it moved HEAD from 0123456 to abcdef0 (back, with your files as they are: `git reset --soft 0123456`)"
+            "while it ran, HEAD moved from 0123456 to abcdef0 (back, with your files as they are: `git reset --soft 0123456`)"
         );
         assert_eq!(
             told(stand("HEAD", Some("0123456789"), None)),
-            "it checked out `HEAD`; you were on `main`"
+            "while it ran, `HEAD` was checked out in the place of `main`"
         );
         assert_eq!(
             told(stand("refs/heads/main", Some("0123456789"), Some("ff"))),
-            "it changed what is stashed (`git stash list`)"
+            "while it ran, what is stashed changed (`git stash list`)"
         );
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use git2::{Reference, ReferenceType, Repository, RepositoryInitOptions};
@@ -46,16 +47,16 @@ pub fn stand_alone(
     track(repo, commit, target)?;
     let own = target.join(".git");
     borrow(repo, &own)?;
-    write(&own.join("packed-refs"), &names(repo)?)?;
-    write(&own.join("info/exclude"), &beside.iter().map(|path| ignored(path)).collect::<String>())?;
+    write(&own.join("packed-refs"), names(repo)?)?;
+    write(&own.join("info/exclude"), beside.iter().map(|path| ignored(path)).collect::<String>())?;
     if let Some(head) = head {
-        write(&own.join("HEAD"), &format!("{head}\n"))?;
+        write(&own.join("HEAD"), format!("{head}\n"))?;
     }
     // Without their times git takes all files for changed until it has looked at each.
     Git::new(&own).work_tree(target).args(["update-index", "-q", "--refresh"]).output().map(drop)
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
+fn write(file: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     if let Some(above) = file.parent() {
         fs::create_dir_all(above).at("create", above)?;
     }
@@ -66,7 +67,7 @@ fn write(file: &Path, text: &str) -> Result<()> {
 fn borrow(repo: &Repo, own: &Path) -> Result<()> {
     let theirs = repo.common_dir.join("objects");
     let theirs = theirs.canonicalize().at("look for", &theirs)?;
-    write(&own.join("objects/info/alternates"), &format!("{}\n", theirs.display()))?;
+    write(&own.join("objects/info/alternates"), [theirs.as_os_str().as_bytes(), b"\n"].concat())?;
     let shallow = repo.common_dir.join("shallow");
     if shallow.exists() {
         fs::copy(&shallow, own.join("shallow")).at("copy", &shallow)?;
@@ -74,7 +75,8 @@ fn borrow(repo: &Repo, own: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Branches, tags and what is known of remotes, as git packs them.
+/// Branches, tags and what is known of remotes, as git packs them; without what cannot be read, and what leads
+/// nowhere.
 fn names(repo: &Repo) -> Result<String> {
     let lib = repo.open()?;
     let all = lib.references().during("cannot list branches and tags")?;

@@ -253,7 +253,7 @@ impl Trees for CandidateTrees<'_> {
         let tree = self.side(side)?;
         let now = tree.worktree.head().map_err(|error| crate::error::chain(&error))?;
         Ok((now != tree.commit)
-            .then(|| format!("it moved HEAD from {} to {}", tree.commit.short(), now.short())))
+            .then(|| format!("while it ran, HEAD moved from {} to {}", tree.commit.short(), now.short())))
     }
 
     fn restore(&self, side: Side) -> Result<(), String> {

@@ -39,8 +39,11 @@ static RAISES: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"^\s*(?:async\s+)?with\b.*\b(?:raises|assertRaises\w*)\s*\(([^)]*)"));
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*assert\b"));
 static LEAVES: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:return|break|continue)\b"));
-static NEVER: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"^\s*(?:el)?(?:if|while)\s+(?:.*\band\s+)?(?:False|0|None|not\s+True)\s*:"));
+static NEVER: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(
+        r"^\s*(?:el)?(?:if|while)\s+(?:.*\band\s+)?(?:False|0|None|not\s+True|\d+\s*(?:[<>]=?|==)\s*\d+)\s*:",
+    )
+});
 static TEST: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:async\s+)?def\s+(test\w*)\s*\("));
 static COMPARES: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"(?:^|:)\s*return\b.*(?:[=!<>]=|[^-=]>|<|\b(?:in|is|not)\b)"));
@@ -293,7 +296,9 @@ mod tests {
 
     #[test]
     fn what_never_runs_is_a_mark() {
-        for never in ["if False:", "if x and False:", "while 0:", "elif not True:"] {
+        for never in
+            ["if False:", "if x and False:", "while 0:", "elif not True:", "if 1 > 2:", "if x and 1 == 2:"]
+        {
             let text = format!("def test_a():\n    {never}\n        assert x\n");
             assert_eq!(found("test_a.py", &text), [format!("2 skipped-test {never}")]);
             assert_eq!(found("pkg/a.py", &text), Vec::<String>::new());
