@@ -3,7 +3,8 @@
 //! Nothing is cloned but what changes, so an event costs the same at ten tasks and at ten
 //! thousand; and the rows that changed are known, with what they were before.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -103,6 +104,8 @@ pub(super) struct Draft<'a> {
     replies: Vec<Reply>,
     spent: Vec<SpentRow>,
     effects: Vec<Effect>,
+    /// Features that were asked for and are put away.
+    missed: RefCell<BTreeSet<FeatureId>>,
 }
 
 impl<'a> Draft<'a> {
@@ -123,6 +126,14 @@ impl<'a> Draft<'a> {
             replies: Vec::new(),
             spent: Vec::new(),
             effects: Vec::new(),
+            missed: RefCell::default(),
+        }
+    }
+
+    /// What is answered from here on is not what it would be if the feature were there.
+    fn ask_for(&self, feature: &FeatureId) {
+        if self.base.away.contains_key(feature) {
+            self.missed.borrow_mut().insert(feature.clone());
         }
     }
 
@@ -139,6 +150,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn edit_feature(&mut self, id: &FeatureId) -> Option<&mut Feature> {
+        self.ask_for(id);
         if !self.features.contains_key(id) {
             self.features.insert(id.clone(), self.base.features.get(id)?.clone());
         }
@@ -146,6 +158,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn put_feature(&mut self, feature: Feature) {
+        self.ask_for(&feature.id);
         self.features.insert(feature.id.clone(), feature);
     }
 
@@ -163,6 +176,13 @@ impl<'a> Draft<'a> {
         all.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// The same without those that are put away, in which nothing is under way.
+    pub(super) fn features_at_hand(&self) -> Vec<FeatureId> {
+        let mut all = self.feature_ids();
+        all.retain(|id| !self.base.away.contains_key(id));
+        all
+    }
+
     /// The feature that is being built.
     pub(super) fn current(&self) -> Option<&Feature> {
         self.feature_ids().iter().filter_map(|id| self.feature(id)).find(|feature| feature.is_current()).map(
@@ -174,6 +194,9 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn task(&self, key: &TaskKey) -> Option<&Task> {
+        if self.base.is_away(key) {
+            self.ask_for(&key.feature);
+        }
         self.tasks.get(key).or_else(|| self.base.tasks.get(key))
     }
 
@@ -181,10 +204,15 @@ impl<'a> Draft<'a> {
     pub(super) fn name_of(&self, key: &TaskKey) -> TaskName {
         let others = self.feature_ids().into_iter().filter(|feature| *feature != key.feature);
         let mut same = others.map(|feature| TaskKey { feature, id: key.id.clone() });
-        if same.any(|other| self.task(&other).is_some()) { key.name() } else { key.id.clone().into() }
+        if same.any(|other| self.tasks.contains_key(&other) || self.base.knows(&other)) {
+            key.name()
+        } else {
+            key.id.clone().into()
+        }
     }
 
     pub(super) fn edit_task(&mut self, key: &TaskKey) -> Option<&mut Task> {
+        self.ask_for(&key.feature);
         if !self.tasks.contains_key(key) {
             self.tasks.insert(key.clone(), self.base.tasks.get(key)?.clone());
         }
@@ -192,11 +220,13 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn put_task(&mut self, task: Task) {
+        self.ask_for(&task.key.feature);
         self.tasks.insert(task.key.clone(), task);
     }
 
     /// The tasks of a feature, in no order that matters.
     pub(super) fn tasks_of<'s>(&'s self, feature: &'s FeatureId) -> impl Iterator<Item = &'s Task> {
+        self.ask_for(feature);
         let old = self.base.tasks_of(feature).map(|task| self.tasks.get(&task.key).unwrap_or(task));
         let new = self
             .tasks
@@ -332,10 +362,13 @@ impl<'a> Draft<'a> {
         )
     }
 
-    /// What has changed.
-    pub(super) fn finish(self) -> Step {
-        let base = self.base;
-        Step {
+    /// What has changed, or what it cannot be said without.
+    pub(super) fn finish(self) -> Result<Step, BTreeSet<FeatureId>> {
+        let (base, missed) = (self.base, self.missed.into_inner());
+        if !missed.is_empty() {
+            return Err(missed);
+        }
+        Ok(Step {
             lines: self.lines,
             sprint: self.sprint.filter(|sprint| *sprint != base.sprint),
             features: changed(self.features, |id| base.features.get(id)),
@@ -352,7 +385,7 @@ impl<'a> Draft<'a> {
             replies: self.replies,
             spent: self.spent,
             effects: self.effects,
-        }
+        })
     }
 }
 

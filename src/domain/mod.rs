@@ -14,6 +14,7 @@ pub mod state;
 pub mod step;
 
 pub mod accounts;
+pub mod away;
 pub mod budget;
 pub mod draft;
 pub mod flaky;

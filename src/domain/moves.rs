@@ -393,7 +393,7 @@ pub(super) fn retry_at_once(draft: &mut Draft<'_>, feature: &FeatureId) -> bool 
 }
 
 fn all_tasks(draft: &Draft<'_>, keep: impl Fn(&Task) -> bool) -> Vec<TaskKey> {
-    let features = draft.feature_ids();
+    let features = draft.features_at_hand();
     features
         .iter()
         .flat_map(|id| draft.tasks_of(id))

@@ -293,7 +293,7 @@ fn missing(policy: &Policy, candidate: &Candidate, gates: &[GateRecord]) -> Opti
 }
 
 fn landing_task(draft: &Draft<'_>, entry: &RunId) -> Option<TaskKey> {
-    let features = draft.feature_ids();
+    let features = draft.features_at_hand();
     features
         .iter()
         .flat_map(|id| draft.tasks_of(id))

@@ -67,7 +67,7 @@ fn drain(draft: &mut Draft<'_>, until_ms: u64) {
 }
 
 fn landing(draft: &Draft<'_>) -> bool {
-    let features = draft.feature_ids();
+    let features = draft.features_at_hand();
     features
         .iter()
         .flat_map(|id| draft.tasks_of(id))

@@ -345,8 +345,10 @@ pub struct State {
     pub sprint: Sprint,
     /// All features, also finished ones.
     pub features: BTreeMap<FeatureId, Feature>,
-    /// All their tasks.
+    /// All their tasks, but for those of features that are put away.
     pub tasks: BTreeMap<TaskKey, Task>,
+    /// Features that are put away, with the sorted ids of their tasks: what these are only the store knows.
+    pub away: BTreeMap<FeatureId, Vec<TaskId>>,
     /// All slots that were ever used.
     pub workers: BTreeMap<WorkerName, Worker>,
     /// Living runs only; the store keeps the others.
@@ -372,9 +374,8 @@ impl State {
     /// The shortest name that means no other task: with the feature where another one has that id too.
     pub fn name_of(&self, key: &TaskKey) -> TaskName {
         let mut others = self.features.keys().filter(|feature| **feature != key.feature);
-        let is_there = |feature: &FeatureId| {
-            self.tasks.contains_key(&TaskKey { feature: feature.clone(), id: key.id.clone() })
-        };
+        let is_there =
+            |feature: &FeatureId| self.knows(&TaskKey { feature: feature.clone(), id: key.id.clone() });
         if others.any(is_there) { key.name() } else { key.id.clone().into() }
     }
 

@@ -1,8 +1,10 @@
 //! `step`: an event meets the state. It only routes; the work is in the modules beside it.
 
+use std::collections::BTreeSet;
+
 use super::draft::{Draft, Step};
 use super::event::{Envelope, Event};
-use super::ids::{RunId, Token};
+use super::ids::{FeatureId, RunId, Token};
 use super::pipeline::Role;
 use super::report::Report;
 use super::screen::{Seen, Stand};
@@ -16,7 +18,15 @@ use crate::seeded::{self, Bug};
 
 /// Applies one event. Total: every event in every state has an answer, and a fact that comes
 /// late or from the wrong side is recorded and changes nothing.
+///
+/// # Panics
+/// Something of the state is put away that the event asks for: [`super::away::step_bringing`] is for those.
 pub fn step(state: &State, envelope: &Envelope) -> Step {
+    attempt(state, envelope).expect("nothing of the state is put away")
+}
+
+/// The same, or the features without which it cannot be said.
+pub(super) fn attempt(state: &State, envelope: &Envelope) -> Result<Step, BTreeSet<FeatureId>> {
     let mut draft = Draft::new(state, envelope);
     route(&mut draft, &envelope.event);
     budget::look(&mut draft);

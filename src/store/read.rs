@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::open::copy_into;
 use super::{Client, InboxBody, Store, StoreError};
+use crate::domain::away::Brought;
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::Request;
 use crate::domain::ids::{FeatureId, RunId, TaskId};
@@ -71,6 +72,22 @@ impl Store {
     /// What SQLite says, or [`StoreError::Row`].
     pub fn load(&self) -> Result<State, StoreError> {
         load(&self.connection, FROZEN_OF_ALL)
+    }
+
+    /// What of a finished feature is not kept in memory.
+    ///
+    /// # Errors
+    /// What SQLite says, or [`StoreError::Row`].
+    pub fn bring(&self, feature: &FeatureId) -> Result<Brought, StoreError> {
+        let frozen: String = self
+            .connection
+            .prepare_cached("SELECT frozen FROM features WHERE id = ?1")?
+            .query_row([feature.as_str()], |row| row.get(0))?;
+        let frozen = serde_json::from_str(&frozen).map_err(StoreError::row("features"))?;
+        let mut query = self.connection.prepare_cached("SELECT body FROM tasks WHERE feature = ?1")?;
+        let bodies = query.query_map([feature.as_str()], |row| row.get::<_, String>(0))?;
+        let tasks = bodies.map(|body| serde_json::from_str(&body?).map_err(StoreError::row("tasks")));
+        Ok(Brought { frozen: Arc::new(frozen), tasks: tasks.collect::<Result<_, _>>()? })
     }
 
     /// What workers and commands have put into the inbox, oldest first.
@@ -380,6 +397,7 @@ fn load(connection: &Connection, features: &str) -> Result<State, StoreError> {
         sprint,
         features: load_features(connection, features)?,
         tasks: tasks.into_iter().map(|task| (task.key.clone(), task)).collect(),
+        away: BTreeMap::new(),
         workers: workers.into_iter().map(|worker| (worker.name.clone(), worker)).collect(),
         runs: runs.into_iter().map(|run| (run.id.clone(), run)).collect(),
     })

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{Batch, Client, InboxBody, Store, StoreError, reports, snapshot_names};
+use crate::domain::away::step_bringing;
 use crate::domain::draft::Step;
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::{Envelope, Event, NewFeature, NewTask, Now, Request};
@@ -164,6 +165,23 @@ fn a_batch_is_written_whole_or_not_at_all() {
         assert_eq!(case.count(table), 0, "{table}");
     }
     assert_eq!(case.store.load().unwrap(), State::default());
+}
+
+#[test]
+fn what_is_put_away_comes_back_as_it_was() {
+    let mut case = Case::new();
+    case.start();
+    case.write(Event::FeatureBegun { feature: feature_id(), head: sha('1') });
+    let task = || TaskId::parse("T001").unwrap().into();
+    case.write(Event::Request { id: 2, request: Request::TaskSkip { task: task() } });
+    let (envelope, done) = case.step(Event::Request { id: 3, request: Request::TaskRetry { task: task() } });
+    let mut lean = case.state.clone();
+    lean.put_away();
+    assert!(lean.tasks.is_empty() && lean.knows(&task_key()), "{lean:?}");
+    assert_eq!(lean.features[&feature_id()].frozen, std::sync::Arc::default());
+    let step = step_bringing(&mut lean, &envelope, |feature| case.store.bring(feature)).unwrap();
+    assert_eq!((&step, &lean), (&done, &case.state));
+    assert_eq!(step.tasks.len(), 1, "it is tried again");
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::away::step_bringing;
 use crate::domain::effect::{Effect, EffectId};
 use crate::domain::event::{Envelope, Event, Now};
 use crate::domain::ids::FeatureId;
 use crate::domain::state::State;
-use crate::domain::step::step;
 use crate::process::clock;
 use crate::redact;
 use crate::store::{Batch, InboxBody, Store, StoreError};
@@ -76,6 +76,11 @@ impl Engine {
     /// What the store says; the state in memory is then ahead of it, and this engine is done.
     pub(super) fn apply(&mut self, events: Vec<Event>, done: Vec<EffectId>) -> Result<Dispatch, StoreError> {
         let began = std::time::Instant::now();
+        // What it is by now was written, and its effects went out. Before the first event the store's last
+        // supervisor speaks in the state, and this one has yet to recover.
+        if self.commits > 0 {
+            self.state.put_away();
+        }
         let (mut all, consumed) = (events, self.take_inbox()?);
         let mut batch = Batch { done, ..Batch::default() };
         for (id, body) in consumed {
@@ -90,7 +95,7 @@ impl Engine {
             // What workers and people sent has none; what git and tmux say has been nowhere yet.
             event.each_text(&mut redact::in_place);
             let envelope = Envelope { now: now(), entropy: entropy()?, event };
-            let step = step(&self.state, &envelope);
+            let step = step_bringing(&mut self.state, &envelope, |feature| self.store.bring(feature))?;
             self.state.apply(&step);
             effects.push(step.effects.clone());
             batch.steps.push((envelope, step));
@@ -114,7 +119,8 @@ impl Engine {
         let (mut state, mut effects) = (self.state.clone(), Vec::new());
         for (_, body) in self.store.inbox(INBOX_MAX)? {
             let Ok(InboxBody::Fact(event)) = body else { continue };
-            let step = step(&state, &Envelope { now: now(), entropy: entropy()?, event });
+            let envelope = Envelope { now: now(), entropy: entropy()?, event };
+            let step = step_bringing(&mut state, &envelope, |feature| self.store.bring(feature))?;
             state.apply(&step);
             effects.extend(step.effects);
         }

@@ -6,7 +6,9 @@ mod people;
 mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
+use sprint::domain::away::{Brought, step_bringing};
 use sprint::domain::budget::{Budget, Scope};
 use sprint::domain::draft::Step;
 use sprint::domain::effect::Effect;
@@ -174,6 +176,7 @@ impl World {
         let done = step(&self.state, &envelope);
         let before = self.state.clone();
         self.state.apply(&done);
+        without_what_is_over(&before, &envelope, (&done, &self.state));
         for reply in &done.replies {
             self.replies.insert(reply.id, (reply.exit, reply.message.clone()));
         }
@@ -569,4 +572,25 @@ pub fn record(gate: &str, verdict: Verdict, tree: &CommitSha) -> GateRecord {
         summary: String::new(),
         flaky: Vec::new(),
     }
+}
+
+/// A supervisor that has put away what is over does the same, and comes to the same.
+fn without_what_is_over(before: &State, envelope: &Envelope, (done, after): (&Step, &State)) {
+    if before.features.values().all(|feature| feature.status != FeatureStatus::Finished) {
+        return;
+    }
+    let bring = |feature: &FeatureId| -> Result<Brought, Infallible> {
+        let frozen = before.features[feature].frozen.clone();
+        Ok(Brought { frozen, tasks: before.tasks_of(feature).cloned().collect() })
+    };
+    let mut lean = before.clone();
+    lean.put_away();
+    let Ok(step) = step_bringing(&mut lean, envelope, bring);
+    assert_eq!(step, *done, "of {envelope:?}");
+    lean.apply(&step);
+    for feature in lean.away.keys().cloned().collect::<Vec<_>>() {
+        let Ok(brought) = bring(&feature);
+        lean.bring_back(&feature, brought);
+    }
+    assert_eq!(lean, *after, "after {envelope:?}");
 }
