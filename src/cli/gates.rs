@@ -14,6 +14,7 @@ mod sarif;
 mod scratch;
 mod way_out;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -47,6 +48,9 @@ use files::Sinks;
 use progress::Lines;
 use scratch::Scratch;
 use way_out::way_out;
+
+/// Said at once to whoever interrupts: what does not end by itself is given its time.
+const ENDING: &str = "interrupted: what runs is being ended, which may take a few seconds";
 
 /// Runs one of the commands.
 ///
@@ -94,6 +98,14 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         out.flush();
     }
     let commits = (head.commit().clone(), base.commit.clone());
+    let told = Cell::new(false);
+    let cancel = || {
+        let came = interrupted.came();
+        if came && !told.replace(true) {
+            lines.as_ref().map_or_else(|| tell(ENDING), |lines| lines.tell(ENDING));
+        }
+        came
+    };
     let call = Call {
         env,
         config: &config,
@@ -101,7 +113,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         head,
         base: Some(base.commit),
         fresh: args.no_cache,
-        cancel: &|| interrupted.came(),
+        cancel: &cancel,
         watch: Some(lines.as_ref().map_or(&AtTheEnd, |lines| lines as &dyn Watch)),
         all: !args.fail_fast,
     };
@@ -127,7 +139,8 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
             out.line(said);
         }
         out.text(&ran.text(out.colour));
-        let advice = [ran.elsewhere(args.staged), way_out(&ran, &gates, args.staged)];
+        let root = choice::root_hint(&config, repo, &commits.0, &ran)?;
+        let advice = [ran.elsewhere(args.staged), way_out(&ran, &gates, args.staged), root];
         advice.into_iter().flatten().for_each(|said| out.line(said));
     }
     none.filter(|_| stdout_is_data).iter().for_each(|said| tell(said));

@@ -100,7 +100,7 @@ fn matches(set: Option<&GlobSet>, path: &str) -> bool {
     set.is_none_or(|set| set.is_match(path))
 }
 
-fn set(globs: &[String]) -> Result<Option<GlobSet>, globset::Error> {
+pub(super) fn set(globs: &[String]) -> Result<Option<GlobSet>, globset::Error> {
     if globs.is_empty() {
         return Ok(None);
     }

@@ -50,7 +50,7 @@ pub use judge::Thresholds;
 pub use left::end_left;
 pub use present::{Present, look};
 pub use run::Cancelled;
-pub use select::{Choice, Contents, choice, takes_part};
+pub use select::{Choice, Contents, choice, deeper, takes_part};
 pub use shown::old_ones;
 pub use together::{run_gate, run_gates};
 pub use tools::{Missing, find_program, find_tools, languages, search_path};

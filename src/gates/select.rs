@@ -88,6 +88,19 @@ pub fn choice(gate: &GateConfig, presets: &Presets, contents: &Contents) -> Choi
     Choice { takes_part, reason }
 }
 
+/// Where what a preset needs lies, if not where gates run: a directory for `general.root`, the nearest one.
+pub fn deeper<'c>(gate: &GateConfig, contents: &'c Contents) -> Option<&'c str> {
+    if gate.preset.is_none() || gate.tool.detect.is_empty() || !contents.subdir.is_empty() {
+        return None;
+    }
+    let set = inputs::set(&gate.tool.detect).ok()??;
+    let of = |file: &'c String| {
+        let (directory, _) = file.rsplit_once('/').filter(|(_, name)| set.is_match(name))?;
+        Some((directory.matches('/').count(), directory))
+    };
+    contents.files.iter().filter_map(of).min().map(|(_, directory)| directory)
+}
+
 /// See [`choice`].
 pub fn takes_part(gate: &GateConfig, presets: &Presets, contents: &Contents) -> bool {
     choice(gate, presets, contents).takes_part
@@ -167,6 +180,19 @@ mod tests {
         let rust = contents("", &[("src/lib.rs", ""), ("Cargo.toml", "")]);
         check("clippy", &rust, (true, "there is `Cargo.toml`"));
         check("clippy", &contents("", &[("x/src/lib.rs", "")]), (false, "there is no `Cargo.toml`"));
+    }
+
+    #[test]
+    fn what_lies_deeper_is_named() {
+        let cargo = preset("clippy").unwrap();
+        let lies = |files: &[&str]| {
+            let files: Vec<_> = files.iter().map(|file| (*file, "")).collect();
+            deeper(&cargo, &contents("", &files)).map(ToOwned::to_owned)
+        };
+        assert_eq!(lies(&["b/x/Cargo.toml", "c/Cargo.toml", "a/x/Cargo.toml"]).as_deref(), Some("c"));
+        assert_eq!(lies(&["a.py", "xCargo.toml"]), None);
+        assert_eq!(deeper(&cargo, &contents("a", &[("b/Cargo.toml", "")])), None, "a root that is named");
+        assert_eq!(deeper(&preset("ruff").unwrap(), &contents("", &[("b/a.py", "")])), None);
     }
 
     #[test]

@@ -4,14 +4,22 @@ use std::collections::BTreeSet;
 
 use crate::cli::args::GatesRunArgs;
 use crate::cli::context::git_error;
+use crate::cli::gates_run::Ran;
 use crate::cli::text::plain;
 use crate::config::{Config, GateConfig};
+use crate::domain::gate::Verdict;
 use crate::domain::ids::CommitSha;
 use crate::error::CliError;
 use crate::gates::{Contents, takes_part};
-use crate::git::Repo;
+use crate::git::{self, Repo};
 use crate::worker::contents_of;
 
+/// What a project of some language is known by.
+const MANIFESTS: [&str; 6] =
+    ["pyproject.toml", "setup.py", "setup.cfg", "package.json", "Cargo.toml", "go.mod"];
+
+/// So many directories are named.
+const SHOWN: usize = 3;
 /// A name in a message has at most so many columns.
 const NAME_MAX: usize = 100;
 
@@ -74,6 +82,40 @@ fn known_stage(config: &Config, stage: Option<&str>) -> Result<(), CliError> {
 pub(super) fn no_gate(stage: Option<&str>) -> String {
     let place = stage.map_or("here".to_owned(), |stage| format!("in {}", plain(stage, NAME_MAX)));
     format!("no gate takes part {place}, so nothing was judged; `sprint gates list` says why")
+}
+
+/// Said where gates are red that ran above the project: that may be why.
+///
+/// # Errors
+/// The files cannot be listed (exit 3).
+pub(super) fn root_hint(
+    config: &Config,
+    repo: &Repo,
+    head: &CommitSha,
+    ran: &Ran,
+) -> Result<Option<String>, CliError> {
+    if !config.general.root.is_empty() || matches!(ran.verdict(), Verdict::Pass | Verdict::Skipped) {
+        return Ok(None);
+    }
+    let files =
+        git::contents::files(repo, head).map_err(|error| git_error("the files cannot be listed", error))?;
+    if files.iter().any(|file| MANIFESTS.contains(&file.as_str())) {
+        return Ok(None);
+    }
+    let of = |file: &'_ String| {
+        let (directory, name) = file.rsplit_once('/')?;
+        MANIFESTS.contains(&name).then(|| (directory.matches('/').count(), plain(directory, NAME_MAX)))
+    };
+    let projects: BTreeSet<(usize, String)> = files.iter().filter_map(of).collect();
+    let shown: Vec<String> = projects.iter().take(SHOWN).map(|(_, name)| format!("`{name}`")).collect();
+    let more = projects.len().checked_sub(SHOWN + 1).map_or("", |_| " and others");
+    Ok((!shown.is_empty()).then(|| {
+        format!(
+            "no project lies at the top of the repository, but in {}{more}: gates run in the one that \
+             `general.root` in sprint.toml names",
+            shown.join(", ")
+        )
+    }))
 }
 
 /// What a call was told of what it judges, to be typed again.

@@ -12,7 +12,7 @@ use crate::cli::out::Out;
 use crate::cli::text::{Cell, Table, Tone, plain};
 use crate::config::GateConfig;
 use crate::error::{CliError, exit};
-use crate::gates::{Cache, Choice, Present, choice, look, recall, was_excused};
+use crate::gates::{Cache, Choice, Present, choice, deeper, look, recall, was_excused};
 use crate::git::export;
 
 /// A version takes no more columns of the table.
@@ -72,6 +72,10 @@ pub(super) fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Resul
     let row = |gate: &GateConfig, found: Option<Present>| {
         let Choice { takes_part, reason } = choice(gate, &config.gates.presets, &contents);
         let missing = found.as_ref().and_then(|found| found.missing.as_ref());
+        let reason = match deeper(gate, &contents).filter(|_| !takes_part) {
+            Some(directory) => format!("{reason}, but in `{}`: `general.root`", plain(directory, 100)),
+            None => reason,
+        };
         Row {
             name: gate.name.to_string(),
             stage: gate.stage.to_string(),

@@ -51,6 +51,13 @@ impl Lines {
         Some(Self { all, lines })
     }
 
+    /// A line above them.
+    pub(super) fn tell(&self, said: &str) {
+        if let Err(error) = self.all.println(said) {
+            tracing::debug!(%error, "nobody reads standard error");
+        }
+    }
+
     /// Takes them away: what follows says it again.
     pub(super) fn clear(&self) {
         if let Err(error) = self.all.clear() {

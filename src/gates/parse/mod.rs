@@ -46,6 +46,10 @@ use crate::domain::gate::{Coverage, Finding, Metric, Mutants, TestCounts};
 
 /// A message keeps at most this many bytes: it goes into databases and prompts.
 const MESSAGE_MAX: usize = 2000;
+/// One line of several has at most so many bytes.
+const LINE_MAX: usize = 200;
+/// Of a long output so many lines from its beginning are shown, which often say what the others come of.
+const FIRST_LINES: usize = 5;
 
 /// A report gives at most this many findings; more are an error, because nobody could read them
 /// and a comparison of a part would call old ones new.
@@ -151,6 +155,16 @@ pub enum ParseError {
     NoReport {
         /// The exit code.
         exit: i32,
+        /// `: ` and its last words, or nothing.
+        tail: String,
+    },
+    /// The exit code tells of something that no line told of.
+    #[error("it exited with {exit}, and `pattern` fits no line of {place}{tail}")]
+    NoMatch {
+        /// The exit code.
+        exit: i32,
+        /// Where lines were looked for.
+        place: &'static str,
         /// `: ` and its last words, or nothing.
         tail: String,
     },
@@ -305,6 +319,24 @@ pub(super) fn last_lines(output: &[u8], lines: usize) -> String {
     let mut last: Vec<&str> = text.lines().rev().filter(|l| !l.trim().is_empty()).take(lines).collect();
     last.reverse();
     clean(&last.join("\n"), MESSAGE_MAX)
+}
+
+/// What was said, for people, in at most `most` lines with text: of more than that the first and the last ones.
+pub(super) fn both_ends(output: &[u8], most: usize) -> String {
+    let text = String::from_utf8_lossy(output);
+    let lines = text.lines().filter(|line| !line.trim().is_empty()).map(|line| clean(line, LINE_MAX));
+    let mut first: Vec<String> = lines.collect();
+    let rest = first.split_off(first.len().min(FIRST_LINES));
+    let mut room = MESSAGE_MAX.saturating_sub(first.iter().map(String::len).sum());
+    let fits = |line: &&String| {
+        let left = room.checked_sub(line.len());
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    let last = rest.iter().rev().take(most.saturating_sub(FIRST_LINES)).take_while(fits).count();
+    let (left_out, last) = rest.split_at(rest.len() - last);
+    let gap = (!left_out.is_empty()).then(|| format!("… {} more lines …", left_out.len()));
+    first.into_iter().chain(gap).chain(last.iter().cloned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Text from outside for a message: without control characters, shortened to `max` bytes.

@@ -27,7 +27,11 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         findings.extend(told.map(|found| finding(report, &found)));
     }
     if findings.is_empty() && !report.clean.contains(&report.exit) {
-        return Err(report.contradiction());
+        let place = match report.file {
+            Some(_) => "its output file",
+            None => "what it printed (on standard error one that names a file as `path`)",
+        };
+        return Err(ParseError::NoMatch { exit: report.exit, place, tail: report.tail() });
     }
     Ok(Parsed { findings, ..Parsed::default() })
 }

@@ -285,7 +285,12 @@ fn regex_finds_lines_with_its_groups() {
     let stdout = b"./a.c:3: warning: odd [W1]\nnoise\n/repo/b.c:9: error: bad [E2]\n";
     let parsed = read(find("regex").unwrap(), &Report { pattern, ..report(1, stdout) }).unwrap();
     assert_eq!(short(&parsed), ["W1 a.c:3 medium", "E2 b.c:9 high"]);
-    assert!(read(find("regex").unwrap(), &Report { pattern, ..report(1, b"boom") }).is_err());
+    let error = read(find("regex").unwrap(), &Report { pattern, ..report(1, b"boom") }).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "it exited with 1, and `pattern` fits no line of what it printed (on standard error one that names a \
+         file as `path`): boom"
+    );
     assert!(read(find("regex").unwrap(), &Report { pattern: "(", ..report(0, b"") }).is_err());
     assert!(parse("regex", 0, b"").is_err(), "no pattern");
 }
@@ -312,6 +317,21 @@ fn exit_codes_need_no_output() {
     assert_eq!(parse("exit-code", 0, b"anything"), Ok(Parsed::default()));
     let refused = parse("exit-code", 3, b"a\n\x1b[31mb\x07\n").unwrap().refused.unwrap();
     assert_eq!(refused, "exited with 3: a\n[31mb");
+}
+
+#[test]
+fn of_a_long_output_both_ends_are_kept() {
+    let lines: Vec<String> = (1..=100).map(|number| format!("line {number}")).collect();
+    let said = both_ends(lines.join("\n").as_bytes(), 30);
+    assert!(
+        said.starts_with("line 1\nline 2\nline 3\nline 4\nline 5\n… 70 more lines …\nline 76\n"),
+        "{said}"
+    );
+    assert!(said.ends_with("\nline 100") && said.lines().count() == 31, "{said}");
+    assert_eq!(both_ends(lines[..30].join("\n").as_bytes(), 30), lines[..30].join("\n"));
+    let wide = "x".repeat(9_000) + &format!("\n{}", "z".repeat(900)).repeat(40) + "\nthe end";
+    let wide = both_ends(wide.as_bytes(), 30);
+    assert!(wide.starts_with("xxx") && wide.ends_with("\nthe end") && wide.len() < 2_100, "{wide}");
 }
 
 #[test]
