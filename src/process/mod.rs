@@ -18,6 +18,7 @@ pub mod limits;
 pub mod load;
 pub mod lock;
 pub mod locked;
+pub mod memory;
 pub mod named;
 pub mod offline;
 pub mod private;

@@ -148,6 +148,7 @@ impl Outside {
                         Err(error) => tracing::warn!(error = full(&error), "anchors of landed work stay"),
                     }
                     history::tidy(place);
+                    crate::process::memory::give_back();
                     Vec::new()
                 });
             }
