@@ -8,6 +8,8 @@ mod brought;
 mod environment;
 #[path = "gates_alone/kept.rs"]
 mod kept;
+#[path = "gates_alone/odd.rs"]
+mod odd;
 mod person;
 #[path = "gates_alone/reports.rs"]
 mod reports;
@@ -473,31 +475,6 @@ fn the_list_says_why_and_what_is_missing() {
         let ruff = list["gates"].as_array().unwrap().iter().find(|g| g["name"] == "ruff").unwrap();
         assert!(ruff["last_seconds"].as_f64().unwrap() > 0.0, "{list:#}");
     }
-}
-
-#[test]
-fn where_a_project_lies_deeper_is_said() {
-    let person = Person::new();
-    let red = "[gates]\npresets = []\n[gate.red]\nstage = \"InTests\"\nmode = \"absolute\"\ncommand = [\"false\"]\n";
-    let top = repository(&person, red);
-    for place in ["b/deep", "a", "c", "d"] {
-        fs::create_dir_all(top.join(place)).unwrap();
-        fs::write(top.join(place).join("Cargo.toml"), "").unwrap();
-        fs::write(top.join(place).join("lib.rs"), "").unwrap();
-    }
-    let shown = text(&run(&person, &top, 1, &["gates", "run"]).stdout);
-    assert!(
-        shown.contains("lies at the top of the repository, but in `a`, `c`, `d` and others: "),
-        "{shown}"
-    );
-    let shown = text(&run(&person, &top, 1, &["gates", "run", "--json"]).stdout);
-    assert!(!shown.contains("at the top of the repository"), "{shown}");
-    fs::write(top.join("sprint.toml"), "").unwrap();
-    let shown = text(&run(&person, &top, 0, &["gates", "list"]).stdout);
-    assert!(shown.contains("no: there is no `Cargo.toml`, but in `a`: `general.root`"), "{shown}");
-    fs::write(top.join("sprint.toml"), format!("[general]\nroot = \"a\"\n{red}")).unwrap();
-    let shown = text(&run(&person, &top, 1, &["gates", "run"]).stdout);
-    assert!(!shown.contains("at the top of the repository"), "{shown}");
 }
 
 /// A command that never works fails at the base too, which excuses it: nobody is to take that for green.

@@ -180,6 +180,10 @@ impl Trees for HandTrees {
         self.base.is_some()
     }
 
+    fn written_out(&self) -> bool {
+        !matches!(self.head, Head::Checkout(_))
+    }
+
     fn files(&self, side: Side) -> Result<Vec<String>, String> {
         let listed = &self.listed[side as usize];
         if let Some(files) = listed.get() {

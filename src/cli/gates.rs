@@ -83,6 +83,7 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     let compared = compared(repo, head.commit(), &base)?;
     // Before an hour of gates, and after the snapshot.
     let sinks = Sinks::open(args, &env.cwd)?;
+    spare_sources(&sinks, repo)?;
     if let Head::Checkout(_) = head {
         tell_environments(repo)?;
         tell_reports(repo)?;
@@ -153,6 +154,24 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     Ok(ran.exit_code())
 }
 
+/// A report replaces its file; one that git knows is somebody's work, unless it is a report too.
+fn spare_sources(sinks: &Sinks, repo: &Repo) -> Result<(), CliError> {
+    for file in sinks.files() {
+        let (Ok(file), Ok(top)) = (file.canonicalize(), repo.top.canonicalize()) else { continue };
+        let Some(name) = file.strip_prefix(&top).ok().and_then(std::path::Path::to_str) else { continue };
+        let is_tracked =
+            export::is_tracked(repo, name).map_err(|error| git_error("the files cannot be listed", error))?;
+        if is_tracked && !export::is_report(&file) {
+            let name = plain(name, 200);
+            return Err(CliError::usage(format!(
+                "`{name}` is in git and no report: it would be overwritten"
+            ))
+            .hint("name another file, or `git rm --cached` this one"));
+        }
+    }
+    Ok(())
+}
+
 /// That environments are left out which git does not ignore, and what to do about it.
 fn tell_environments(repo: &Repo) -> Result<(), CliError> {
     let found = export::environments(repo).map_err(|error| git_error("the files cannot be listed", error))?;
@@ -212,6 +231,13 @@ fn compared(repo: &Repo, head: &CommitSha, base: &Base) -> Result<String, CliErr
     let same = export::is_same(repo, head, &base.commit)
         .map_err(|error| git_error("the commits cannot be compared", error))?;
     let with = format!("compared with {} ({})", plain(&base.name, 100), base.commit.short());
+    let left = export::parting(repo, head, &base.commit).filter(|left| *left != base.commit);
+    let with = match left.as_ref().map(CommitSha::short) {
+        Some(left) => {
+            format!("{with}, which has gone on since {left}, where this branch left it: `--base {left}`")
+        }
+        None => with,
+    };
     Ok(match (same, is_unborn_here(repo)) {
         (false, _) => with,
         (true, false) => {
@@ -353,6 +379,15 @@ fn head(args: &GatesRunArgs, env: &Environment, repo: &Repo) -> Result<Head, Cli
             }
             _ => unborn_or("what is staged cannot be read", error),
         });
+    }
+    if let Some(path) =
+        export::conflict(repo).map_err(|error| git_error("the index cannot be read", error))?
+    {
+        let name = plain(&path, 200);
+        return Err(CliError::refused(format!(
+            "`{name}` has conflicts, so the worktree is no tree that could be judged"
+        ))
+        .hint("resolve them, or judge a commit: `--head HEAD`"));
     }
     let snapshot = export::snapshot(repo).map_err(|error| unborn_or("the worktree cannot be read", error))?;
     Ok(Head::Checkout(snapshot))

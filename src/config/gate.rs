@@ -215,6 +215,9 @@ pub struct Tool {
     /// Environment, with the placeholders of `command`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What is appended to these variables where the repository has none of `configured`.
+    #[serde(default)]
+    pub unconfigured_env: BTreeMap<String, String>,
     /// The `[quality]` key that it is held to, if any.
     #[serde(default)]
     pub threshold: Option<String>,

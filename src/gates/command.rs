@@ -232,7 +232,13 @@ pub(super) fn environment(
         if name == "XDG_CONFIG_HOME" {
             keep_version_managers(&mut env, old.as_deref());
         }
-        set(&mut env, name, joined(name, old, value, places));
+        let mut all = joined(name, old, value, places);
+        let more = gate.and_then(|gate| gate.tool.unconfigured_env.get(name)).filter(|_| places.unconfigured);
+        if let Some(more) = more {
+            all.push(" ");
+            all.push(more);
+        }
+        set(&mut env, name, all);
     }
     env
 }

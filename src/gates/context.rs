@@ -104,6 +104,11 @@ pub trait Trees {
         None
     }
 
+    /// Whether the candidate lies elsewhere than the person's checkout, without what git ignores there.
+    fn written_out(&self) -> bool {
+        false
+    }
+
     /// Whether the two rooms are worktrees of their own, so that gates may run in both at once.
     fn apart(&self) -> bool {
         false

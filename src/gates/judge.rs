@@ -59,6 +59,8 @@ pub(super) struct Change<'a> {
     pub(super) lines: &'a ChangedLines,
     /// The file by which it asks for other packages, where the base had none of its own.
     pub(super) borrowed: Option<&'a str>,
+    /// Whether it was run without what git ignores in the checkout.
+    pub(super) written_out: bool,
     /// Whether it changes that file.
     pub(super) touches: &'a dyn Fn(&str) -> bool,
     /// Marks what a person lets pass.
@@ -111,7 +113,7 @@ pub(super) fn judge(
     let mut findings = head.findings.clone();
     let mut not_excused = 0;
     if let Some(base) = scanned {
-        let excuses = excuses(&findings, &base.findings, change.borrowed.is_some());
+        let excuses = excuses(&findings, &base.findings, change);
         not_excused = base.findings.len() - excuses.len();
         compare(&mut findings, excuses);
     }
@@ -142,6 +144,9 @@ pub(super) fn judge(
         Some(file) => format!(
             "`{file}` asks for other packages, and the base ran with those of the candidate: it excuses no test"
         ),
+        None if change.written_out => "a test is not excused that the base fails because something is missing; \
+             `[worktree] copy` names ignored files that commits are to have"
+            .to_owned(),
         None => "at the base something was missing that the candidate has: that excuses no test".to_owned(),
     });
     for said in why.iter().chain(&head.note) {
@@ -151,14 +156,18 @@ pub(super) fn judge(
 }
 
 /// What of the base's findings excuses the candidate's. A test that was red there for another reason, because
-/// something was missing, says nothing of what the candidate does; nor does any test of a base that had to
-/// run with what is installed for the candidate.
-fn excuses(head: &[Finding], base: &[Finding], borrowed: bool) -> Vec<Finding> {
+/// something was missing, says nothing of what the candidate does; nor does one for want of the same where it may
+/// lie in the checkout; nor any test of a base that had to run with what is installed for the candidate.
+fn excuses(head: &[Finding], base: &[Finding], change: Change<'_>) -> Vec<Finding> {
+    let (borrowed, written_out) = (change.borrowed.is_some(), change.written_out);
     let says_nothing = |was: &Finding| {
         let is_same =
             |is: &&Finding| is.kind == Kind::Test && is.fingerprint.placed == was.fingerprint.placed;
         was.kind == Kind::Test
-            && head.iter().filter(is_same).any(|is| borrowed || (lacks(&was.message) && !lacks(&is.message)))
+            && head
+                .iter()
+                .filter(is_same)
+                .any(|is| borrowed || (lacks(&was.message) && (written_out || !lacks(&is.message))))
     };
     base.iter().filter(|was| !says_nothing(was)).cloned().collect()
 }
@@ -320,8 +329,13 @@ mod tests {
     }
 
     fn judge(mode: Mode, head: &Parsed, base: &Base) -> Judged {
-        let change =
-            Change { borrowed: None, lines: &ChangedLines::new(), touches: &|_| false, allow: &|_| {} };
+        let change = Change {
+            borrowed: None,
+            written_out: false,
+            lines: &ChangedLines::new(),
+            touches: &|_| false,
+            allow: &|_| {},
+        };
         super::judge(mode, head, base, &[], Thresholds::default(), change)
     }
 
@@ -377,8 +391,19 @@ mod tests {
             Verdict::Pass,
             "1 test fails at the base too",
         );
+        let (lines, missing) = (ChangedLines::new(), was("ModuleNotFoundError: x"));
+        let old = was("AssertionError: assert 3 == 4");
+        let alike =
+            Change { borrowed: None, written_out: true, lines: &lines, touches: &|_| false, allow: &|_| {} };
+        let judged =
+            |head, base, change| super::judge(Mode::Absolute, head, base, &[], Thresholds::default(), change);
+        let written = judged(&both, &missing, alike);
+        assert_eq!(written.verdict, Verdict::Fail);
+        assert!(written.reason.contains("`[worktree] copy`"), "{}", written.reason);
+        assert_eq!(judged(&is, &old, alike).verdict, Verdict::Pass);
         let change = Change {
             borrowed: Some("uv.lock"),
+            written_out: false,
             lines: &ChangedLines::new(),
             touches: &|_| false,
             allow: &|_| {},

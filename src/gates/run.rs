@@ -195,6 +195,7 @@ impl Run<'_> {
             (tests.failed.saturating_add(tests.errors) > 0).then(|| self.context.trees.borrowed()).flatten();
         let change = Change {
             borrowed: borrowed.as_deref(),
+            written_out: self.context.trees.written_out(),
             lines: &lines,
             touches: &|path| self.context.trees.changed(path),
             allow: &|found| allowed.mark(found),
@@ -254,8 +255,13 @@ impl Run<'_> {
         };
         allowed.mark(&mut head.findings);
         allowed.mark(&mut base.findings);
-        let change =
-            Change { borrowed: None, lines: &ChangedLines::new(), touches: &|_| true, allow: &|_| {} };
+        let change = Change {
+            borrowed: None,
+            written_out: false,
+            lines: &ChangedLines::new(),
+            touches: &|_| true,
+            allow: &|_| {},
+        };
         let base = Base::Scanned(Box::new(base));
         let judged = judge::judge(self.gate.mode, &head, &base, &[], self.context.thresholds, change);
         let Judged { verdict, mut findings, reason, .. } = judged;

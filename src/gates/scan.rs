@@ -371,7 +371,7 @@ impl<'a> Scanner<'a> {
             metric.path = parse::relative(root, "", &metric.path);
         }
         patch::name_as_the_tree_does(parsed, files, self.context.subdir);
-        if matches!(self.gate.parser.as_str(), "radon" | "ruff") {
+        if matches!(self.gate.parser.as_str(), "mypy" | "radon" | "ruff") {
             // They walk into everything that lies there: a `venv` that the setup made is not the tree.
             let files: HashSet<&String> = files.iter().collect();
             let lies_about = |path: &String| {

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use git2::build::CheckoutBuilder;
 use git2::{BranchType, ErrorCode, Repository, Signature, Time};
@@ -112,17 +112,29 @@ pub fn environments(repo: &Repo) -> Result<Vec<String>> {
 /// # Errors
 /// git fails.
 pub fn reports(repo: &Repo) -> Result<Vec<String>> {
-    let begins = |path: &str| {
-        let mut head = Vec::new();
-        let opened = fs::File::open(repo.top.join(path)).ok()?;
-        opened.take(REPORT_BEGINS).read_to_end(&mut head).ok()?;
-        let head = String::from_utf8_lossy(&head).into_owned();
-        Some(REPORTS.iter().any(|marks| marks.iter().all(|mark| head.contains(mark))))
-    };
     let is_file = |path: &str| repo.top.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file());
     let mut found = untracked(repo, &["*.sarif", "*.json", "*.xml"])?;
-    found.retain(|path| is_file(path) && begins(path) == Some(true));
+    found.retain(|path| is_file(path) && is_report(&repo.top.join(path)));
     Ok(found)
+}
+
+/// Whether a file begins as a report of sprint's own does; not one that cannot be read.
+pub fn is_report(file: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = fs::File::open(file).and_then(|opened| opened.take(REPORT_BEGINS).read_to_end(&mut head));
+    let head = String::from_utf8_lossy(&head);
+    read.is_ok() && REPORTS.iter().any(|marks| marks.iter().all(|mark| head.contains(mark)))
+}
+
+/// Whether git knows a file, by its path from the root.
+///
+/// # Errors
+/// The index cannot be read.
+pub fn is_tracked(repo: &Repo, path: &str) -> Result<bool> {
+    let index = git2::Index::open(&repo.git_dir.join("index")).during("cannot read the index")?;
+    // It panics at paths that no repository can have.
+    let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    Ok(plain && index.get_path(Path::new(path), 0).is_some())
 }
 
 /// Untracked symbolic links that lead nowhere: the locks of an editor (`.#name`), which are no work.
@@ -180,6 +192,26 @@ pub fn staged(repo: &Repo, index: Option<&Path>) -> Result<CommitSha> {
         return Err(said).during("the index is not a tree yet");
     }
     copy.commit(repo, "what is staged")
+}
+
+/// A file of the checkout in which a conflict stands that git knows of and nobody has resolved.
+///
+/// # Errors
+/// The index cannot be read.
+pub fn conflict(repo: &Repo) -> Result<Option<String>> {
+    let index = git2::Index::open(&repo.git_dir.join("index")).during("cannot read the index")?;
+    let all = index.conflicts().during("cannot list the conflicts")?;
+    let sides = all.filter_map(std::result::Result::ok).filter_map(|one| one.our.or(one.their));
+    let names = sides.map(|side| String::from_utf8_lossy(&side.path).into_owned());
+    let mut names: Vec<String> = names.filter(|name| has_mark(&repo.top.join(name))).collect();
+    names.sort();
+    Ok(names.into_iter().next())
+}
+
+/// Whether git's mark of a conflict stands in a file.
+fn has_mark(path: &Path) -> bool {
+    fs::read(path)
+        .is_ok_and(|bytes| bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"<<<<<<< ")))
 }
 
 /// The files of the checkout as they lie there, without those that are ignored; there need not be
@@ -335,6 +367,12 @@ pub fn nothing(repo: &Repo) -> Result<CommitSha> {
     let tree = lib.treebuilder(None).and_then(|tree| tree.write()).and_then(|id| lib.find_tree(id));
     let tree = tree.during(what)?;
     lib.commit(None, &who, &who, "nothing", &tree, &[]).map(sha).during(what)
+}
+
+/// Where the history of one left that of the other; `None` if they have nothing in common.
+pub fn parting(repo: &Repo, one: &CommitSha, other: &CommitSha) -> Option<CommitSha> {
+    let lib = repo.open().ok()?;
+    lib.merge_base(oid(one).ok()?, oid(other).ok()?).ok().map(sha)
 }
 
 /// Whether two commits have the same files.

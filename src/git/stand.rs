@@ -38,7 +38,10 @@ impl Stand {
         if self.branch != now.branch {
             let name = |branch: &str| branch.strip_prefix("refs/heads/").unwrap_or(branch).to_owned();
             let (before, after) = (name(&self.branch), name(&now.branch));
-            return Some(format!("while it ran, `{after}` was checked out in the place of `{before}`"));
+            let back = if before == "HEAD" { short(&self.commit) } else { before.clone() };
+            return Some(format!(
+                "while it ran, `{after}` was checked out in the place of `{before}` (back: `git checkout {back}`)"
+            ));
         }
         if self.commit != now.commit {
             let (before, after) = (short(&self.commit), short(&now.commit));
@@ -48,8 +51,9 @@ impl Stand {
             };
             return Some(format!("while it ran, HEAD moved from {before} to {after}{back}"));
         }
-        (self.stash != now.stash)
-            .then(|| "while it ran, what is stashed changed (`git stash list`)".to_owned())
+        (self.stash != now.stash).then(|| {
+            "while it ran, what is stashed changed (`git stash list`; back: `git stash pop`)".to_owned()
+        })
     }
 }
 
@@ -76,11 +80,11 @@ mod tests {
         );
         assert_eq!(
             told(stand("HEAD", Some("0123456789"), None)),
-            "while it ran, `HEAD` was checked out in the place of `main`"
+            "while it ran, `HEAD` was checked out in the place of `main` (back: `git checkout main`)"
         );
         assert_eq!(
             told(stand("refs/heads/main", Some("0123456789"), Some("ff"))),
-            "while it ran, what is stashed changed (`git stash list`)"
+            "while it ran, what is stashed changed (`git stash list`; back: `git stash pop`)"
         );
     }
 }

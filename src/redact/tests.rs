@@ -292,3 +292,12 @@ fn letters_before_a_token_and_colours_in_it_do_not_save_it() {
     let plain = b"\x1b[1mplain\x1b[0m colours stay\n";
     assert_eq!(lines.push(plain), plain);
 }
+
+#[test]
+fn a_token_that_a_tool_has_shortened_is_one() {
+    for begin in ["ghp_", "sk-proj-", "AKIA"] {
+        let said = format!("assert '{begin}12345678...DEFGHIJ123456' == 'x'");
+        check(&said, "assert '[redacted: shortened token]' == 'x'");
+    }
+    check("sk-eleton...keys and npm_a...b", "sk-eleton...keys and npm_a...b");
+}

@@ -179,3 +179,76 @@ fn where_gates_could_reach_the_network_it_is_said() {
     assert!(shown.contains("warning  network"), "{shown}");
     assert!(shown.contains("sudo sysctl -w user.max_net_namespaces=10000"), "{shown}");
 }
+
+/// A module that a build makes and git ignores is nowhere but in the checkout: a test that cannot be run for want of
+/// it, here and at the base, is no old failure.
+#[test]
+fn a_test_that_lacks_an_ignored_file_on_both_sides_is_not_excused() {
+    let person = Person::new();
+    if !person.has_tools() {
+        return;
+    }
+    let other = ("test_other.py", "def test_other():\n    assert True\n");
+    let test = "from gen import X\n\n\ndef test_x():\n    assert X == 1\n";
+    let top = repository(&person, &[("test_gen.py", test), other]);
+    write(&top, ".gitignore", "/gen.py\n__pycache__/\n");
+    write(&top, "gen.py", "X = 1\n");
+    person.git(&top, &["add", "--all"]);
+    person.git(&top, &["commit", "-qm", "generated"]);
+    run(&person, &top, 0, &["gates", "run", "pytest", "--base", "HEAD"]);
+    write(&top, "test_gen.py", &test.replace("== 1", "== 99"));
+    person.git(&top, &["add", "--all"]);
+    let staged = ["gates", "run", "pytest", "--staged", "--base", "HEAD"];
+    let shown = said(&run(&person, &top, 1, &staged));
+    assert!(
+        shown.contains("test_gen.py: collection failure: ModuleNotFoundError: No module named 'gen'"),
+        "{shown}"
+    );
+    assert!(shown.contains("`[worktree] copy`"), "{shown}");
+    write(&top, "sprint.toml", &format!("{CONFIG}[worktree]\ncopy = [\"gen.py\"]\n"));
+    let shown = said(&run(&person, &top, 1, &staged));
+    assert!(shown.contains("assert 1 == 99"), "{shown}");
+    write(&top, "test_gen.py", test);
+    person.git(&top, &["add", "--all"]);
+    run(&person, &top, 0, &staged);
+}
+
+#[test]
+fn what_git_ignores_is_not_judged_by_a_tool_that_walks_into_it() {
+    let person = Person::new();
+    if !person.has_tools() {
+        return;
+    }
+    let top = repository(
+        &person,
+        &[("pkg/__init__.py", ""), ("pkg/use.py", "from pkg.gen import X\n\nY: int = X\n")],
+    );
+    write(&top, ".gitignore", "/pkg/gen.py\n");
+    write(&top, "pkg/gen.py", "X: int = \"s\"\n");
+    run(&person, &top, 0, &["gates", "run", "mypy"]);
+    write(&top, "pkg/gen.py", "X: str = \"s\"\n");
+    let shown = said(&run(&person, &top, 1, &["gates", "run", "mypy"]));
+    assert!(shown.contains("pkg/use.py:3: "), "it is looked into all the same: {shown}");
+}
+
+/// As in a clone that lies in another project's directory.
+#[test]
+fn a_pytest_configuration_above_the_repository_is_another_projects() {
+    let person = Person::new();
+    if !person.has_tools() {
+        return;
+    }
+    let test =
+        "from m import f\n\n\ndef test_f():\n    assert f() == 1\n\n\ndef test_more():\n    assert f()\n";
+    let top = repository(&person, &[("m.py", "def f():\n    return 1\n"), ("tests/test_m.py", test)]);
+    fs::write(person.path("pytest.ini"), "[pytest]\naddopts = --deselect repo/tests/test_m.py::test_f\n")
+        .unwrap();
+    write(&top, "m.py", "def f():\n    return 0 + 1\n");
+    run(&person, &top, 0, &["gates", "run", "pytest"]);
+    write(&top, "m.py", "def f():\n    return 2\n");
+    let shown = said(&run(&person, &top, 1, &["gates", "run", "pytest"]));
+    assert!(shown.contains("1 test failed") && !shown.contains("lost-test"), "{shown}");
+    write(&top, "pytest.ini", "[pytest]\naddopts = --deselect tests/test_m.py::test_f\n");
+    let shown = said(&run(&person, &top, 1, &["gates", "run", "pytest"]));
+    assert!(shown.contains("lost-test"), "its own counts: {shown}");
+}

@@ -51,6 +51,14 @@ impl Sinks {
         Ok(Self { sarif, junit, readers })
     }
 
+    /// The files that will be replaced.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.sarif, &self.junit].into_iter().flatten().filter_map(|sink| match sink {
+            Sink::File(path) => Some(path.as_path()),
+            Sink::Stdout | Sink::Open(..) => None,
+        })
+    }
+
     /// Whether standard output is for one of them alone.
     pub(super) fn take_stdout(&self) -> bool {
         matches!(self.sarif, Some(Sink::Stdout)) || matches!(self.junit, Some(Sink::Stdout))

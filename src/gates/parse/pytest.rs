@@ -35,6 +35,7 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
     for case in &mut cases {
         // pytest counts lines from 0 there.
         case.line = case.line.map(|line| line.saturating_add(1));
+        name_the_cause(case);
     }
     let mut parsed = junit::parsed(report, &cases, node_id);
     parsed.ran = super::ran(cases.iter().filter(|case| !case.classname.is_empty()).map(|case| {
@@ -95,6 +96,15 @@ fn ended_early(report: &Report<'_>, said: &str) -> Finding {
         kind: Kind::Test,
         symbol: "the whole run".to_owned(),
         ..Finding::code("ended-early", &path, at, Severity::High, &message(said))
+    }
+}
+
+/// The first line of what cannot be collected says nothing; the reason is the last one that pytest marks.
+fn name_the_cause(case: &mut Case) {
+    const BARE: &str = "collection failure";
+    let why = case.said.lines().rev().find_map(|line| line.strip_prefix("E  ")).map(str::trim);
+    if let Some(why) = why.filter(|_| case.said.lines().next() == Some(BARE)) {
+        case.said = case.said.replacen(BARE, &format!("{BARE}: {why}"), 1);
     }
 }
 
