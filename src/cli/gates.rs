@@ -47,7 +47,7 @@ pub(super) use choice::{chosen, unknown as unknown_gate};
 use files::Sinks;
 use progress::Lines;
 use scratch::Scratch;
-use way_out::way_out;
+use way_out::ways_out;
 
 /// Said at once to whoever interrupts: what does not end by itself is given its time.
 const ENDING: &str = "interrupted: what runs is being ended, which may take a few seconds";
@@ -141,8 +141,8 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         }
         out.text(&ran.text(out.colour));
         let root = choice::root_hint(&config, repo, &commits.0, &ran)?;
-        let advice = [ran.elsewhere(args.staged), way_out(&ran, &gates, args.staged), root];
-        advice.into_iter().flatten().for_each(|said| out.line(said));
+        let ways_out = ways_out(&ran, &gates, args.staged);
+        ran.elsewhere(args.staged).into_iter().chain(ways_out).chain(root).for_each(|said| out.line(said));
     }
     none.filter(|_| stdout_is_data).iter().for_each(|said| tell(said));
     tell_submodules(repo, (&commits.0, &commits.1), &gates, &ran)?;

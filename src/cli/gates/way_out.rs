@@ -1,30 +1,42 @@
-//! What a person can do whose own change `integrity` stops. In a sprint a task names the file; by hand there
-//! is no task, and a hook that can only say no would be turned off.
+//! What a person can do whose own change `integrity` stops, or a gate of tests because some run no more. In a sprint a
+//! task names the file; by hand there is no task, and a hook that can only say no would be turned off.
+
+use std::collections::BTreeSet;
 
 use crate::cli::gates_run::Ran;
 use crate::config::GateConfig;
+use crate::domain::gate::GateResult;
 
 const GATE: &str = "integrity";
+/// A rule that is a question of what somebody meant, too.
+const LOST: &str = "lost-test";
 
-/// The line that lets the change pass once, by its rules; nothing where `integrity` stops nothing.
-pub(super) fn way_out(ran: &Ran, gates: &[GateConfig], staged: bool) -> Option<String> {
-    let result = ran.gates.iter().find(|result| result.name.as_str() == GATE)?;
+/// For each gate that stops such a change, the line that lets it pass once, by its rules.
+pub(super) fn ways_out(ran: &Ran, gates: &[GateConfig], staged: bool) -> Vec<String> {
+    ran.gates.iter().filter_map(|result| way_out(result, gates, staged)).collect()
+}
+
+fn way_out(result: &GateResult, gates: &[GateConfig], staged: bool) -> Option<String> {
+    let name = result.name.as_str();
     let stops = result.findings.iter().filter(|finding| finding.blocks(result.mode));
     let mut rules: Vec<&str> = stops.map(|finding| finding.rule.as_str()).collect();
+    rules.retain(|rule| name == GATE || *rule == LOST);
     if rules.is_empty() {
         return None;
     }
     rules.sort_unstable();
     // A variable stands in the place of what sprint.toml allows.
-    let own = gates.iter().find(|gate| gate.name.as_str() == GATE);
+    let own = gates.iter().find(|gate| gate.name == result.name);
     let mut allowed: Vec<&str> =
         own.iter().flat_map(|gate| &gate.allow).map(String::as_str).chain(rules).collect();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     allowed.retain(|rule| seen.insert(*rule));
     let list = serde_json::json!(allowed).to_string().replace('\'', r"'\''");
     let command = if staged { "git commit …" } else { "sprint gates run …" };
+    // A shell takes no other letters for a variable's name.
+    let env = if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') { "" } else { "env " };
     Some(format!(
-        "a change of your own that {GATE} stops is yours to allow, once and by its rules: \
-         SPRINT_CONFIG__gate__{GATE}__allow='{list}' {command}"
+        "a change of your own that {name} stops is yours to allow, once and by its rules: \
+         {env}SPRINT_CONFIG__gate__{name}__allow='{list}' {command}"
     ))
 }
