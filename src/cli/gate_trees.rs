@@ -12,7 +12,7 @@ use crate::config::Worktree;
 use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
-use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages, stays_inside};
+use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages, stays_inside, stem};
 use crate::git::stand::{self, Stand};
 use crate::git::{Repo, contents, diff, export, standalone};
 
@@ -48,6 +48,8 @@ pub(super) struct HandTrees {
     /// What a run of each side's code sees besides its tree, as it was before the first run.
     beside: [OnceCell<Option<String>>; 2],
     changed: OnceCell<BTreeSet<String>>,
+    /// By what they are called: what git ignores in the checkout and the head was written out without.
+    left_behind: OnceCell<Option<BTreeSet<String>>>,
     /// Commits do not change, and every gate asks several times.
     listed: [OnceCell<Vec<String>>; 2],
     renamed: OnceCell<Vec<(String, String)>>,
@@ -69,6 +71,7 @@ impl HandTrees {
             brought: Default::default(),
             beside: Default::default(),
             changed: OnceCell::new(),
+            left_behind: OnceCell::new(),
             listed: Default::default(),
             renamed: OnceCell::new(),
             written: RefCell::default(),
@@ -180,8 +183,15 @@ impl Trees for HandTrees {
         self.base.is_some()
     }
 
-    fn written_out(&self) -> bool {
-        !matches!(self.head, Head::Checkout(_))
+    fn left_behind(&self, name: &str) -> bool {
+        let look = || {
+            let (ignored, brought) = (export::ignored(&self.repo).ok()?, self.brought(Side::Head).ok()?);
+            let there = |path: &String| brought.iter().any(|one| one.path == path.trim_end_matches('/'));
+            Some(ignored.iter().filter(|path| !there(path)).map(|path| stem(path).to_owned()).collect())
+        };
+        // Where that cannot be told, no test is excused by it.
+        let is_written_out = !matches!(self.head, Head::Checkout(_));
+        is_written_out && self.left_behind.get_or_init(look).as_ref().is_none_or(|names| names.contains(name))
     }
 
     fn files(&self, side: Side) -> Result<Vec<String>, String> {

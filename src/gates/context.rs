@@ -104,8 +104,9 @@ pub trait Trees {
         None
     }
 
-    /// Whether the candidate lies elsewhere than the person's checkout, without what git ignores there.
-    fn written_out(&self) -> bool {
+    /// Whether the person's checkout has something of that name (without directory and ending) which git
+    /// ignores, and the candidate lies elsewhere, without it.
+    fn left_behind(&self, _name: &str) -> bool {
         false
     }
 

@@ -6,6 +6,7 @@ use crate::domain::gate::{
     compare, judge_complexity, judge_coverage, judge_mutants, judge_vulnerabilities,
 };
 
+use super::lacks::{lacks, missing};
 use super::parse::Parsed;
 
 /// The limits of `[quality]` and `[security]`.
@@ -59,8 +60,8 @@ pub(super) struct Change<'a> {
     pub(super) lines: &'a ChangedLines,
     /// The file by which it asks for other packages, where the base had none of its own.
     pub(super) borrowed: Option<&'a str>,
-    /// Whether it was run without what git ignores in the checkout.
-    pub(super) written_out: bool,
+    /// Whether the checkout has something of that name which git ignores, and the candidate was run without it.
+    pub(super) left_behind: &'a dyn Fn(&str) -> bool,
     /// Whether it changes that file.
     pub(super) touches: &'a dyn Fn(&str) -> bool,
     /// Marks what a person lets pass.
@@ -144,8 +145,8 @@ pub(super) fn judge(
         Some(file) => format!(
             "`{file}` asks for other packages, and the base ran with those of the candidate: it excuses no test"
         ),
-        None if change.written_out => "a test is not excused that the base fails because something is missing; \
-             `[worktree] copy` names ignored files that commits are to have"
+        None if lacks_what_is_left_behind(&findings, change) => "a test is not excused that lacks what git ignores in \
+             the checkout; name it in `[worktree] copy`"
             .to_owned(),
         None => "at the base something was missing that the candidate has: that excuses no test".to_owned(),
     });
@@ -159,7 +160,6 @@ pub(super) fn judge(
 /// something was missing, says nothing of what the candidate does; nor does one for want of the same where it may
 /// lie in the checkout; nor any test of a base that had to run with what is installed for the candidate.
 fn excuses(head: &[Finding], base: &[Finding], change: Change<'_>) -> Vec<Finding> {
-    let (borrowed, written_out) = (change.borrowed.is_some(), change.written_out);
     let says_nothing = |was: &Finding| {
         let is_same =
             |is: &&Finding| is.kind == Kind::Test && is.fingerprint.placed == was.fingerprint.placed;
@@ -167,25 +167,19 @@ fn excuses(head: &[Finding], base: &[Finding], change: Change<'_>) -> Vec<Findin
             && head
                 .iter()
                 .filter(is_same)
-                .any(|is| borrowed || (lacks(&was.message) && (written_out || !lacks(&is.message))))
+                .any(|is| change.borrowed.is_some() || (lacks(&was.message) && !lacks_as_well(is, change)))
     };
     base.iter().filter(|was| !says_nothing(was)).cloned().collect()
 }
 
-/// How programs say that something is not there.
-fn lacks(message: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "ModuleNotFoundError",
-        "ImportError",
-        "FileNotFoundError",
-        "No such file or directory",
-        "Cannot find module",
-        "Cannot find package",
-        "Failed to resolve",
-        "Failed to load",
-        "ENOENT",
-    ];
-    WORDS.iter().any(|word| message.contains(word))
+/// Whether the candidate lacks something too that is nowhere else either.
+fn lacks_as_well(is: &Finding, change: Change<'_>) -> bool {
+    lacks(&is.message) && !missing(&is.message).iter().any(|name| (change.left_behind)(name))
+}
+
+fn lacks_what_is_left_behind(findings: &[Finding], change: Change<'_>) -> bool {
+    let tests = findings.iter().filter(|finding| finding.kind == Kind::Test);
+    tests.into_iter().any(|test| lacks(&test.message) && !lacks_as_well(test, change))
 }
 
 /// New ones first, then the most severe, then by place.
@@ -331,7 +325,7 @@ mod tests {
     fn judge(mode: Mode, head: &Parsed, base: &Base) -> Judged {
         let change = Change {
             borrowed: None,
-            written_out: false,
+            left_behind: &|_| false,
             lines: &ChangedLines::new(),
             touches: &|_| false,
             allow: &|_| {},
@@ -391,19 +385,27 @@ mod tests {
             Verdict::Pass,
             "1 test fails at the base too",
         );
-        let (lines, missing) = (ChangedLines::new(), was("ModuleNotFoundError: x"));
+        let both = with(&[test("ModuleNotFoundError: No module named 'a.x'")]);
+        let (lines, missing) = (ChangedLines::new(), was("ModuleNotFoundError: No module named 'a.x'"));
         let old = was("AssertionError: assert 3 == 4");
-        let alike =
-            Change { borrowed: None, written_out: true, lines: &lines, touches: &|_| false, allow: &|_| {} };
+        let alike = Change {
+            borrowed: None,
+            left_behind: &|name| name == "x",
+            lines: &lines,
+            touches: &|_| false,
+            allow: &|_| {},
+        };
         let judged =
             |head, base, change| super::judge(Mode::Absolute, head, base, &[], Thresholds::default(), change);
         let written = judged(&both, &missing, alike);
         assert_eq!(written.verdict, Verdict::Fail);
         assert!(written.reason.contains("`[worktree] copy`"), "{}", written.reason);
         assert_eq!(judged(&is, &old, alike).verdict, Verdict::Pass);
+        let nowhere = Change { left_behind: &|name| name == "y", ..alike };
+        assert_eq!(judged(&both, &missing, nowhere).verdict, Verdict::Pass);
         let change = Change {
             borrowed: Some("uv.lock"),
-            written_out: false,
+            left_behind: &|_| false,
             lines: &ChangedLines::new(),
             touches: &|_| false,
             allow: &|_| {},

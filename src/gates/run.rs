@@ -195,7 +195,7 @@ impl Run<'_> {
             (tests.failed.saturating_add(tests.errors) > 0).then(|| self.context.trees.borrowed()).flatten();
         let change = Change {
             borrowed: borrowed.as_deref(),
-            written_out: self.context.trees.written_out(),
+            left_behind: &|name| self.context.trees.left_behind(name),
             lines: &lines,
             touches: &|path| self.context.trees.changed(path),
             allow: &|found| allowed.mark(found),
@@ -257,7 +257,7 @@ impl Run<'_> {
         allowed.mark(&mut base.findings);
         let change = Change {
             borrowed: None,
-            written_out: false,
+            left_behind: &|_| false,
             lines: &ChangedLines::new(),
             touches: &|_| true,
             allow: &|_| {},

@@ -162,6 +162,19 @@ fn untracked(repo: &Repo, names: &[&str]) -> Result<Vec<String>> {
         .collect())
 }
 
+/// What git ignores in the checkout: files, and directories of which it ignores all, with a slash at the end.
+///
+/// # Errors
+/// git fails.
+pub fn ignored(repo: &Repo) -> Result<Vec<String>> {
+    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
+    let words =
+        ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", ":(top)"];
+    let listed = git.args(words).run()?;
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
 /// The files that git tracks in the checkout. Paths that are not UTF-8 are shown with replacement
 /// characters.
 ///

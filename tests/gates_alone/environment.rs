@@ -205,6 +205,10 @@ fn a_test_that_lacks_an_ignored_file_on_both_sides_is_not_excused() {
         "{shown}"
     );
     assert!(shown.contains("`[worktree] copy`"), "{shown}");
+    fs::rename(top.join("gen.py"), person.path("gen.py")).unwrap();
+    let old = said(&run(&person, &top, 0, &staged));
+    assert!(old.contains("1 test fails at the base too"), "nobody has it: {old}");
+    fs::rename(person.path("gen.py"), top.join("gen.py")).unwrap();
     write(&top, "sprint.toml", &format!("{CONFIG}[worktree]\ncopy = [\"gen.py\"]\n"));
     let shown = said(&run(&person, &top, 1, &staged));
     assert!(shown.contains("assert 1 == 99"), "{shown}");
