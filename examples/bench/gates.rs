@@ -70,10 +70,10 @@ fn again(lab: &Package, plan: &Plan, report: &mut Report) -> Outcome<()> {
 
 /// What sprint adds to one tool.
 fn added(lab: &Package, plan: &Plan, gate: &str, report: &mut Report) -> Outcome<()> {
-    // What the base says is then what the head has said: one run of the tool.
-    let words = ["gates", "run", "--gate", gate, "--base", "HEAD", "--json"];
+    let words = ["gates", "run", "--gate", gate, "--base", "main", "--json"];
     let (mut ours, mut bare) = (Sample::default(), Sample::default());
     lab.change()?;
+    // From here on what the base says is known: one run of the tool.
     let line = by_hand(&lab.timed(&words)?.1, gate)?;
     for _ in 0..plan.size(9, 3) {
         lab.change()?;

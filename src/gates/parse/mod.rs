@@ -37,6 +37,7 @@ mod semgrep;
 mod tsc;
 mod vitest;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -342,7 +343,7 @@ pub(super) fn both_ends(output: &[u8], most: usize) -> String {
 /// Text from outside for a message: without control characters, shortened to `max` bytes.
 pub(super) fn clean(text: &str, max: usize) -> String {
     let mut kept = String::with_capacity(text.len().min(max + 4));
-    for c in text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()) {
+    for c in uncoloured(text).chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()) {
         if kept.len() + c.len_utf8() > max {
             kept.push('…');
             break;
@@ -350,6 +351,15 @@ pub(super) fn clean(text: &str, max: usize) -> String {
         kept.push(c);
     }
     kept
+}
+
+/// Without the terminal's sequences for colours (`ESC [ 31 m`, ECMA-48 §5.4), which some tools write into a file too.
+fn uncoloured(text: &str) -> Cow<'_, str> {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default();
+    let is_last = |c: char| ('@'..='~').contains(&c);
+    let rest: String = parts.map(|part| part.split_once(is_last).map_or("", |(_, after)| after)).collect();
+    if first.len() == text.len() { Cow::Borrowed(text) } else { Cow::Owned(format!("{first}{rest}")) }
 }
 
 /// The body as JSON of that tool. What is wrong with it is told by its place alone: its words may be

@@ -226,6 +226,16 @@ fn a_broken_build_is_no_missing_coverage_and_red_tests_are_no_survivors() {
 }
 
 #[test]
+fn an_error_outside_of_every_test_of_vitest_is_told_in_its_words() {
+    let parsed = parse("vitest", "unhandled").unwrap();
+    let [found] = parsed.findings.as_slice() else { panic!("{:?}", parsed.findings) };
+    let begin =
+        "no test failed, but vitest exited with 1: Error: boom late\n ❯ Timeout._onTimeout a.test.js:2:45\n";
+    assert!(found.message.starts_with(begin), "{}", found.message);
+    assert!(!found.message.contains('⎯') && !found.message.contains("JSON report"), "{}", found.message);
+}
+
+#[test]
 fn vitest_takes_its_coverage_from_a_second_report() {
     let clean = recorded("vitest", "clean");
     let lcov = std::fs::read(directory("vitest").join("covered.also")).unwrap();

@@ -316,7 +316,7 @@ fn a_clean_exit_code_is_one_that_says_so_and_no_other() {
 fn exit_codes_need_no_output() {
     assert_eq!(parse("exit-code", 0, b"anything"), Ok(Parsed::default()));
     let refused = parse("exit-code", 3, b"a\n\x1b[31mb\x07\n").unwrap().refused.unwrap();
-    assert_eq!(refused, "exited with 3: a\n[31mb");
+    assert_eq!(refused, "exited with 3: a\nb");
 }
 
 #[test]
@@ -354,6 +354,7 @@ fn paths_become_relative_to_the_repository() {
 
 #[test]
 fn long_and_hostile_messages_are_cut_and_cleaned() {
+    assert_eq!(clean("\x1b[1m\x1b[31mError\x1b[39m: b\x1b[31", 99), "Error: b");
     let text = clean(&format!("\x1b]0;title\x07{}", "é".repeat(5000)), 2000);
     assert!(text.len() <= 2003 && text.starts_with("]0;titleé") && text.ends_with('…'));
 }

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use super::{ParseError, Parsed, Report, last_lines, lcov, message};
 use crate::domain::gate::{Finding, Kind, Severity, TestCounts};
 
+/// So many lines of what it says besides its report.
+const WORDS_MAX: usize = 10;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Whole {
@@ -119,7 +122,18 @@ fn finding(rule: &str, path: &str, symbol: String, row: u32, said: &str) -> Find
 
 /// An error that no test is to blame for, or a threshold of the repository's own.
 fn refused(report: &Report<'_>) -> Finding {
-    let words = last_lines(if report.stderr.is_empty() { report.stdout } else { report.stderr }, 10);
+    let words = outside_of_tests(&String::from_utf8_lossy(report.stderr)).unwrap_or_else(|| {
+        last_lines(if report.stderr.is_empty() { report.stdout } else { report.stderr }, WORDS_MAX)
+    });
     let said = format!("no test failed, but vitest exited with {}: {words}", report.exit);
     finding("vitest-exit", "", "exit code".to_owned(), 0, &said)
+}
+
+/// The first of its "Unhandled Errors": what stands below `⎯⎯⎯ Uncaught Exception ⎯⎯⎯`, which another such line ends.
+fn outside_of_tests(said: &str) -> Option<String> {
+    let is_rule = |line: &&str| line.contains("⎯⎯⎯⎯");
+    let mut lines = said.lines().skip_while(|line| !line.contains(" Unhandled Errors ")).skip(1);
+    lines.find(is_rule)?;
+    let below = lines.take_while(|line| !is_rule(line)).filter(|line| !line.trim().is_empty());
+    Some(message(&below.take(WORDS_MAX).collect::<Vec<_>>().join("\n")))
 }
