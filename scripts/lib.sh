@@ -211,7 +211,7 @@ need_languages() {
   for tool in "${CARGO_TOOLS[@]}"; do
     [ -x "$dir/cargo/bin/${tool%@*}" ] && continue
     say "installing $tool into $dir/cargo (cargo)"
-    timeout 1200 cargo install --quiet --locked --profile dev --root "$dir/cargo" "$tool" </dev/null \
+    CARGO_PROFILE_DEV_DEBUG=0 timeout 1200 cargo install --quiet --locked --profile dev --root "$dir/cargo" "$tool" </dev/null \
       || say "cargo could not install $tool: its tests will be skipped"
   done
   [ ! -d "$dir/cargo/bin" ] || some=0
