@@ -45,6 +45,8 @@ mod prompts;
 mod questions;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/sleep.rs"]
+mod sleep;
 #[path = "e2e/stalled.rs"]
 mod stalled;
 #[path = "e2e/triage.rs"]
