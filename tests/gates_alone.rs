@@ -6,6 +6,8 @@
 mod brought;
 #[path = "gates_alone/environment.rs"]
 mod environment;
+#[path = "gates_alone/filters.rs"]
+mod filters;
 #[path = "gates_alone/kept.rs"]
 mod kept;
 #[path = "gates_alone/odd.rs"]

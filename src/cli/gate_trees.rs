@@ -1,6 +1,7 @@
 //! The trees of `sprint gates run`: the person's own checkout, or plain directories of commits.
 
 mod bring;
+mod filtered;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
@@ -13,6 +14,7 @@ use crate::domain::gate::ChangedLines;
 use crate::domain::ids::CommitSha;
 use crate::error::chain;
 use crate::gates::{Room, Side, Trees, around, brought, dependencies, languages, stays_inside, stem};
+use crate::git::filters::Filtered;
 use crate::git::stand::{self, Stand};
 use crate::git::{Repo, contents, diff, export, standalone};
 
@@ -48,6 +50,8 @@ pub(super) struct HandTrees {
     /// What a run of each side's code sees besides its tree, as it was before the first run.
     beside: [OnceCell<Option<String>>; 2],
     changed: OnceCell<BTreeSet<String>>,
+    /// `None` where it cannot be told.
+    filtered: OnceCell<Option<Vec<Filtered>>>,
     /// By what they are called: what git ignores in the checkout and the head was written out without.
     left_behind: OnceCell<Option<BTreeSet<String>>>,
     /// Commits do not change, and every gate asks several times.
@@ -71,6 +75,7 @@ impl HandTrees {
             brought: Default::default(),
             beside: Default::default(),
             changed: OnceCell::new(),
+            filtered: OnceCell::new(),
             left_behind: OnceCell::new(),
             listed: Default::default(),
             renamed: OnceCell::new(),
@@ -94,6 +99,16 @@ impl HandTrees {
             self.wanted.find(&self.repo, self.commit(side)?, &files).map_err(|error| chain(&error))
         };
         self.brought[side as usize].get_or_init(find).as_deref().map_err(Clone::clone)
+    }
+
+    /// The file by which the head asks for other packages: dependencies come from the checkout, which has one set.
+    fn borrowed(&self) -> Option<String> {
+        let (base, head) = (self.base.as_ref()?, self.head.commit());
+        let text = |commit, path: &str| contents::blob(&self.repo, commit, path).ok().flatten();
+        let asks = |path: &&String| {
+            dependencies::differ(path, text(base, path).as_deref(), text(head, path).as_deref())
+        };
+        self.between(base, head).iter().find(asks).cloned()
     }
 
     fn commit(&self, side: Side) -> Result<&CommitSha, String> {
@@ -144,14 +159,16 @@ impl Trees for HandTrees {
             }
             if let (Side::Head, Head::Checkout(_)) = (side, &self.head) {
                 // What asks git finds the person's repository here alone: elsewhere it may say something else.
-                return around(&self.repo.top, &files).map(|told| format!("the person's repository {told}"));
+                let told = format!("the person's repository {}", around(&self.repo.top, &files)?);
+                return Some(told + &self.seen(self.filtered()?));
             }
-            let all = self.brought(side).ok()?;
-            brought(
+            let (all, (filtered, _)) = (self.brought(side).ok()?, self.filtered_of(side)?);
+            let told = brought(
                 &self.repo.top,
                 all.iter().map(|one| one.path.as_str()),
                 all.iter().flat_map(Brought::own),
-            )
+            )?;
+            Some(told + &self.seen(&filtered))
         };
         self.beside[side as usize].get_or_init(look).clone()
     }
@@ -169,14 +186,11 @@ impl Trees for HandTrees {
         Some(&self.repo.top)
     }
 
-    /// Dependencies come from the checkout, which has one set of them.
-    fn borrowed(&self) -> Option<String> {
-        let (base, head) = (self.base.as_ref()?, self.head.commit());
-        let text = |commit, path: &str| contents::blob(&self.repo, commit, path).ok().flatten();
-        let asks = |path: &&String| {
-            dependencies::differ(path, text(base, path).as_deref(), text(head, path).as_deref())
-        };
-        self.between(base, head).iter().find(asks).cloned()
+    fn distrust(&self) -> Option<String> {
+        let asks = self.borrowed().map(|file| {
+            format!("`{file}` asks for other packages, and the base ran with those of the candidate")
+        });
+        asks.or_else(|| self.unlike_checkout())
     }
 
     fn has_base(&self) -> bool {
@@ -214,6 +228,9 @@ impl Trees for HandTrees {
         if first || room == Room::Working {
             let commit = self.commit(side)?;
             export::export(&self.repo, commit, &directory).map_err(|error| chain(&error))?;
+            if room == Room::Working {
+                self.bring_filtered(side, &directory)?;
+            }
             let brought = self.brought(side)?;
             self.under_git(side, room, &directory, brought)?;
             bring::all(&self.repo, brought, room, &directory)?;

@@ -141,8 +141,14 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
         }
         out.text(&ran.text(out.colour));
         let root = choice::root_hint(&config, repo, &commits.0, &ran)?;
+        let beyond = choice::beyond_root(&config, repo, (&commits.0, &commits.1))?;
         let ways_out = ways_out(&ran, &gates, args.staged);
-        ran.elsewhere(args.staged).into_iter().chain(ways_out).chain(root).for_each(|said| out.line(said));
+        ran.elsewhere(args.staged)
+            .into_iter()
+            .chain(ways_out)
+            .chain(root)
+            .chain(beyond)
+            .for_each(|said| out.line(said));
     }
     none.filter(|_| stdout_is_data).iter().for_each(|said| tell(said));
     tell_submodules(repo, (&commits.0, &commits.1), &gates, &ran)?;
@@ -446,6 +452,9 @@ fn resolve(repo: &Repo, name: &str) -> Result<CommitSha, CliError> {
             Some(ErrorCode::NotFound | ErrorCode::InvalidSpec | ErrorCode::Peel) => said.hint(
                 "name a commit, a branch or a tag: `git log` and `git branch --all` list what there is",
             ),
+            _ if name.starts_with(':') => {
+                said.hint("that names a file of the index; `--staged` judges what is staged")
+            }
             _ => said.because(error),
         }
     })

@@ -143,6 +143,13 @@ impl Checker<'_> {
         if items.first().and_then(Node::as_text) == Some("") {
             self.report(node, path, "begins with an empty string; it must name a program".to_owned());
         }
+        // No shell reads it: `["true", "&&", "false"]` would be a `true` with two arguments.
+        if let Some(word) = items.iter().filter_map(Node::as_text).find(|word| ["&&", "||"].contains(word)) {
+            let message = format!(
+                "has the word `{word}`, which only a shell understands; write `[\"sh\", \"-c\", \"… {word} …\"]`"
+            );
+            self.report(node, path, message);
+        }
     }
 
     fn word_or_texts(&mut self, node: &Node, path: &str, word: &'static str, rule: TextRule) {

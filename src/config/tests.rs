@@ -13,6 +13,12 @@ fn problems(text: &str) -> String {
 }
 
 #[test]
+fn a_word_for_a_shell_is_no_argument() {
+    let said = problems("[gate.x]\nstage = \"InTests\"\ncommand = [\"true\", \"&&\", \"false\"]\n");
+    assert!(said.contains("has the word `&&`, which only a shell understands"), "{said}");
+}
+
+#[test]
 fn the_built_in_layer_is_a_whole_configuration() {
     let config = load(&[]).unwrap();
     let mut json = serde_json::to_value(&config).unwrap();

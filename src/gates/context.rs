@@ -98,9 +98,9 @@ pub trait Trees {
         None
     }
 
-    /// A file by which the candidate asks for other packages, where the base runs with what is installed for the
-    /// candidate: a test that is red at the base proves nothing then.
-    fn borrowed(&self) -> Option<String> {
+    /// Why a test that is red at the base proves nothing of the candidate, where that is so: in a sentence that ends
+    /// in `:`, as the base ran with what is installed for the candidate.
+    fn distrust(&self) -> Option<String> {
         None
     }
 

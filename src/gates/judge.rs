@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::domain::gate::{
-    AT_BASE_TOO, ChangedLines, CoverageLimits, CveLimits, Finding, Kind, Metric, Mode, Status, Verdict,
-    compare, judge_complexity, judge_coverage, judge_mutants, judge_vulnerabilities,
+    AT_BASE_TOO, ChangedLines, CoverageLimits, CveLimits, Finding, Kind, Metric, Mode, Status, TestCounts,
+    Verdict, compare, judge_complexity, judge_coverage, judge_mutants, judge_vulnerabilities,
 };
 
 use super::lacks::{lacks, missing};
@@ -58,8 +58,8 @@ impl From<&Config> for Thresholds {
 pub(super) struct Change<'a> {
     /// Lines.
     pub(super) lines: &'a ChangedLines,
-    /// The file by which it asks for other packages, where the base had none of its own.
-    pub(super) borrowed: Option<&'a str>,
+    /// Why a red test of the base proves nothing of it, if that is so.
+    pub(super) distrust: Option<&'a str>,
     /// Whether the checkout has something of that name which git ignores, and the candidate was run without it.
     pub(super) left_behind: &'a dyn Fn(&str) -> bool,
     /// Whether it changes that file.
@@ -79,6 +79,16 @@ pub(super) enum Base {
     Scanned(Box<Parsed>),
     /// The tool could not run there: that excuses nothing.
     Error(String),
+}
+
+impl Base {
+    /// What became of its tests.
+    pub(super) fn tests(&self) -> TestCounts {
+        match self {
+            Self::Scanned(parsed) => parsed.tests,
+            Self::None | Self::NotNeeded | Self::Error(_) => TestCounts::default(),
+        }
+    }
 }
 
 /// A verdict and what it rests on.
@@ -114,8 +124,9 @@ pub(super) fn judge(
     let mut findings = head.findings.clone();
     let mut not_excused = 0;
     if let Some(base) = scanned {
-        let excuses = excuses(&findings, &base.findings, change);
-        not_excused = base.findings.len() - excuses.len();
+        let (excuses, void): (Vec<_>, Vec<_>) =
+            base.findings.iter().cloned().partition(|was| excuses(was, &findings, change));
+        not_excused = void.iter().filter(|was| findings.iter().any(|is| is_same_test(is, was))).count();
         compare(&mut findings, excuses);
     }
     let (flag, max) = (thresholds.complexity_flag, thresholds.complexity_max);
@@ -141,13 +152,13 @@ pub(super) fn judge(
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     let too_vulnerable = judge_vulnerabilities(&findings, mode, thresholds.cve, change.touches);
     let (verdict, mut reason) = verdict(mode, head, base, &findings, too_vulnerable);
-    let why = (not_excused > 0).then(|| match change.borrowed {
-        Some(file) => format!(
-            "`{file}` asks for other packages, and the base ran with those of the candidate: it excuses no test"
-        ),
-        None if lacks_what_is_left_behind(&findings, change) => "a test is not excused that lacks what git ignores in \
+    let why = (not_excused > 0).then(|| match change.distrust {
+        Some(why) => format!("{why}: that excuses no test"),
+        None if lacks_what_is_left_behind(&findings, change) => {
+            "a test is not excused that lacks what git ignores in \
              the checkout; name it in `[worktree] copy`"
-            .to_owned(),
+                .to_owned()
+        }
         None => "at the base something was missing that the candidate has: that excuses no test".to_owned(),
     });
     for said in why.iter().chain(&head.note) {
@@ -156,20 +167,20 @@ pub(super) fn judge(
     Judged { verdict, findings, metrics, reason }
 }
 
-/// What of the base's findings excuses the candidate's. A test that was red there for another reason, because
-/// something was missing, says nothing of what the candidate does; nor does one for want of the same where it may
-/// lie in the checkout; nor any test of a base that had to run with what is installed for the candidate.
-fn excuses(head: &[Finding], base: &[Finding], change: Change<'_>) -> Vec<Finding> {
-    let says_nothing = |was: &Finding| {
-        let is_same =
-            |is: &&Finding| is.kind == Kind::Test && is.fingerprint.placed == was.fingerprint.placed;
-        was.kind == Kind::Test
-            && head
-                .iter()
-                .filter(is_same)
-                .any(|is| change.borrowed.is_some() || (lacks(&was.message) && !lacks_as_well(is, change)))
-    };
-    base.iter().filter(|was| !says_nothing(was)).cloned().collect()
+/// Whether what the base has excuses the candidate. A test that was red there for another reason, because something
+/// was missing, says nothing of what the candidate does; nor does one for want of the same where it may lie in the
+/// checkout; nor any test of a base that had to run in what is made for the candidate.
+fn excuses(was: &Finding, head: &[Finding], change: Change<'_>) -> bool {
+    if was.kind != Kind::Test || change.distrust.is_some() {
+        return was.kind != Kind::Test;
+    }
+    let mut now = head.iter().filter(|is| is_same_test(is, was));
+    !(lacks(&was.message) && now.any(|is| !lacks_as_well(is, change)))
+}
+
+fn is_same_test(is: &Finding, was: &Finding) -> bool {
+    let both_tests = is.kind == Kind::Test && was.kind == Kind::Test;
+    both_tests && is.fingerprint.placed == was.fingerprint.placed
 }
 
 /// Whether the candidate lacks something too that is nowhere else either.
@@ -324,7 +335,7 @@ mod tests {
 
     fn judge(mode: Mode, head: &Parsed, base: &Base) -> Judged {
         let change = Change {
-            borrowed: None,
+            distrust: None,
             left_behind: &|_| false,
             lines: &ChangedLines::new(),
             touches: &|_| false,
@@ -389,7 +400,7 @@ mod tests {
         let (lines, missing) = (ChangedLines::new(), was("ModuleNotFoundError: No module named 'a.x'"));
         let old = was("AssertionError: assert 3 == 4");
         let alike = Change {
-            borrowed: None,
+            distrust: None,
             left_behind: &|name| name == "x",
             lines: &lines,
             touches: &|_| false,
@@ -404,7 +415,7 @@ mod tests {
         let nowhere = Change { left_behind: &|name| name == "y", ..alike };
         assert_eq!(judged(&both, &missing, nowhere).verdict, Verdict::Pass);
         let change = Change {
-            borrowed: Some("uv.lock"),
+            distrust: Some("`uv.lock` asks for other packages"),
             left_behind: &|_| false,
             lines: &ChangedLines::new(),
             touches: &|_| false,

@@ -191,10 +191,11 @@ impl Run<'_> {
         }
         let seconds = if cached { 0.0 } else { done.seconds };
         let tests = done.parsed.tests;
-        let borrowed =
-            (tests.failed.saturating_add(tests.errors) > 0).then(|| self.context.trees.borrowed()).flatten();
+        let was = base.tests();
+        let any_red = [tests, was].iter().any(|tests| tests.failed.saturating_add(tests.errors) > 0);
+        let distrust = any_red.then(|| self.context.trees.distrust()).flatten();
         let change = Change {
-            borrowed: borrowed.as_deref(),
+            distrust: distrust.as_deref(),
             left_behind: &|name| self.context.trees.left_behind(name),
             lines: &lines,
             touches: &|path| self.context.trees.changed(path),
@@ -256,7 +257,7 @@ impl Run<'_> {
         allowed.mark(&mut head.findings);
         allowed.mark(&mut base.findings);
         let change = Change {
-            borrowed: None,
+            distrust: None,
             left_behind: &|_| false,
             lines: &ChangedLines::new(),
             touches: &|_| true,

@@ -1,8 +1,10 @@
 //! A checkout as it is, as a commit; and commits as plain directories. For gates by hand, in a
 //! person's own checkout: nothing in it is changed, and no worktree or branch is made.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use git2::build::CheckoutBuilder;
@@ -44,6 +46,23 @@ impl IndexCopy {
         super::command::Git::new(&repo.git_dir).work_tree(&repo.top).env("GIT_INDEX_FILE", &self.0)
     }
 
+    /// Clears the flags by which git passes a file by that lies there (`skip-worktree`, `assume-unchanged`): tests
+    /// run on what it is.
+    fn look_at_all(&self, repo: &Repo) -> Result<()> {
+        let listed = self.git(repo).args(["ls-files", "-v", "-z", "--cached", "--", ":(top)"]).run()?;
+        let passed_by =
+            |line: &&[u8]| line.first().is_some_and(|tag| *tag == b'S' || tag.is_ascii_lowercase());
+        let is_there = |name: &&[u8]| repo.top.join(OsStr::from_bytes(name)).symlink_metadata().is_ok();
+        let lines = listed.split(|byte| *byte == 0).filter(passed_by);
+        let names: Vec<&[u8]> = lines.filter_map(|line| line.get(2..)).filter(is_there).collect();
+        for flag in ["--no-skip-worktree", "--no-assume-unchanged"].into_iter().filter(|_| !names.is_empty())
+        {
+            let names = names.join(&0);
+            self.git(repo).args(["update-index", flag, "-z", "--stdin"]).stdin(names).run()?;
+        }
+        Ok(())
+    }
+
     fn commit(&self, repo: &Repo, message: &str) -> Result<CommitSha> {
         let tree = self.git(repo).arg("write-tree").run()?;
         let mut commit = self.git(repo).args(["commit-tree", "-m", message]);
@@ -80,6 +99,7 @@ impl Drop for IndexCopy {
 /// The checkout cannot be read, or git fails.
 pub fn snapshot(repo: &Repo) -> Result<CommitSha> {
     let copy = IndexCopy::of(repo, &repo.git_dir.join("index"))?;
+    copy.look_at_all(repo)?;
     let mut add = copy.git(repo).args(["add", "--all", "--", "."]);
     let left_out = environments(repo)?.into_iter().chain(reports(repo)?).chain(dangling(repo)?);
     for path in left_out {

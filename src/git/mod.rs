@@ -24,6 +24,7 @@ pub mod diff;
 pub mod durable;
 pub mod error;
 pub mod export;
+pub mod filters;
 pub mod id;
 pub mod landing;
 pub mod leftovers;

@@ -15,7 +15,7 @@ const CONFIG: &str = "[gates]\npresets = [\"pytest\"]\n";
 const TEST: &str = "from pkga.core import double\n\n\ndef test_double():\n    assert double(4) == 8\n";
 
 /// A repository with those files, all committed, on a branch of its own.
-fn repository(person: &Person, files: &[(&str, &str)]) -> PathBuf {
+pub(crate) fn repository(person: &Person, files: &[(&str, &str)]) -> PathBuf {
     let top = person.path("repo");
     for (name, content) in [("sprint.toml", CONFIG), (".gitignore", "/.venv/\n/venv/\n__pycache__/\n")] {
         write(&top, name, content);
@@ -32,7 +32,7 @@ fn repository(person: &Person, files: &[(&str, &str)]) -> PathBuf {
     top
 }
 
-fn write(top: &Path, name: &str, content: &str) {
+pub(crate) fn write(top: &Path, name: &str, content: &str) {
     let path = top.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();

@@ -27,8 +27,10 @@ fn where_a_project_lies_deeper_is_said() {
     let shown = text(&run(&person, &top, 0, &["gates", "list"]).stdout);
     assert!(shown.contains("no: there is no `Cargo.toml`, but in `a`: `general.root`"), "{shown}");
     fs::write(top.join("sprint.toml"), format!("[general]\nroot = \"a\"\n{red}")).unwrap();
-    let shown = text(&run(&person, &top, 1, &["gates", "run"]).stdout);
+    let shown = text(&run(&person, &top, 1, &["gates", "run", "--base", "HEAD"]).stdout);
     assert!(!shown.contains("at the top of the repository"), "{shown}");
+    let beyond = "changed, and not looked at by tools that run in `a` (`general.root`): `b/deep/Cargo.toml` and 6 more";
+    assert!(shown.contains(beyond), "{shown}");
 }
 
 #[test]

@@ -118,6 +118,33 @@ pub(super) fn root_hint(
     }))
 }
 
+/// Said where a change goes beyond the project that gates run in: of the rest no tool says anything.
+///
+/// # Errors
+/// The commits cannot be compared (exit 3).
+pub(super) fn beyond_root(
+    config: &Config,
+    repo: &Repo,
+    (head, base): (&CommitSha, &CommitSha),
+) -> Result<Option<String>, CliError> {
+    let root = &config.general.root;
+    if root.is_empty() {
+        return Ok(None);
+    }
+    let changed = git::diff::changed_paths(repo, base, head)
+        .map_err(|error| git_error("the changed files cannot be listed", error))?;
+    let below = |path: &String| path.strip_prefix(root.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    let beyond: Vec<&String> = changed.iter().filter(|path| !below(path)).collect();
+    Ok(beyond.first().map(|one| {
+        let (one, root) = (plain(one, NAME_MAX), plain(root, NAME_MAX));
+        let others = match beyond.len() {
+            1 => String::new(),
+            more => format!(" and {} more", more - 1),
+        };
+        format!("changed, and not looked at by tools that run in `{root}` (`general.root`): `{one}`{others}")
+    }))
+}
+
 /// What a call was told of what it judges, to be typed again.
 pub(super) fn words(args: &GatesRunArgs) -> Vec<&str> {
     let mut words = Vec::new();

@@ -83,7 +83,8 @@ pub fn judge_coverage(
         );
         findings.push(Finding::code("coverage-of-change", "", 0, Severity::High, &said));
     }
-    findings.extend(base.and_then(|base| whole(head.percent, base.percent, limits)));
+    let held_to = base.filter(|base| !only_shrank(head, base));
+    findings.extend(held_to.and_then(|base| whole(head.percent, base.percent, limits)));
     let mut metrics = vec![metric("coverage", head.percent, limits.least)];
     if enough {
         metrics.push(metric("coverage_of_change", patch.percent(), limits.least));
@@ -121,6 +122,13 @@ fn ranges(lines: &BTreeSet<u32>) -> String {
     }
     let words = parts.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") });
     words.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether there is less code, and no more of it that no test runs: who deletes what is tested well lowers the share.
+fn only_shrank(head: &Coverage, base: &Coverage) -> bool {
+    let missed = |of: &Coverage| of.files.values().map(|lines| lines.missed.len()).sum::<usize>();
+    let hit = |of: &Coverage| of.files.values().map(|lines| lines.hit.len()).sum::<usize>();
+    hit(head) < hit(base) && missed(head) <= missed(base)
 }
 
 fn whole(head: f64, base: f64, limits: CoverageLimits) -> Option<Finding> {
@@ -194,5 +202,11 @@ mod tests {
         assert!(blocking(&at(89.6), Some(&at(90.0)), &none).is_empty());
         assert!(blocking(&at(63.0), Some(&at(63.0)), &none).is_empty());
         assert!(blocking(&at(3.0), None, &none).is_empty());
+        // 20 of 22 lines, then 10 of 12; or two more that nothing runs.
+        let lines: Vec<u32> = (1..=20).collect();
+        let (before, fewer) = (coverage(90.9, &lines, &[30, 31]), coverage(83.3, &lines[..10], &[30, 31]));
+        assert!(blocking(&fewer, Some(&before), &none).is_empty(), "what was tested is deleted");
+        let less_run = coverage(83.3, &lines[..18], &[19, 20, 30, 31]);
+        assert_eq!(blocking(&less_run, Some(&before), &none), ["coverage-of-whole"]);
     }
 }

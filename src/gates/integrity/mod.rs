@@ -64,7 +64,7 @@ pub(super) fn look(files: &[Changed], around: &Around<'_>) -> (Parsed, Parsed) {
     head.extend(removed_tests(&read));
     head.extend(read.iter().flat_map(emptied_tests));
     head.extend(files.iter().filter_map(|file| changed_settings(file, around)));
-    head.extend(files.iter().filter_map(|file| in_the_way(file, around)));
+    head.extend(files.iter().filter_map(|file| in_the_way(file, files, around)));
     head.extend(files.iter().filter_map(unread));
     for finding in &mut head {
         if (around.named)(&finding.path) {
@@ -336,13 +336,22 @@ fn unread(file: &Changed) -> Option<Finding> {
     Some(finding("unread", &file.path, 0, &format!("{why}; what it asks of tools cannot be told")))
 }
 
-fn in_the_way(file: &Changed, around: &Around<'_>) -> Option<Finding> {
+fn in_the_way(file: &Changed, all: &[Changed], around: &Around<'_>) -> Option<Finding> {
     let was_there = file.base.is_some() && file.old_path == file.path;
     if was_there || file.head.is_none() {
         return None;
     }
-    let why = shadows::why(&file.path, around.programs)
-        .or_else(|| shadows::stub_of(&file.path, around.is_there))?;
+    // A stub that is moved together with its code is in nobody's way anew.
+    let was_its_stub = |code: &str| {
+        let was = file.base.as_ref().and_then(|_| shadows::code_of(&file.old_path));
+        was.is_some_and(|was| all.iter().any(|other| other.path == code && other.old_path == was))
+    };
+    let stub = || {
+        let code =
+            shadows::code_of(&file.path).filter(|code| (around.is_there)(code) && !was_its_stub(code))?;
+        Some(format!("type checkers read it in the place of `{code}`"))
+    };
+    let why = shadows::why(&file.path, around.programs).or_else(stub)?;
     Some(finding("shadow", &file.path, 0, &why))
 }
 
@@ -474,6 +483,13 @@ mod tests {
         assert_eq!(blocking(&[file("a.py")], &[]), ["unread a.py:0"]);
         assert_eq!(blocking(&[file("a.bin")], &[]), Vec::<String>::new());
         assert_eq!(blocking(&[changed("pkg/core.pyi", None, Some(""))], &[]), ["shadow pkg/core.pyi:0"]);
+        let moved = |from: &str, to: &str| Changed {
+            old_path: from.into(),
+            ..changed(to, Some("def f() -> int: ...\n"), Some("def f() -> int: ...\n"))
+        };
+        let (stub, code) = (moved("old/core.pyi", "pkg/core.pyi"), moved("old/core.py", "pkg/core.py"));
+        assert_eq!(blocking(std::slice::from_ref(&stub), &[]), ["shadow pkg/core.pyi:0"], "alone");
+        assert_eq!(blocking(&[stub, code], &[]), Vec::<String>::new(), "with its code");
         assert_eq!(blocking(&[changed("pkg/other.pyi", None, Some(""))], &[]), Vec::<String>::new());
     }
 

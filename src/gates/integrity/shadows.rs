@@ -72,10 +72,9 @@ pub(super) fn why(path: &str, programs: &[&str]) -> Option<String> {
         .then(|| format!("it has the name of the program `{name}`, which gates start"))
 }
 
-/// Why a stub is in the way of the code beside it: a type checker looks at the stub alone.
-pub(super) fn stub_of(path: &str, is_there: &dyn Fn(&str) -> bool) -> Option<String> {
-    let code = format!("{}.py", path.strip_suffix(".pyi")?);
-    is_there(&code).then(|| format!("type checkers read it in the place of `{code}`"))
+/// The code that a stub would stand for: a type checker looks at the stub alone.
+pub(super) fn code_of(path: &str) -> Option<String> {
+    path.strip_suffix(".pyi").map(|name| format!("{name}.py"))
 }
 
 /// The module or package that the file makes or belongs to, where it can be imported by that name.

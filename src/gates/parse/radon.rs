@@ -88,8 +88,15 @@ fn collect(
     }
 }
 
+/// What Python runs and radon does not read: it takes every file for UTF-8 without a byte order mark.
+const NOT_READ: [&str; 2] = ["U+FEFF", "codec can't decode"];
+
 /// `invalid syntax (<unknown>, line 1)`
 fn unreadable(path: &str, error: &str) -> Finding {
+    if NOT_READ.iter().any(|words| error.contains(words)) {
+        let said = format!("radon reads UTF-8 without a byte order mark alone; save the file so ({error})");
+        return Finding::code("unreadable", path, 0, Severity::Medium, &message(&said));
+    }
     let number = error.rsplit_once("line ").map_or("", |(_, rest)| rest.trim_end_matches(')'));
     Finding::code("invalid-syntax", path, number.parse().unwrap_or(0), Severity::Critical, &message(error))
 }

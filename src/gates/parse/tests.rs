@@ -127,6 +127,16 @@ fn radon_counts_methods_and_closures_once() {
 
 #[test]
 fn radon_clean_unreadable_and_crashed() {
+    // As radon 6.0.1 says it of a byte order mark, and of a file in Latin-1.
+    let odd = br#"{"a.py": {"error": "invalid non-printable character U+FEFF (<unknown>, line 1)"},
+        "b.py": {"error": "'utf-8' codec can't decode byte 0xe9 in position 29: invalid continuation byte"}}"#;
+    let odd = parse("radon", 0, odd).unwrap();
+    assert!(
+        odd.findings.iter().all(
+            |found| found.rule == "unreadable" && found.severity == crate::domain::gate::Severity::Medium
+        )
+    );
+    assert!(odd.findings[0].message.starts_with("radon reads UTF-8 without a byte order mark alone"));
     assert_eq!(parse("radon", 0, &fixture("radon-clean.json")), Ok(Parsed::default()));
     let parsed = parse("radon", 0, &fixture("radon-syntax.json")).unwrap();
     assert!(short(&parsed).contains(&"invalid-syntax pkg/bad.py:1 critical".to_owned()));
