@@ -261,7 +261,7 @@ impl Trees for HandTrees {
         let (Side::Head, Room::Working, Head::Checkout(before)) = (side, room, &self.head) else {
             return Ok(Vec::new());
         };
-        let now = export::snapshot(&self.repo).map_err(|error| chain(&error))?;
+        let now = export::snapshot(&self.repo).map_err(|error| chain(&error))?.commit;
         let judged: BTreeSet<String> = self.files(Side::Head)?.into_iter().collect();
         let tracked: BTreeSet<String> =
             export::tracked(&self.repo).map_err(|error| chain(&error))?.into_iter().collect();

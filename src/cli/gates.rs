@@ -35,7 +35,7 @@ use crate::domain::gate::{GateResult, Verdict};
 use crate::domain::ids::{CommitSha, GateName};
 use crate::error::CliError;
 use crate::gates::{BaseScan, Cache, Context, Moment, Thresholds, Watch, recall, remember};
-use crate::git::export::Base;
+use crate::git::export::{Base, LeftOut};
 use crate::git::preflight::Refusal;
 use crate::git::{self, Repo, export};
 use crate::process::limits::Bounds;
@@ -84,10 +84,6 @@ fn judge(args: &GatesRunArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8
     // Before an hour of gates, and after the snapshot.
     let sinks = Sinks::open(args, &env.cwd)?;
     spare_sources(&sinks, repo)?;
-    if let Head::Checkout(_) = head {
-        tell_environments(repo)?;
-        tell_reports(repo)?;
-    }
     let interrupted = Interrupts::take_over()?;
     let cache = Cache::new(&cache_directory(env));
     let last = |name: &_| recall(&cache, &repo.common_dir, name);
@@ -178,24 +174,17 @@ fn spare_sources(sinks: &Sinks, repo: &Repo) -> Result<(), CliError> {
     Ok(())
 }
 
-/// That environments are left out which git does not ignore, and what to do about it.
-fn tell_environments(repo: &Repo) -> Result<(), CliError> {
-    let found = export::environments(repo).map_err(|error| git_error("the files cannot be listed", error))?;
-    for directory in found {
-        let name = plain(&directory, 200);
+/// What is left out that git does not ignore, and what to do about it: who means to commit a report is told why
+/// nothing finds it.
+fn tell_left_out(left_out: &LeftOut) {
+    for directory in &left_out.environments {
+        let name = plain(directory, 200);
         tell(&format!("`{name}` is a virtual environment and is left out: add `{name}/` to .gitignore"));
     }
-    Ok(())
-}
-
-/// That reports of sprint's own are left out: who means to commit one is told why nothing finds it.
-fn tell_reports(repo: &Repo) -> Result<(), CliError> {
-    let found = export::reports(repo).map_err(|error| git_error("the files cannot be listed", error))?;
-    for path in found {
-        let name = plain(&path, 200);
+    for path in &left_out.reports {
+        let name = plain(path, 200);
         tell(&format!("`{name}` is a report of sprint and is left out: add it to .gitignore"));
     }
-    Ok(())
 }
 
 /// Which submodules a tree was without, where a gate that runs its code is red: that may be why.
@@ -396,7 +385,8 @@ fn head(args: &GatesRunArgs, env: &Environment, repo: &Repo) -> Result<Head, Cli
         .hint("resolve them, or judge a commit: `--head HEAD`"));
     }
     let snapshot = export::snapshot(repo).map_err(|error| unborn_or("the worktree cannot be read", error))?;
-    Ok(Head::Checkout(snapshot))
+    tell_left_out(&snapshot.left_out);
+    Ok(Head::Checkout(snapshot.commit))
 }
 
 fn is_unborn_here(repo: &Repo) -> bool {

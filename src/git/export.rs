@@ -20,6 +20,9 @@ const MAIN_NAMES: [&str; 3] = ["main", "master", "trunk"];
 /// A report begins in so many bytes.
 const REPORT_BEGINS: u64 = 4 << 10;
 
+/// How their files may be called.
+const REPORT_ENDINGS: [&str; 3] = [".sarif", ".json", ".xml"];
+
 /// What stands there, in one of sprint's: SARIF and `JUnit`.
 const REPORTS: [[&str; 2]; 2] =
     [["/sarif-schema-2.1.0.json\"", "\"id\": \"sprint/"], ["<?xml", "<testsuites name=\"sprint\""]];
@@ -46,15 +49,9 @@ impl IndexCopy {
         super::command::Git::new(&repo.git_dir).work_tree(&repo.top).env("GIT_INDEX_FILE", &self.0)
     }
 
-    /// Clears the flags by which git passes a file by that lies there (`skip-worktree`, `assume-unchanged`): tests
-    /// run on what it is.
-    fn look_at_all(&self, repo: &Repo) -> Result<()> {
-        let listed = self.git(repo).args(["ls-files", "-v", "-z", "--cached", "--", ":(top)"]).run()?;
-        let passed_by =
-            |line: &&[u8]| line.first().is_some_and(|tag| *tag == b'S' || tag.is_ascii_lowercase());
-        let is_there = |name: &&[u8]| repo.top.join(OsStr::from_bytes(name)).symlink_metadata().is_ok();
-        let lines = listed.split(|byte| *byte == 0).filter(passed_by);
-        let names: Vec<&[u8]> = lines.filter_map(|line| line.get(2..)).filter(is_there).collect();
+    /// Clears the flags by which git passes files by (`skip-worktree`, `assume-unchanged`): tests run on what they
+    /// are.
+    fn look_at(&self, repo: &Repo, names: &[&[u8]]) -> Result<()> {
         for flag in ["--no-skip-worktree", "--no-assume-unchanged"].into_iter().filter(|_| !names.is_empty())
         {
             let names = names.join(&0);
@@ -92,50 +89,69 @@ impl Drop for IndexCopy {
     }
 }
 
-/// The checkout as it is, untracked files included and ignored ones not, as a commit on HEAD that
-/// nothing points to.
+/// The checkout as it is, as a commit on HEAD that nothing points to.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// With untracked files, and without ignored ones.
+    pub commit: CommitSha,
+    /// What else it is without.
+    pub left_out: LeftOut,
+}
+
+/// What is neither tracked nor ignored, and nobody's work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Virtual environments of Python: thousands of files. Relative to the top, without a slash at the end.
+    pub environments: Vec<String>,
+    /// Reports that sprint itself has written: their fingerprints look like secrets. Told by how they begin,
+    /// whatever they are called.
+    pub reports: Vec<String>,
+    /// Symbolic links that lead nowhere: the locks of an editor (`.#name`).
+    links: Vec<String>,
+}
+
+/// Takes a [`Snapshot`].
 ///
 /// # Errors
 /// The checkout cannot be read, or git fails.
-pub fn snapshot(repo: &Repo) -> Result<CommitSha> {
+pub fn snapshot(repo: &Repo) -> Result<Snapshot> {
     let copy = IndexCopy::of(repo, &repo.git_dir.join("index"))?;
-    copy.look_at_all(repo)?;
+    // All that git sees, in one call: a tag, a space and the name.
+    let words = ["ls-files", "-v", "-z", "--cached", "--others", "--exclude-standard", "--", ":(top)"];
+    let listed = copy.git(repo).args(words).run()?;
+    let lines = || listed.split(|byte| *byte == 0).filter_map(|line| Some((*line.first()?, line.get(2..)?)));
+    let is_there = |name: &&[u8]| repo.top.join(OsStr::from_bytes(name)).symlink_metadata().is_ok();
+    let passed_by = lines().filter(|(tag, _)| *tag == b'S' || tag.is_ascii_lowercase());
+    copy.look_at(repo, &passed_by.map(|(_, name)| name).filter(is_there).collect::<Vec<_>>())?;
+    let untracked = lines().filter(|(tag, _)| *tag == b'?');
+    let left_out = LeftOut::of(repo, untracked.filter_map(|(_, name)| std::str::from_utf8(name).ok()));
     let mut add = copy.git(repo).args(["add", "--all", "--", "."]);
-    let left_out = environments(repo)?.into_iter().chain(reports(repo)?).chain(dangling(repo)?);
-    for path in left_out {
+    for path in left_out.environments.iter().chain(&left_out.reports).chain(&left_out.links) {
         add = add.arg(format!(":(exclude,top,literal){path}"));
     }
     add.run()?;
-    copy.commit(repo, "the worktree as it is")
+    Ok(Snapshot { commit: copy.commit(repo, "the worktree as it is")?, left_out })
 }
 
-/// Virtual environments of Python in the checkout that are neither tracked nor ignored: thousands of
-/// files that are nobody's work. Relative to the top, without a slash at the end.
-///
-/// # Errors
-/// git fails.
-pub fn environments(repo: &Repo) -> Result<Vec<String>> {
-    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
-    let words = ["ls-files", "-z", "--others", "--exclude-standard", "--", ":(top,glob)**/pyvenv.cfg"];
-    let listed = git.args(words).run()?;
-    let found = listed.split(|byte| *byte == 0).filter_map(|name| {
-        let directory = std::str::from_utf8(name).ok()?.strip_suffix("/pyvenv.cfg")?;
-        // What is only called so stays.
-        repo.top.join(directory).join("bin/python").exists().then(|| directory.to_owned())
-    });
-    Ok(found.collect())
-}
-
-/// Reports that sprint itself has written into the checkout and nobody tracks: their fingerprints look
-/// like secrets. Told by how they begin, whatever they are called.
-///
-/// # Errors
-/// git fails.
-pub fn reports(repo: &Repo) -> Result<Vec<String>> {
-    let is_file = |path: &str| repo.top.join(path).symlink_metadata().is_ok_and(|meta| meta.is_file());
-    let mut found = untracked(repo, &["*.sarif", "*.json", "*.xml"])?;
-    found.retain(|path| is_file(path) && is_report(&repo.top.join(path)));
-    Ok(found)
+impl LeftOut {
+    fn of<'a>(repo: &Repo, untracked: impl Iterator<Item = &'a str>) -> Self {
+        let mut found = Self::default();
+        for name in untracked {
+            let (path, named) = (repo.top.join(name), |ending: &&str| name.ends_with(*ending));
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            // What is only called so stays.
+            let environment =
+                name.strip_suffix("/pyvenv.cfg").filter(|_| path.with_file_name("bin/python").exists());
+            if let Some(environment) = environment {
+                found.environments.push(environment.to_owned());
+            } else if meta.is_symlink() && !path.exists() {
+                found.links.push(name.to_owned());
+            } else if meta.is_file() && REPORT_ENDINGS.iter().any(named) && is_report(&path) {
+                found.reports.push(name.to_owned());
+            }
+        }
+        found
+    }
 }
 
 /// Whether a file begins as a report of sprint's own does; not one that cannot be read.
@@ -155,31 +171,6 @@ pub fn is_tracked(repo: &Repo, path: &str) -> Result<bool> {
     // It panics at paths that no repository can have.
     let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     Ok(plain && index.get_path(Path::new(path), 0).is_some())
-}
-
-/// Untracked symbolic links that lead nowhere: the locks of an editor (`.#name`), which are no work.
-fn dangling(repo: &Repo) -> Result<Vec<String>> {
-    let mut found = untracked(repo, &[])?;
-    found.retain(|path| {
-        let link = repo.top.join(path);
-        link.is_symlink() && !link.exists()
-    });
-    Ok(found)
-}
-
-/// Files that are neither tracked nor ignored, of these names at any depth; their names are UTF-8.
-fn untracked(repo: &Repo, names: &[&str]) -> Result<Vec<String>> {
-    let git = super::command::Git::new(&repo.git_dir).work_tree(&repo.top);
-    let mut git = git.args(["ls-files", "-z", "--others", "--exclude-standard", "--"]);
-    for name in names {
-        git = git.arg(format!(":(top,glob)**/{name}"));
-    }
-    let listed = git.run()?;
-    Ok(listed
-        .split(|byte| *byte == 0)
-        .filter_map(|name| Some(std::str::from_utf8(name).ok()?.to_owned()))
-        .filter(|name| !name.is_empty())
-        .collect())
 }
 
 /// What git ignores in the checkout: files, and directories of which it ignores all, with a slash at the end.

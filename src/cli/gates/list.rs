@@ -55,7 +55,8 @@ pub(super) fn run(args: JsonArgs, env: &Environment, out: &mut Out<'_>) -> Resul
     let config = place.config(env)?;
     let repo = &place.repo;
     let base = base(None, repo)?.commit;
-    let head = export::snapshot(repo).map_err(|error| unborn_or("the worktree cannot be read", error))?;
+    let head =
+        export::snapshot(repo).map_err(|error| unborn_or("the worktree cannot be read", error))?.commit;
     let contents = contents(&config, repo, &[&head, &base])?;
     let cache = Cache::new(&cache_directory(env));
     let call = Call {

@@ -148,7 +148,7 @@ impl Bound {
         if !within(&repo.top, &self.layout.worktrees()) {
             return Err(format!("`{}` is not a worktree of this sprint", repo.top.display()));
         }
-        let head = export::snapshot(&repo).map_err(|error| chain(&error))?;
+        let head = export::snapshot(&repo).map_err(|error| chain(&error))?.commit;
         let base = run.job.base.clone();
         let wanted: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         let gates = chosen(&wanted, None, &config, &repo, (&head, &base)).map_err(|error| told(&error))?;
