@@ -34,25 +34,23 @@ pub fn run(args: StopArgs, env: &Environment, out: &mut Out<'_>) -> Result<u8, C
     let limit = if args.now { Duration::ZERO } else { args.limit };
     let request =
         Request::Stop { now: args.now, limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) };
-    let (supervisor, request) = match context.supervisor() {
-        Some(supervisor) => (supervisor, Some(request)),
-        None if outlives_its_supervisor(&context)? => (revive(&context, env, &request, out)?, None),
+    let asked = match context.supervisor() {
+        Some(supervisor) => ask(&context, supervisor, request, out)?,
+        None if outlives_its_supervisor(&context)? => {
+            let asked = InboxBody::Request(request);
+            context.required()?.0.append(&asked, clock::wall_ms()).map_err(store_error)?;
+            None
+        }
         None => {
             out.line("nothing runs");
             return Ok(exit::DONE);
         }
     };
-    let (client, layout) = context.required()?;
-    // Opened before it is asked, so that it is this very process that is waited for.
-    let handle = supervisor
-        .process
-        .open()
-        .map_err(|error| CliError::environment("the supervisor cannot be watched").because(error))?;
-    if let Some(request) = request
-        && let Outcome::Answered(reply) = deliver(&client, layout, Some(&supervisor), request)?
-    {
-        answered(&reply, out)?;
-    }
+    let (supervisor, handle) = match asked {
+        Some(both) => both,
+        None => watched(revive(&context, env, out)?)?,
+    };
+    let client = context.required()?.0;
     out.flush();
     if let Some(handle) = handle
         && !wait(&handle, limit + END_WAIT)
@@ -80,18 +78,48 @@ fn outlives_its_supervisor(context: &Context) -> Result<bool, CliError> {
     Ok(state.workers.values().filter_map(|worker| worker.life.proc()).any(|proc| proc_id(proc).alive()))
 }
 
+/// The supervisor that ends now, watched; `None` if it has died meanwhile and left the request to the next one.
+fn ask(
+    context: &Context,
+    supervisor: SupervisorFile,
+    request: Request,
+    out: &mut Out<'_>,
+) -> Result<Option<Watched>, CliError> {
+    let (client, layout) = context.required()?;
+    // Opened before it is asked, so that it is this very process that is waited for.
+    let (supervisor, handle) = watched(supervisor)?;
+    match deliver(&client, layout, Some(&supervisor), request)? {
+        Outcome::Answered(reply) => {
+            answered(&reply, out)?;
+            Ok(Some((supervisor, handle)))
+        }
+        Outcome::Later => {
+            supervisor.wait_gone(END_WAIT);
+            Ok(None)
+        }
+    }
+}
+
+/// A supervisor, and its process while that runs.
+type Watched = (SupervisorFile, Option<PidFd>);
+
+fn watched(supervisor: SupervisorFile) -> Result<Watched, CliError> {
+    let handle = supervisor
+        .process
+        .open()
+        .map_err(|error| CliError::environment("the supervisor cannot be watched").because(error))?;
+    Ok((supervisor, handle))
+}
+
 /// A supervisor that finds the request to stop at its boot: it alone knows how to end what is left,
 /// and to save its work.
-fn revive(
-    context: &Context,
-    env: &Environment,
-    request: &Request,
-    out: &mut Out<'_>,
-) -> Result<SupervisorFile, CliError> {
-    let (client, layout) = context.required()?;
-    let asked = InboxBody::Request(request.clone());
-    client.append(&asked, clock::wall_ms()).map_err(store_error)?;
-    out.line("the supervisor is gone and its workers are not; another one ends them");
+fn revive(context: &Context, env: &Environment, out: &mut Out<'_>) -> Result<SupervisorFile, CliError> {
+    let layout = context.required()?.1;
+    out.line(if outlives_its_supervisor(context)? {
+        "the supervisor is gone and its workers are not; another one ends them"
+    } else {
+        "the supervisor was gone before it read this; another one does"
+    });
     out.flush();
     ensure_supervisor(layout, &context.repo, env)?;
     SupervisorFile::read(&layout.supervisor_file())

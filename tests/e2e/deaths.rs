@@ -161,3 +161,22 @@ fn stop_ends_what_a_killed_supervisor_has_left() {
     world.start().expect(0);
     assert_eq!(world.landed(), "T001:1 T002:1");
 }
+
+#[test]
+fn stop_that_a_dying_supervisor_leaves_unread_is_read_by_the_next() {
+    let world = waiting();
+    let supervisor = Pid::from_raw(world.supervisor().unwrap().cast_signed());
+    kill(supervisor, Signal::SIGSTOP).unwrap();
+    let stop = world.spawn(&["stop", "--now"]);
+    world.wait_until("the request", || waits_unread(&world));
+    kill(supervisor, Signal::SIGKILL).unwrap();
+    let told = stop.end().expect(0);
+    assert!(told.stdout.contains("its workers are not; another one ends them"), "{}", told.stdout);
+    world.assert_nothing_left();
+}
+
+fn waits_unread(world: &World) -> bool {
+    let database = rusqlite::Connection::open(world.state().join("sprint.db")).unwrap();
+    let count = "SELECT count(*) FROM inbox WHERE body LIKE '%stop%'";
+    database.query_row(count, [], |row| row.get::<_, i64>(0)).is_ok_and(|rows| rows > 0)
+}

@@ -7,9 +7,10 @@ use nix::unistd::Pid;
 
 use crate::common::World;
 
-/// A worker without a sign of life for so long is ended, if it uses no CPU either.
-const HUNG: &str = "\"1s\"";
-const ASLEEP: Duration = Duration::from_secs(5);
+/// A program without a sign of life for so long is ended.
+const HUNG: &str = "\"30s\"";
+/// More than that, and so long that a worker takes it for a sleep: shorter ones are shorter than any real deadline.
+const ASLEEP: Duration = Duration::from_secs(65);
 
 #[test]
 fn a_machine_that_sleeps_wakes_up_as_it_was() {
