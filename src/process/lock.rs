@@ -17,6 +17,8 @@ use super::identity::ProcId;
 
 /// Between two looks at a lock that somebody has.
 const LOOK: Duration = Duration::from_millis(20);
+/// A child that has been forked executes its program within this time, or ends.
+const CHILD_BEGINS: Duration = Duration::from_secs(5);
 /// Bytes read of a lock file: it holds two lines.
 const OWNER_MAX: u64 = 4096;
 
@@ -53,11 +55,26 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock at `path` without waiting and writes who has it (`what`, pid).
+    /// Takes the lock at `path` and writes who has it (`what`, pid). Nobody is waited for who lives; an owner that was
+    /// killed may have left it for a moment to a child which it had just begun, and which has no program yet.
     ///
     /// # Errors
     /// [`LockError::Held`] names the owner.
     pub fn try_exclusive(path: &Path, what: &str) -> Result<Self, LockError> {
+        let end = Instant::now() + CHILD_BEGINS;
+        loop {
+            match Self::try_once(path, what) {
+                Err(LockError::Held { owner: Some(owner), .. })
+                    if is_gone(&owner) && Instant::now() < end =>
+                {
+                    std::thread::sleep(LOOK);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_once(path: &Path, what: &str) -> Result<Self, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         let file = match Flock::lock(open(path).map_err(io)?, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
@@ -141,6 +158,17 @@ pub fn holder(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// Whether the owner that wrote this line ([`Lock::try_exclusive`]) runs no more.
+fn is_gone(owner: &str) -> bool {
+    let id = || {
+        let (rest, tick) = owner.rsplit_once(", started at tick ")?;
+        let (_, pid) = rest.rsplit_once(", pid ")?;
+        let own = ProcId::own().ok()?;
+        Some(ProcId { pid: pid.parse().ok()?, start_ticks: tick.parse().ok()?, ..own })
+    };
+    id().is_some_and(|id| !id.alive())
+}
+
 /// Opens (and makes) a lock file; std sets `O_CLOEXEC` on every file.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
@@ -187,6 +215,25 @@ mod tests {
         assert_eq!(noted(&path).unwrap().as_deref(), Some("a line"));
         let _next = Lock::try_exclusive(&path, "supervisor").unwrap();
         assert_eq!(noted(&path).unwrap(), None, "that was another owner's");
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_owner_has_left_to_its_child_is_waited_for() {
+        use std::io::BufRead as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        std::fs::write(&path, format!("supervisor, pid {}, started at tick 1\n", dead.id())).unwrap();
+        let mut child = std::process::Command::new("flock");
+        child.arg(&path).args(["sh", "-c", "echo locked; sleep 0.3"]).stdout(std::process::Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let mut said = String::new();
+        io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!((said.as_str(), holder(&path).unwrap().is_some()), ("locked\n", true));
+        let _mine = Lock::try_exclusive(&path, "the next").unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
