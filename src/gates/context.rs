@@ -98,8 +98,8 @@ pub trait Trees {
         None
     }
 
-    /// Why a test that is red at the base proves nothing of the candidate, where that is so: in a sentence that ends
-    /// in `:`, as the base ran with what is installed for the candidate.
+    /// Why a test that is red at the base proves nothing of the candidate, where that is so: the base ran with what
+    /// is installed for the candidate, or lacked what the checkout has.
     fn distrust(&self) -> Option<String> {
         None
     }

@@ -10,6 +10,9 @@ use crate::{run, said};
 const APP: &str =
     "from pathlib import Path\n\n\ndef load(path):\n    return Path(path).read_text().upper()\n";
 const TEST: &str = "from app import load\n\n\ndef test_load():\n    assert load(\"x.dat\") == \"HELLO\\n\"\n\n\ndef test_itself():\n    assert load(\"app.py\")\n";
+const SOUND: &str = "def add(a, b):\n    return a + b\n";
+const BROKEN: &str = "def add(a, b):\n    return a - b\n";
+const TEST_ADD: &str = "from app import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n";
 const RUN: [&str; 3] = ["gates", "run", "pytest"];
 
 /// As git-lfs does it: what is committed is not what tests read.
@@ -74,12 +77,11 @@ fn what_git_passes_by_is_judged_as_it_lies_there_and_kept_for_nobody_else() {
     if !person.has_tools() {
         return;
     }
-    let test = "from app import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n";
-    let top = repository(&person, &[("app.py", "def add(a, b):\n    return a + b\n"), ("test_x.py", test)]);
+    let top = repository(&person, &[("app.py", SOUND), ("test_x.py", TEST_ADD)]);
     run(&person, &top, 0, &RUN);
     for flag in ["assume-unchanged", "skip-worktree"] {
         person.git(&top, &["update-index", &format!("--{flag}"), "app.py"]);
-        write(&top, "app.py", "def add(a, b):\n    return a - b\n");
+        write(&top, "app.py", BROKEN);
         run(&person, &top, 1, &RUN);
         assert_eq!(
             person.git(&top, &["status", "--porcelain"]),
@@ -89,10 +91,10 @@ fn what_git_passes_by_is_judged_as_it_lies_there_and_kept_for_nobody_else() {
         person.git(&top, &["update-index", &format!("--no-{flag}"), "app.py"]);
         person.git(&top, &["checkout", "-q", "app.py"]);
     }
-    write(&top, "app.py", "def add(a, b):\n    return a - b\n");
+    write(&top, "app.py", BROKEN);
     commit(&person, &top);
     person.git(&top, &["update-index", "--skip-worktree", "app.py"]);
-    write(&top, "app.py", "def add(a, b):\n    return a + b\n");
+    write(&top, "app.py", SOUND);
     run(&person, &top, 0, &RUN);
     run(&person, &clone_of(&person, &top), 1, &[&RUN[..], &["--base", "origin/main"]].concat());
 }
@@ -103,8 +105,7 @@ fn a_run_on_filtered_files_is_kept_for_no_other_checkout() {
     if !person.has_tools() {
         return;
     }
-    let test = "from app import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n";
-    let top = repository(&person, &[("app.py", "def add(a, b):\n    return a + b\n"), ("test_x.py", test)]);
+    let top = repository(&person, &[("app.py", SOUND), ("test_x.py", TEST_ADD)]);
     // What is committed is broken, and what lies there is not.
     for (key, value) in [("clean", "sed 's/a + b/a - b/'"), ("smudge", "cat")] {
         person.git(&top, &["config", &format!("filter.lossy.{key}"), value]);
