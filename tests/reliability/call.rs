@@ -61,16 +61,29 @@ const CALLS: &[(i64, &str, Names)] = &[
     (libc::SYS_pidfd_send_signal, "pidfd_send_signal", Names::Nothing),
 ];
 
-/// What one call changes, if it changes something: its name, and the kind of file.
+/// Who opens with one of these may make a file, or empty it.
+pub(crate) const CHANGING: [libc::c_int; 2] = [libc::O_CREAT, libc::O_TRUNC];
+
+/// As the system numbers those that are looked at.
+pub(crate) fn numbers() -> impl Iterator<Item = i64> {
+    CALLS.iter().map(|(number, _, _)| *number)
+}
+
+/// Which argument of a call that opens has its flags. Others have none.
+pub(crate) fn flags_at(number: i64) -> Option<usize> {
+    match number {
+        libc::SYS_open => Some(1),
+        libc::SYS_openat => Some(2),
+        _ => None,
+    }
+}
+
+/// What one call that a tracer was asked about changes, if it changes something: its name, and the kind of
+/// file.
 pub(crate) fn of(thread: Pid, registers: &libc::user_regs_struct) -> Option<(&'static str, &'static str)> {
     let number = registers.orig_rax.cast_signed();
     let (_, name, names) = CALLS.iter().find(|(of, _, _)| *of == number)?;
     let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10];
-    if let Some(flags) = flags_of(number, &arguments)
-        && flags & (libc::O_CREAT | libc::O_TRUNC) == 0
-    {
-        return None;
-    }
     let path = match *names {
         Names::Nothing => return Some((name, "process")),
         Names::Descriptor(at) => descriptor(thread, arguments[at])?,
@@ -81,15 +94,6 @@ pub(crate) fn of(thread: Pid, registers: &libc::user_regs_struct) -> Option<(&'s
         }
     };
     Some((name, kind(&path)?))
-}
-
-fn flags_of(number: i64, arguments: &[u64; 4]) -> Option<i32> {
-    let at = match number {
-        libc::SYS_open => 1,
-        libc::SYS_openat => 2,
-        _ => return None,
-    };
-    i32::try_from(arguments[at] & 0x7fff_ffff).ok()
 }
 
 fn descriptor(thread: Pid, number: u64) -> Option<PathBuf> {

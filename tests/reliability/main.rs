@@ -1,7 +1,7 @@
 //! The reliability contract, tried: real processes on a real repository, disturbed at a chosen point or by
 //! chance, and judged by `sprint verify`, which shares no code with them.
 //!
-//! `tracer` and `call` see every system call that changes something; `scene` is what is disturbed, and what
+//! `tracer`, `filter` and `call` see every system call that changes something; `scene` is what is disturbed, and what
 //! must come out of it; the other files are one kind of disturbance each.
 
 #![allow(
@@ -16,6 +16,7 @@
 mod call;
 #[path = "../common/mod.rs"]
 mod common;
+mod filter;
 mod many;
 mod migrate;
 mod order;

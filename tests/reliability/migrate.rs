@@ -10,7 +10,7 @@ use sprint::store::schema::VERSION;
 
 use crate::point::Point;
 use crate::points::{Extent, minutes, shuffled};
-use crate::scene::Scene;
+use crate::scene::{Scene, Size};
 use crate::tracer::Deed;
 use crate::trial::{Came, Trial, record_in};
 
@@ -33,7 +33,9 @@ fn trials() -> Vec<Trial> {
     let points = points(&scene);
     assert_eq!(scene.schema(), VERSION, "an undisturbed start leads it on");
     println!("{} calls of `start` change the database", points.len());
-    let all = points.into_iter().flat_map(|point| DEEDS.map(|deed| Trial { deed, point: point.clone() }));
+    let all = points
+        .into_iter()
+        .flat_map(|point| DEEDS.map(|deed| Trial { size: Size::Two, deed, point: point.clone() }));
     shuffled(all.collect())
 }
 

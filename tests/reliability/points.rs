@@ -3,7 +3,8 @@
 //!
 //! `SPRINT_TRIAL="kill supervise|fsync|database-log|7"` repeats one. `SPRINT_TEST_POINTS` is `few` (the
 //! default), `sites` (each call of the landing on each kind of file, then places that differ by the call before
-//! them for so many minutes as `SPRINT_TEST_MINUTES` says) or `every` (all points, in slices: what is in the ledger is not done again).
+//! them for so many minutes as `SPRINT_TEST_MINUTES` says) or `every` (all points of two features, in slices:
+//! what is in the ledger is not done again).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::point::{Point, Recording};
+use crate::point::Point;
+use crate::scene::Size;
 use crate::tracer::Deed;
 use crate::trial::{Came, Trial, record};
 
@@ -60,7 +62,9 @@ struct Work {
 }
 
 impl Work {
-    fn of(recording: &Recording, deeds: &[Deed], extent: Extent, lane: usize) -> Self {
+    /// As a run has it that is recorded for this.
+    fn of(size: Size, deeds: &[Deed], extent: Extent, lane: usize) -> Self {
+        let recording = record(size);
         let mine = |trials: Vec<Trial>| -> Vec<Trial> {
             trials
                 .into_iter()
@@ -70,8 +74,9 @@ impl Work {
                 .collect()
         };
         let both = |points: Vec<Point>| -> Vec<Trial> {
-            let trial =
-                |point: Point| deeds.iter().map(move |deed| Trial { deed: *deed, point: point.clone() });
+            let trial = |point: Point| {
+                deeds.iter().map(move |deed| Trial { size, deed: *deed, point: point.clone() })
+            };
             points.into_iter().flat_map(trial).filter(Trial::makes_sense).collect()
         };
         let landing: Vec<Point> = recording
@@ -218,34 +223,52 @@ impl Tally {
 
 fn lane(layer: &str, deeds: &[Deed], lane: usize) {
     let (extent, began) = (Extent::asked(), Instant::now());
-    let work = Work::of(&record(), deeds, extent, lane);
-    let ledger = (extent == Extent::Every).then(|| Ledger::open(layer));
-    let every = extent == Extent::Every;
-    let (hands, limit) = if every { (HANDS, minutes()) } else { (1, Duration::MAX) };
-    let open = |trial: &&Trial| ledger.as_ref().is_none_or(|ledger| !ledger.has(trial));
-    let todo = Mutex::new(work.must.iter().filter(open).take_while(|_| began.elapsed() < limit));
+    let tally = match extent {
+        Extent::Every => every(layer, deeds, lane, began),
+        Extent::Few | Extent::Sites => some(deeds, extent, lane, began),
+    };
+    tally.end(&format!("{layer}, lane {lane}, in {:.0?}", began.elapsed()));
+}
+
+/// What must be done, and of the rest what there is time for.
+fn some(deeds: &[Deed], extent: Extent, lane: usize, began: Instant) -> Tally {
+    let work = Work::of(Size::Two, deeds, extent, lane);
+    let mut tally = Tally::default();
+    for trial in &work.must {
+        tally.try_one(trial);
+    }
+    for trial in work.may.iter().take_while(|_| began.elapsed() < minutes()) {
+        tally.try_one(trial);
+    }
+    tally
+}
+
+/// All of both sizes that is not done yet, for as long as there is time, side by side.
+fn every(layer: &str, deeds: &[Deed], lane: usize, began: Instant) -> Tally {
+    let ledger = Ledger::open(layer);
+    let both = [Size::Two, Size::Six].map(|size| Work::of(size, deeds, Extent::Every, lane).must);
+    let all = both.concat();
+    let count = all.len();
+    let open = shuffled(all.into_iter().filter(|trial| !ledger.has(trial)).collect());
+    println!("{layer}, lane {lane}: {} of {count} trials are not done yet", open.len());
+    let todo = Mutex::new(open.iter().take_while(|_| began.elapsed() < minutes()));
     let hand = || {
         let mut tally = Tally::default();
         loop {
             let next = todo.lock().unwrap().next();
             let Some(trial) = next else { return tally };
             let came = tally.try_one(trial);
-            if let Some(ledger) = &ledger {
-                ledger.add(trial, &came);
-            }
+            ledger.add(trial, &came);
         }
     };
     let mut tally = Tally::default();
     std::thread::scope(|scope| {
-        let all: Vec<_> = (0..hands).map(|_| scope.spawn(hand)).collect();
+        let all: Vec<_> = (0..HANDS).map(|_| scope.spawn(hand)).collect();
         for one in all {
             tally.join(one.join().unwrap());
         }
     });
-    for trial in work.may.iter().take_while(|_| began.elapsed() < minutes()) {
-        tally.try_one(trial);
-    }
-    tally.end(&format!("{layer}, lane {lane}, in {:.0?}", began.elapsed()));
+    tally
 }
 
 const KILL: [Deed; 1] = [Deed::Kill];

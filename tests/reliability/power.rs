@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::point::{Counter, Point, Recording};
 use crate::rng::Rng;
-use crate::scene::Scene;
+use crate::scene::{Scene, Size};
 use crate::tracer::Deed;
 use crate::trial::record;
 
@@ -219,7 +219,7 @@ fn cuts(part: u64, parts: u64) {
     let wanted: u64 = std::env::var("SPRINT_TEST_CUTS").map_or(12, |text| text.parse().unwrap());
     let seed = Rng::seed_from("SPRINT_CUTS_SEED").wrapping_add(part);
     let mut rng = Rng::new(seed);
-    let recording = record();
+    let recording = record(Size::Two);
     let (mut right, began) = (0, Instant::now());
     while right < wanted / parts {
         let mut machine = match Machine::new() {

@@ -1,5 +1,5 @@
-//! What is disturbed: a feature of two tasks, from `sprint start` to its end, with an attempt that is red, a
-//! commit of the agent's and one of sprint's. And what must come out of it.
+//! What is disturbed: a feature, from `sprint start` to its end, with an attempt that is red, commits of the
+//! agents' and of sprint's. And what must come out of it.
 
 use std::process::ExitStatus;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -17,21 +17,70 @@ const AFTER: Duration = Duration::from_secs(15);
 /// From one look at what is left of a hang to the next.
 const END_WAIT: Duration = Duration::from_millis(500);
 
-const TASKS: &str = "- [ ] T001 [P] write one.txt\n- [ ] T002 [P] write two.txt\n";
+/// A task: its id, its file, and what is in that.
+type Task = (&'static str, &'static str, &'static str);
 
-/// T001 leaves what it did; T002 commits, and is red at first.
+const TASKS: [Task; 6] = [
+    ("T001", "one.txt", "one"),
+    ("T002", "two.txt", "two"),
+    ("T003", "three.txt", "three"),
+    ("T004", "four.txt", "four"),
+    ("T005", "five.txt", "five"),
+    ("T006", "six.txt", "six"),
+];
+
+/// Its first attempt is red.
+const TWICE: &str = "T002";
+
+/// Even tasks commit, and the others leave what they did.
 const AGENT: &str = r#"case "$1" in
 T001) echo one > one.txt;;
-T002) if [ "$SPRINT_ATTEMPT" = 1 ]; then echo no > two.txt; else echo two > two.txt; fi
-  git add -A; git commit -qm "$1";;
-esac"#;
+T002) if [ "$SPRINT_ATTEMPT" = 1 ]; then echo no > two.txt; else echo two > two.txt; fi;;
+T003) echo three > three.txt;;
+T004) echo four > four.txt;;
+T005) echo five > five.txt;;
+T006) echo six > six.txt;;
+esac
+case "$1" in *[246]) git add -A; git commit -qm "$1";; esac"#;
 
-/// What is there after an undisturbed run, and must be there after any other.
-const LANDED: [(&str, u32); 2] = [("T001", 1), ("T002", 2)];
+/// How large the feature is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Size {
+    /// Two tasks, side by side, and nobody who only waits: each program is looked at call by call.
+    #[default]
+    Two,
+    /// Six tasks in two phases, with all who are always there.
+    Six,
+}
+
+impl Size {
+    fn tasks(self) -> &'static [Task] {
+        match self {
+            Self::Two => &TASKS[..2],
+            Self::Six => &TASKS,
+        }
+    }
+
+    /// As `tasks.md` has them.
+    fn text(self) -> String {
+        let line = |(id, file, _): &Task| format!("- [ ] {id} [P] write {file}\n");
+        let text = |tasks: &[Task]| tasks.iter().map(line).collect::<String>();
+        let (first, second) = self.tasks().split_at(self.tasks().len().div_ceil(2).max(2));
+        let second =
+            if second.is_empty() { String::new() } else { format!("\n## Phase 2: More\n\n{}", text(second)) };
+        format!("## Phase 1: Work\n\n{}{second}", text(first))
+    }
+
+    /// Each task's attempt that lands in an undisturbed run, and the least one that lands in any other.
+    fn landed(self) -> Vec<(&'static str, u32)> {
+        self.tasks().iter().map(|(id, ..)| (*id, if *id == TWICE { 2 } else { 1 })).collect()
+    }
+}
 
 /// See the module.
 pub(crate) struct Scene {
     pub(crate) world: World,
+    size: Size,
     main: String,
     limit: Duration,
 }
@@ -39,20 +88,30 @@ pub(crate) struct Scene {
 impl Scene {
     /// Ready to be started.
     pub(crate) fn new() -> Self {
-        Self::with("", "", LIMIT)
+        Self::of(Size::Two)
+    }
+
+    /// The same with a feature of that size.
+    pub(crate) fn of(size: Size) -> Self {
+        Self::made(size, "", "", LIMIT)
     }
 
     /// With a bug that is put in on purpose, something that every agent does first, and less patience.
     pub(crate) fn with(bug: &str, before: &str, limit: Duration) -> Self {
+        Self::made(Size::Two, bug, before, limit)
+    }
+
+    fn made(size: Size, bug: &str, before: &str, limit: Duration) -> Self {
         let mut world = World::new();
         world.env("SPRINT_SEEDED_BUG", bug);
         world.hurry();
-        world.feature("001-demo", &format!("## Phase 1: Work\n\n{TASKS}"));
+        world.feature("001-demo", &size.text());
         world.agent(&format!("{before}\n{AGENT}"));
         world.gate("two", "[ ! -e two.txt ] || grep -q two two.txt");
-        // Nobody who only waits: each program is looked at call by call.
-        world.set("roles.manager.permanent", "false");
-        world.set("roles.librarian.permanent", "false");
+        if size == Size::Two {
+            world.set("roles.manager.permanent", "false");
+            world.set("roles.librarian.permanent", "false");
+        }
         world.configure();
         // It waits for nobody else's gates, and leaves nothing behind where it is cut off.
         let (slots, temporary) = (world.path().join("slots"), world.path().join("t"));
@@ -61,7 +120,7 @@ impl Scene {
         world.env("TMPDIR", temporary);
         world.commit("base");
         let main = world.git(&["rev-parse", "main"]);
-        Self { world, main, limit }
+        Self { world, size, main, limit }
     }
 
     /// With an older feature that is done, in a state as the first release of the schema has left it.
@@ -166,16 +225,17 @@ impl Scene {
         }
         let mut landed = self.world.landed_of("001-demo");
         landed.sort();
-        let least = LANDED.map(|(task, attempt)| (task.to_owned(), attempt));
+        let least: Vec<_> =
+            self.size.landed().into_iter().map(|(task, attempt)| (task.to_owned(), attempt)).collect();
         let as_wanted = landed.len() == least.len()
             && landed.iter().zip(&least).all(|(found, least)| found.0 == least.0 && found.1 >= least.1);
         let attempts = |of: &[(String, u32)]| of.iter().map(|(_, attempt)| *attempt).sum::<u32>();
         if !as_wanted || attempts(&landed) > attempts(&least) + failed {
             return Err(format!("landed: {landed:?}"));
         }
-        for (path, wanted) in [("one.txt", "one"), ("two.txt", "two")] {
+        for (_, path, wanted) in self.size.tasks() {
             let found = self.world.landed_file(path);
-            if found != wanted {
+            if found != *wanted {
                 return Err(format!("{path} is `{found}`"));
             }
         }

@@ -13,16 +13,12 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::call;
-
-/// What a call that is not made has in its return register when it begins.
-const NOT_MADE: i64 = -(Errno::ENOSYS as i64);
+use crate::{call, filter};
 
 /// Begins the name of a process that has not become another program yet.
 pub(crate) const FORK: &str = "fork of ";
@@ -80,18 +76,11 @@ impl Process {
     }
 }
 
-struct Thread {
-    process: Pid,
-    /// In a call, that is between its two stops.
-    inside: bool,
-    /// What the call returns, which was not made.
-    returns: Option<Errno>,
-}
-
 /// See the module.
 pub(crate) struct Tracer<'d> {
     processes: HashMap<Pid, Process>,
-    threads: HashMap<Pid, Thread>,
+    /// Each thread's process.
+    threads: HashMap<Pid, Pid>,
     decide: &'d mut dyn FnMut(&Call) -> Deed,
     /// Something was done: from here on nobody is looked at.
     done: bool,
@@ -108,12 +97,7 @@ pub(crate) fn run(
     ended: &dyn Fn(ExitStatus),
 ) -> Option<ExitStatus> {
     // It begins when it is being traced.
-    let mut gate = Command::new("sh");
-    gate.args(["-c", "read -r begin; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
-    gate.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(directory) = command.get_current_dir() {
-        gate.current_dir(directory);
-    }
+    let mut gate = filter::gate(command);
     gate.stdin(Stdio::piped()).stdout(printed).stderr(Stdio::null());
     #[expect(clippy::zombie_processes, reason = "it is waited for with everything that it starts")]
     let mut child = gate.spawn().unwrap();
@@ -126,7 +110,7 @@ pub(crate) fn run(
 }
 
 fn options() -> Options {
-    Options::PTRACE_O_TRACESYSGOOD
+    Options::PTRACE_O_TRACESECCOMP
         | Options::PTRACE_O_TRACECLONE
         | Options::PTRACE_O_TRACEFORK
         | Options::PTRACE_O_TRACEVFORK
@@ -156,11 +140,10 @@ impl Tracer<'_> {
                     gone(pid, signal as i32);
                     self.forget(pid);
                 }
-                Ok(WaitStatus::PtraceSyscall(thread)) => self.at_call(thread),
                 Ok(WaitStatus::PtraceEvent(thread, _, event)) => self.at_event(thread, event),
                 Ok(WaitStatus::Stopped(thread, signal)) => {
                     self.meet(thread);
-                    self.resume(thread, Some(signal));
+                    go_on(thread, Some(signal));
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::ECHILD) => return status,
@@ -190,7 +173,7 @@ impl Tracer<'_> {
             let unknown = Process { name: "start".to_owned(), watched: false };
             self.processes.insert(process, parent.unwrap_or(unknown));
         }
-        self.threads.insert(thread, Thread { process, inside: false, returns: None });
+        self.threads.insert(thread, process);
     }
 
     /// A stop of a whole process is not kept up: nobody here stops one.
@@ -198,8 +181,10 @@ impl Tracer<'_> {
         self.meet(thread);
         if event == Event::PTRACE_EVENT_EXEC as i32 {
             self.at_exec(thread);
+        } else if event == Event::PTRACE_EVENT_SECCOMP as i32 {
+            self.at_call(thread);
         }
-        self.resume(thread, None);
+        go_on(thread, None);
     }
 
     /// It is another program now.
@@ -210,56 +195,34 @@ impl Tracer<'_> {
         let before = self.processes.get(&thread).cloned();
         let now = program(&words, before.as_ref());
         self.processes.insert(thread, now);
-        // The call that it began as somebody else ends as this one.
-        self.threads.insert(thread, Thread { process: thread, inside: true, returns: None });
     }
 
     fn at_call(&mut self, thread: Pid) {
-        self.meet(thread);
-        // It may have been killed since.
-        let Ok(mut registers) = ptrace::getregs(thread) else { return };
-        let Some(known) = self.threads.get_mut(&thread) else { return };
-        let begins = !known.inside && registers.rax.cast_signed() == NOT_MADE;
-        known.inside = begins;
-        if begins {
-            self.at_begin(thread, &mut registers);
-        } else if let Some(errno) = known.returns.take() {
-            registers.rax = (-i64::from(errno as i32)).cast_unsigned();
-            gone_is_fine(ptrace::setregs(thread, registers));
-        }
-        self.resume(thread, None);
-    }
-
-    fn at_begin(&mut self, thread: Pid, registers: &mut libc::user_regs_struct) {
+        let process = self.threads[&thread];
+        let Some(Process { name: who, watched: true }) = self.processes.get(&process) else { return };
         if self.done {
             return;
         }
-        let Some((name, kind)) = call::of(thread, registers) else { return };
-        let process = self.threads[&thread].process;
-        let Some(Process { name: who, .. }) = self.processes.get(&process) else { return };
+        // It may have been killed since.
+        let Ok(mut registers) = ptrace::getregs(thread) else { return };
+        let Some((name, kind)) = call::of(thread, &registers) else { return };
         let deed = (self.decide)(&Call { by: process, process: who.clone(), name, kind });
         self.done = deed != Deed::Let;
         match deed {
             Deed::Let => {}
             Deed::Kill => gone_is_fine(kill(process, Signal::SIGKILL)),
             Deed::Fail(errno) => {
-                // No such call: it is not made, and what it returns is written when it ends.
+                // No such call: it is not made, and returns what is there already.
                 registers.orig_rax = u64::MAX;
-                gone_is_fine(ptrace::setregs(thread, *registers));
-                if let Some(known) = self.threads.get_mut(&thread) {
-                    known.returns = Some(errno);
-                }
+                registers.rax = (-i64::from(errno as i32)).cast_unsigned();
+                gone_is_fine(ptrace::setregs(thread, registers));
             }
         }
     }
+}
 
-    fn resume(&self, thread: Pid, signal: Option<Signal>) {
-        let stops = self.threads.get(&thread).is_some_and(|known| {
-            let watched = self.processes.get(&known.process).is_some_and(|process| process.watched);
-            known.returns.is_some() || (watched && !self.done)
-        });
-        gone_is_fine(if stops { ptrace::syscall(thread, signal) } else { ptrace::cont(thread, signal) });
-    }
+fn go_on(thread: Pid, signal: Option<Signal>) {
+    gone_is_fine(ptrace::cont(thread, signal));
 }
 
 /// Whoever was killed meanwhile is waited for like everybody else.

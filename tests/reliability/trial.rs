@@ -6,12 +6,16 @@ use std::str::FromStr;
 use nix::errno::Errno;
 
 use crate::point::{Counter, Point, Recording};
-use crate::scene::Scene;
+use crate::scene::{Scene, Size};
 use crate::tracer::{Deed, FORK};
+
+/// Says that the feature is the larger one.
+const SIX: &str = "six ";
 
 /// What is done, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trial {
+    pub(crate) size: Size,
     pub(crate) deed: Deed,
     pub(crate) point: Point,
 }
@@ -33,7 +37,8 @@ const DEEDS: [(&str, Deed); 3] =
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = DEEDS.iter().find(|(_, deed)| *deed == self.deed).map_or("nothing", |(name, _)| name);
-        write!(f, "{name} {}", self.point)
+        let size = if self.size == Size::Six { SIX } else { "" };
+        write!(f, "{size}{name} {}", self.point)
     }
 }
 
@@ -41,17 +46,18 @@ impl FromStr for Trial {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let (size, text) = text.strip_prefix(SIX).map_or((Size::Two, text), |text| (Size::Six, text));
         let (name, point) = text.split_once(' ').ok_or_else(|| format!("`{text}` is not a trial"))?;
         let deed = DEEDS.iter().find(|(known, _)| *known == name);
         let (_, deed) = deed.ok_or_else(|| format!("`{name}` cannot be done"))?;
-        Ok(Self { deed: *deed, point: point.parse()? })
+        Ok(Self { size, deed: *deed, point: point.parse()? })
     }
 }
 
 impl Trial {
     /// Does it, and judges what comes of it.
     pub(crate) fn run(&self) -> Came {
-        self.run_in(&Scene::new())
+        self.run_in(&Scene::of(self.size))
     }
 
     /// The same in a scene that is there.
@@ -84,8 +90,8 @@ impl Trial {
 }
 
 /// An undisturbed run, which must be right.
-pub(crate) fn record() -> Recording {
-    record_in(&Scene::new())
+pub(crate) fn record(size: Size) -> Recording {
+    record_in(&Scene::of(size))
 }
 
 /// The same in a scene that is there.
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_trial_is_read_as_it_is_written() {
-        for text in ["kill start|write|state|1", "EIO supervise|fsync|database-log|3"] {
+        for text in ["kill start|write|state|1", "six EIO supervise|fsync|database-log|3"] {
             assert_eq!(text.parse::<Trial>().unwrap().to_string(), text);
         }
         assert!("maim start|write|state|1".parse::<Trial>().is_err());
