@@ -43,6 +43,8 @@ pub(super) struct HandTrees {
     head: Head,
     base: Option<CommitSha>,
     scratch: PathBuf,
+    /// Where the trees are that are only read.
+    reading: PathBuf,
     /// What of the checkout directories of commits are to have.
     wanted: Wanted,
     /// What of it each side's directories get.
@@ -64,13 +66,19 @@ pub(super) struct HandTrees {
 }
 
 impl HandTrees {
-    pub(super) fn new(repo: &Repo, head: Head, base: Option<CommitSha>, scratch: &Path) -> Self {
-        let (repo, scratch) = (repo.clone(), scratch.to_owned());
+    pub(super) fn new(
+        repo: &Repo,
+        head: Head,
+        base: Option<CommitSha>,
+        (scratch, reading): (&Path, &Path),
+    ) -> Self {
+        let (repo, scratch, reading) = (repo.clone(), scratch.to_owned(), reading.to_owned());
         Self {
             repo,
             head,
             base,
             scratch,
+            reading,
             wanted: Wanted::default(),
             brought: Default::default(),
             beside: Default::default(),
@@ -123,7 +131,7 @@ impl HandTrees {
         match (side, &self.head, room) {
             (Side::Head, Head::Checkout(_), Room::Working) => None,
             (_, _, Room::Working) => Some(self.scratch.join(side.to_string())),
-            (_, _, Room::Reading) => Some(self.scratch.join(format!("{side}-read"))),
+            (_, _, Room::Reading) => Some(self.reading.join(format!("{side}-read"))),
         }
     }
 
@@ -262,6 +270,9 @@ impl Trees for HandTrees {
             return Ok(Vec::new());
         };
         let now = export::snapshot(&self.repo).map_err(|error| chain(&error))?.commit;
+        if export::is_same(&self.repo, before, &now).map_err(|error| chain(&error))? {
+            return Ok(Vec::new());
+        }
         let judged: BTreeSet<String> = self.files(Side::Head)?.into_iter().collect();
         let tracked: BTreeSet<String> =
             export::tracked(&self.repo).map_err(|error| chain(&error))?.into_iter().collect();

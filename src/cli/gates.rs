@@ -316,7 +316,11 @@ impl Call<'_> {
             .map_err(|error| CliError::environment("gates cannot be watched").because(error))?;
         let scratch = Scratch::new(&cache_directory(env).with_file_name("run"))?;
         let variables = scratch.marked(&env.variables);
-        let trees = HandTrees::new(self.repo, self.head, self.base, &scratch.path)
+        let bytes = export::size(self.repo)
+            .map_err(|error| git_error("the size of the checkout cannot be told", error))?;
+        let memory = Scratch::in_memory(bytes);
+        let reading = memory.as_ref().unwrap_or(&scratch);
+        let trees = HandTrees::new(self.repo, self.head, self.base, (&scratch.path, &reading.path))
             .prepared(&self.config.worktree, &self.config.general.root);
         let times = Cache::new(&cache_directory(env));
         let cache = (!self.fresh).then_some(&times);

@@ -61,24 +61,26 @@ impl IndexCopy {
     }
 
     fn commit(&self, repo: &Repo, message: &str) -> Result<CommitSha> {
+        let what = "what lies here cannot be written as a commit";
         let tree = self.git(repo).arg("write-tree").run()?;
-        let mut commit = self.git(repo).args(["commit-tree", "-m", message]);
-        match repo.head() {
-            Ok(head) => commit = commit.args(["-p", head.as_str()]),
-            // The first one has no parent.
-            Err(Error::Lib { source, .. }) if source.code() == ErrorCode::UnbornBranch => {}
-            Err(error) => return Err(error),
-        }
-        for (name, value) in [("NAME", "sprint"), ("EMAIL", "sprint@localhost"), ("DATE", "@0 +0000")] {
-            commit =
-                commit.env(&format!("GIT_AUTHOR_{name}"), value).env(&format!("GIT_COMMITTER_{name}"), value);
-        }
-        let made = commit.arg(String::from_utf8_lossy(&tree).trim()).run()?;
         let lib = repo.open()?;
-        let text = String::from_utf8_lossy(&made).trim().to_owned();
-        let found = lib.find_commit_by_prefix(&text).during("the snapshot cannot be found")?;
-        Ok(sha(found.id()))
+        let tree = git2::Oid::from_str(String::from_utf8_lossy(&tree).trim()).during(what)?;
+        let tree = lib.find_tree(tree).during(what)?;
+        let parent = match repo.head() {
+            Ok(head) => Some(lib.find_commit(oid(&head)?).during(what)?),
+            // The first one has no parent.
+            Err(Error::Lib { source, .. }) if source.code() == ErrorCode::UnbornBranch => None,
+            Err(error) => return Err(error),
+        };
+        let who = nobody().during(what)?;
+        let parents: Vec<_> = parent.iter().collect();
+        lib.commit(None, &who, &who, message, &tree, &parents).map(sha).during(what)
     }
+}
+
+/// Who makes commits that nothing points to, so that the same files are the same commit.
+fn nobody() -> std::result::Result<Signature<'static>, git2::Error> {
+    Signature::new("sprint", "sprint@localhost", &Time::new(0, 0))
 }
 
 impl Drop for IndexCopy {
@@ -263,6 +265,15 @@ pub fn export(repo: &Repo, commit: &CommitSha, target: &Path) -> Result<()> {
     checkout(repo, commit, target, &[])
 }
 
+/// About how many bytes the files of the checkout have: those that git knows, as they were when it saw them last.
+///
+/// # Errors
+/// The index cannot be read.
+pub fn size(repo: &Repo) -> Result<u64> {
+    let index = git2::Index::open(&repo.git_dir.join("index")).during("cannot read the index")?;
+    Ok(index.iter().map(|entry| u64::from(entry.file_size)).sum())
+}
+
 /// Writes the given files of a commit into a directory, over what is there.
 ///
 /// # Errors
@@ -387,7 +398,7 @@ fn main_in(lib: &Repository, place: &str) -> Option<Branch> {
 pub fn nothing(repo: &Repo) -> Result<CommitSha> {
     let lib = repo.open()?;
     let what = "cannot write an empty commit";
-    let who = Signature::new("sprint", "sprint@localhost", &Time::new(0, 0)).during(what)?;
+    let who = nobody().during(what)?;
     let tree = lib.treebuilder(None).and_then(|tree| tree.write()).and_then(|id| lib.find_tree(id));
     let tree = tree.during(what)?;
     lib.commit(None, &who, &who, "nothing", &tree, &[]).map(sha).during(what)

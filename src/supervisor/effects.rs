@@ -274,7 +274,8 @@ fn wait_for_locks(place: &Place) {
     let until = Instant::now() + locks::wait() + recovery::LOCK_AGE;
     loop {
         recovery::clear_shared_locks(place, &mut watch);
-        std::thread::park_timeout(recovery::LOCK_AGE);
+        // Whoever is parked may be woken by what was waited for in this thread before: a lock is too young then.
+        std::thread::sleep(recovery::LOCK_AGE);
         recovery::clear_locks(place);
         if !locks::Watch::any(&place.repo.common_dir) || Instant::now() >= until {
             return;

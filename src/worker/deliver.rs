@@ -95,7 +95,7 @@ fn append(client: &Client, event: &Event) -> Result<(), StoreError> {
         let Err(error) = client.append(&body, clock::wall_ms()) else { return Ok(()) };
         tracing::warn!(%error, "the inbox cannot be written now");
         // SQLite has waited already; this keeps a broken disk from being hammered.
-        std::thread::park_timeout(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
     }
     client.append(&body, clock::wall_ms()).map(drop)
 }

@@ -255,12 +255,13 @@ fn a_pytest_configuration_above_the_repository_is_another_projects() {
     write(&top, "pytest.ini", "[pytest]\naddopts = --deselect tests/test_m.py::test_f\n");
     let shown = said(&run(&person, &top, 1, &["gates", "run", "pytest"]));
     assert!(shown.contains("lost-test"), "its own counts: {shown}");
-    let allow = "SPRINT_CONFIG__gate__pytest__allow='[\"lost-test\"]' sprint gates run …";
+    let rules = r#"["coverage-of-whole","lost-test"]"#;
+    let allow = format!("SPRINT_CONFIG__gate__pytest__allow='{rules}' sprint gates run …");
     assert!(shown.contains(&format!("by its rules: {allow}")), "{shown}");
     let allowed = person
         .command(env!("CARGO_BIN_EXE_sprint"), &top)
         .args(["gates", "run", "pytest"])
-        .env("SPRINT_CONFIG__gate__pytest__allow", "[\"lost-test\"]")
+        .env("SPRINT_CONFIG__gate__pytest__allow", rules)
         .output()
         .unwrap();
     assert!(!said(&allowed).contains("is yours to allow"), "{}", said(&allowed));

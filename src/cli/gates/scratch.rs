@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use crate::error::{CliError, chain};
 use crate::process::cgroup;
@@ -16,6 +19,18 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Held as long as the call lives, so that the next one sees whether it does.
 const LOCK: &str = ".lock";
+
+/// A file system in memory, on every Linux.
+const IN_MEMORY: &str = "/dev/shm";
+
+/// Larger trees are not written there.
+const IN_MEMORY_MAX: u64 = 64 << 20;
+
+/// So many times a tree's size has to be free there: there may be two of them, and others need room too.
+const IN_MEMORY_SPARE: u64 = 8;
+
+/// Directories of one name that are passed by before it is given up.
+const NAMES_MAX: u32 = 100;
 
 /// What tools look for in the directories above the one that they work in: in `/tmp` anybody may have
 /// put it.
@@ -69,17 +84,36 @@ impl Scratch {
                 .hint("remove that file, or set TMPDIR to a directory with none of its kind above"));
             }
         };
-        let prefix = format!("sprint-gates-{}-", nix::unistd::getuid());
-        tidy(&above, &prefix);
-        let path = above.join(format!("{prefix}{}", std::process::id()));
-        let told = |error: &dyn std::fmt::Display| {
-            CliError::environment(format!("`{}` cannot be made: {error}", path.display()))
+        Self::below(&above).map_err(|error| {
+            let shown = above.display();
+            CliError::environment(format!("a directory in `{shown}` cannot be made: {}", chain(&*error)))
+        })
+    }
+
+    /// The same in memory, for trees of so many bytes that nobody writes to: a disk's file system takes tens of
+    /// milliseconds to make a hundred files where as many have gone shortly before. `None` where there is no such
+    /// place or too little room, and for a person who has named a directory for temporary files.
+    pub(super) fn in_memory(bytes: u64) -> Option<Self> {
+        let above = Path::new(IN_MEMORY);
+        let free = || {
+            let found = statfs(above).ok().filter(|found| found.filesystem_type() == TMPFS_MAGIC)?;
+            Some(found.blocks_available().saturating_mul(u64::try_from(found.block_size()).ok()?))
         };
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|error| told(&error))?;
-        let lock = Lock::try_exclusive(&path.join(LOCK), "sprint gates run").map_err(|error| told(&error))?;
+        let fits = std::env::var_os("TMPDIR").is_none()
+            && bytes <= IN_MEMORY_MAX
+            && free()? >= IN_MEMORY_MAX.max(IN_MEMORY_SPARE * bytes)
+            && stray_above(above).is_none();
+        if fits { Self::below(above).ok() } else { None }
+    }
+
+    fn below(above: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let prefix = format!("sprint-gates-{}-", nix::unistd::getuid());
+        fs::create_dir_all(above)?;
+        tidy(above, &prefix);
+        let path = make(&above.join(format!("{prefix}{}", std::process::id())))?;
+        let lock = Lock::try_exclusive(&path.join(LOCK), "sprint gates run")?;
         let mark = uuid::Uuid::new_v4().to_string();
-        lock.note(&mark).map_err(|error| told(&error))?;
+        lock.note(&mark)?;
         Ok(Self { path, mark, _lock: lock })
     }
 
@@ -92,6 +126,20 @@ impl Scratch {
         }
         all
     }
+}
+
+/// A directory that was not there: in `/tmp` anybody may have made one that will be called so.
+fn make(wanted: &Path) -> io::Result<PathBuf> {
+    let mut path = wanted.to_owned();
+    for other in 1..=NAMES_MAX {
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                path.clone_from(&wanted.with_added_extension(other.to_string()));
+            }
+            made => return made.map(|()| path),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 impl Drop for Scratch {
@@ -138,4 +186,24 @@ fn tidy_one(directory: &Path) -> Result<(), String> {
         drop(cgroup::sweep());
     }
     fs::remove_dir_all(directory).map_err(|error| told(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_somebody_else_has_made_is_passed_by() {
+        let above = tempfile::tempdir().unwrap();
+        let wanted = above.path().join("sprint-gates-1-2");
+        assert_eq!(make(&wanted).unwrap(), wanted);
+        let second = make(&wanted).unwrap();
+        assert_eq!(second, above.path().join("sprint-gates-1-2.1"));
+        assert_eq!(second.metadata().unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_large_tree_is_not_written_into_memory() {
+        assert!(Scratch::in_memory(IN_MEMORY_MAX + 1).is_none());
+    }
 }
