@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test: it panics, and says what it skips")]
 
+#[path = "gates_alone/astray.rs"]
+mod astray;
 #[path = "gates_alone/brought.rs"]
 mod brought;
 #[path = "gates_alone/environment.rs"]

@@ -185,6 +185,12 @@ fn tell_left_out(left_out: &LeftOut) {
         let name = plain(path, 200);
         tell(&format!("`{name}` is a report of sprint and is left out: add it to .gitignore"));
     }
+    for path in &left_out.nested {
+        let name = plain(path, 200);
+        tell(&format!(
+            "`{name}` is a git repository of its own and is left out: add `{name}/` to .gitignore"
+        ));
+    }
 }
 
 /// Which submodules a tree was without, where a gate that runs its code is red: that may be why.

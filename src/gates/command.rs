@@ -195,7 +195,7 @@ pub(super) fn names_out(gate: &GateConfig) -> bool {
 
 /// Variables that name somebody else's place: in a commit hook, git's would lead a test suite that
 /// uses git into the person's repository; tmux's, into the server that shows this gate.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 14] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_COMMON_DIR",
@@ -208,7 +208,18 @@ const FOREIGN: [&str; 12] = [
     "TMUX_PANE",
     "PWD",
     "OLDPWD",
+    "PYTEST_PLUGINS",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
 ];
+
+/// How variables begin that are a tool's options: a person's would decide what is found, and how it is told.
+const OPTIONS: [&str; 3] = ["RUFF_", "COVERAGE_", "PIP_AUDIT_"];
+
+/// Whether a variable of the person's is kept from gates.
+fn is_foreign(name: &OsStr) -> bool {
+    let is_option = |option: &&str| name.as_encoded_bytes().starts_with(option.as_bytes());
+    FOREIGN.iter().any(|foreign| name == *foreign) || OPTIONS.iter().any(is_option)
+}
 
 /// The whole environment of a gate: the person's, with the search path, a temporary directory, no
 /// bytecode (a stale one made a red tree green), and what the preset adds.
@@ -219,7 +230,7 @@ pub(super) fn environment(
     places: &Places,
 ) -> Vec<(OsString, OsString)> {
     let mut env: Vec<(OsString, OsString)> = person.to_vec();
-    env.retain(|(name, _)| !FOREIGN.iter().any(|foreign| name == foreign));
+    env.retain(|(name, _)| !is_foreign(name));
     set(&mut env, "PATH", path.to_owned());
     set(&mut env, "TMPDIR", places.tmp.clone().into_os_string());
     set(&mut env, "PYTHONDONTWRITEBYTECODE", "1".into());

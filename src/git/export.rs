@@ -108,6 +108,8 @@ pub struct LeftOut {
     /// Reports that sprint itself has written: their fingerprints look like secrets. Told by how they begin,
     /// whatever they are called.
     pub reports: Vec<String>,
+    /// Repositories of their own that lie in the checkout: git takes no file of them.
+    pub nested: Vec<String>,
     /// Symbolic links that lead nowhere: the locks of an editor (`.#name`).
     links: Vec<String>,
 }
@@ -128,7 +130,8 @@ pub fn snapshot(repo: &Repo) -> Result<Snapshot> {
     let untracked = lines().filter(|(tag, _)| *tag == b'?');
     let left_out = LeftOut::of(repo, untracked.filter_map(|(_, name)| std::str::from_utf8(name).ok()));
     let mut add = copy.git(repo).args(["add", "--all", "--", "."]);
-    for path in left_out.environments.iter().chain(&left_out.reports).chain(&left_out.links) {
+    let LeftOut { environments, reports, nested, links } = &left_out;
+    for path in [environments, reports, nested, links].into_iter().flatten() {
         add = add.arg(format!(":(exclude,top,literal){path}"));
     }
     add.run()?;
@@ -141,6 +144,10 @@ impl LeftOut {
         for name in untracked {
             let (path, named) = (repo.top.join(name), |ending: &&str| name.ends_with(*ending));
             let Ok(meta) = path.symlink_metadata() else { continue };
+            if let Some(repository) = name.strip_suffix('/') {
+                found.nested.push(repository.to_owned());
+                continue;
+            }
             // What is only called so stays.
             let environment =
                 name.strip_suffix("/pyvenv.cfg").filter(|_| path.with_file_name("bin/python").exists());

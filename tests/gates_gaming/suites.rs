@@ -345,6 +345,89 @@ fn not_collected() {
     );
 }
 
+/// unittest calls what is not run by being called, and whatever has the name of its own.
+#[test]
+fn unittests_that_cannot_fail() {
+    if !tools() {
+        return;
+    }
+    let text = "import unittest\n\nfrom pkg.core import double, halve\n\n\nclass TestCore(unittest.TestCase):\n    \
+                def test_double(self) -> None:\n        self.assertEqual(double(2), 4)\n\n    \
+                def test_halve(self) -> None:\n        self.assertEqual(halve(4), 2)\n        double(1)\n";
+    let base = || {
+        let mut files = python();
+        files.retain(|(path, _)| *path != FILE);
+        files.push((FILE, text));
+        files
+    };
+    let by = |replace: &str, by: &str| {
+        assert!(text.contains(replace));
+        vec![wrong(), put(FILE, &text.replace(replace, by))]
+    };
+    let hidden =
+        |name, told, hidden: Change| Case { name, tool: PYTEST, broken: vec![wrong()], hidden, told };
+    let (idle, hook) = (("pytest", "idle-test", FILE), ("integrity", "test-hook", FILE));
+    let method = |signature: &str, body: &str| {
+        by("    def test_double", &format!("    def {signature}:\n        {body}\n\n    def test_double"))
+    };
+    all(
+        base(),
+        &[
+            hidden("nobody awaits it", idle, by("def test_double", "async def test_double")),
+            hidden(
+                "nobody asks it for values",
+                idle,
+                by("(double(2), 4)\n", "(double(2), 4)\n        yield\n"),
+            ),
+            hidden(
+                "runs nothing",
+                hook,
+                method("run(self, result: object = None) -> object", "return result"),
+            ),
+            hidden(
+                "compares nothing",
+                hook,
+                method(
+                    "assertEqual(self, first: int, second: int, msg: object = None) -> None",
+                    "\"\"\"Nothing.\"\"\"",
+                ),
+            ),
+            hidden(
+                "is given something else",
+                hook,
+                by(
+                    "class TestCore",
+                    "unittest.TestCase.assertEqual = print  # type: ignore\n\n\nclass TestCore",
+                ),
+            ),
+        ],
+    );
+}
+
+/// New tests that the tool warns of, and goes on.
+#[test]
+fn a_class_that_pytest_makes_nothing_of() {
+    if !tools() {
+        return;
+    }
+    let class = |makes: &str| {
+        let text = format!(
+            "class TestMore:\n    {makes}def test_more(self) -> None:\n        assert double(1) == 3\n"
+        );
+        vec![put(FILE, &format!("{TESTS}\n\n{text}"))]
+    };
+    all(
+        python(),
+        &[Case {
+            name: "a class with a constructor",
+            tool: PYTEST,
+            broken: class(""),
+            hidden: class("def __init__(self) -> None:\n        self.a = 1\n\n    "),
+            told: ("pytest", "idle-test", FILE),
+        }],
+    );
+}
+
 #[test]
 fn a_documentation_that_is_not_tried() {
     let doc = |mark: &str| {

@@ -107,6 +107,14 @@ const PATTERNS: &[(&[Language], Place, &str, &str)] = &[
     (PYTHON, Place::Code, "test-hook", r"\bdef\s+pytest_\w+"),
     (PYTHON, Place::Code, "test-hook", r"\b(collect_ignore(_glob)?|pytest_plugins|load_tests)\b"),
     (PYTHON, Place::Code, "test-hook", r"\bpytest\.hookimpl\b"),
+    // What unittest calls of a test, and what tests call of unittest.
+    (PYTHON, Place::Code, "test-hook", r"\bdef\s+(run|__call__)\s*\(\s*self\s*,\s*result\b"),
+    (
+        PYTHON,
+        Place::Code,
+        "test-hook",
+        r"(\bdef\s+|^\s*|\.)(_callTestMethod|assert((Not)?(Equals?|In|IsInstance|AlmostEqual|Regex)|True|False|Is(Not)?(None)?|(Greater|Less)(Equal)?|Count\w*|(Dict|List|Set|Tuple|Sequence|MultiLine)Equal|Raises\w*|Warns\w*|(No)?Logs))\s*(:[^=(]*)?(=[^=]|\((?:\s*self\b)[^)]*\)\s*(->[^:]*)?:)",
+    ),
     (
         PYTHON,
         Place::Code,

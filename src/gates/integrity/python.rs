@@ -15,8 +15,10 @@ fn compiled(text: &str) -> Regex {
 }
 
 static EXCEPT: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*except\b\*?([^:]*):(.*)$"));
-static SUPPRESS: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"^\s*(?:async\s+)?with\b.*\bsuppress\s*\(([^)]*)\)"));
+static WITH: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:async\s+)?with\b"));
+static CALL: LazyLock<Regex> = LazyLock::new(|| compiled(r"\b(\w+)\s*\(([^)]*)\)"));
+static SUPPRESS_AS: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"\bsuppress\s+as\s+(\w+)|^\s*(\w+)\s*=\s*(?:\w+\.)*suppress\s*$"));
 static ASSERTION: LazyLock<Regex> = LazyLock::new(|| compiled(r"\bassert\b|\.assert\w*\s*\("));
 static NARROW: LazyLock<Regex> = LazyLock::new(|| compiled(r"\bAssertionError\b"));
 static BROAD: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*$|\b(Base)?Exception\b"));
@@ -41,7 +43,7 @@ static STATEMENT: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*assert\b"));
 static LEAVES: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:return|break|continue)\b"));
 static NEVER: LazyLock<Regex> = LazyLock::new(|| {
     compiled(
-        r"^\s*(?:el)?(?:if|while)\s+(?:.*\band\s+)?(?:False|0|None|not\s+True|\d+\s*(?:[<>]=?|==)\s*\d+)\s*:",
+        r"^\s*(?:(?:el)?(?:if|while)\s+(?:.*\band\s+)?(?:False|0|None|not\s+(?:True|__debug__)|\d+\s*(?:[<>]=?|==)\s*\d+)|for\s.+\sin\s+(?:\[\s*\]|\(\s*\)|\{\s*\}|range\s*\(\s*0\s*\)))\s*:",
     )
 });
 static TEST: LazyLock<Regex> = LazyLock::new(|| compiled(r"^\s*(?:async\s+)?def\s+(test\w*)\s*\("));
@@ -83,6 +85,7 @@ fn swallowed(lines: &[Line]) -> Vec<Mark> {
     // Of each open `try`: how far it is indented, and the assertions before it.
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut assertions = 0;
+    let suppress = suppressing(lines);
     for (at, line) in lines.iter().enumerate() {
         let code = line.code.trim();
         if code == "try:" {
@@ -101,9 +104,9 @@ fn swallowed(lines: &[Line]) -> Vec<Mark> {
                 marks.push(mark("swallowed-assertion", lines, at, String::new()));
             }
         }
-        if let Some(groups) = SUPPRESS.captures(&line.code) {
+        if let Some(what) = suppressed(&line.code, &suppress) {
             let inside = block(&lines[at..], Language::Python);
-            if catches(&groups[1], inside.iter().any(|line| ASSERTION.is_match(&line.code))) {
+            if catches(what, inside.iter().any(|line| ASSERTION.is_match(&line.code))) {
                 marks.push(mark("swallowed-assertion", lines, at, String::new()));
             }
         }
@@ -126,6 +129,19 @@ fn swallowed(lines: &[Line]) -> Vec<Mark> {
         assertions += usize::from(ASSERTION.is_match(&line.code));
     }
     marks
+}
+
+/// The names by which a file knows `contextlib.suppress`.
+fn suppressing(lines: &[Line]) -> BTreeSet<&str> {
+    let renames = lines.iter().filter_map(|line| SUPPRESS_AS.captures(&line.code));
+    let others = renames.filter_map(|groups| groups.get(1).or(groups.get(2))).map(|name| name.as_str());
+    others.chain(["suppress"]).collect()
+}
+
+/// What is suppressed by a `with` that calls one of these names.
+fn suppressed<'l>(code: &'l str, names: &BTreeSet<&str>) -> Option<&'l str> {
+    let mut calls = WITH.is_match(code).then(|| CALL.captures_iter(code))?;
+    calls.find_map(|call| names.contains(&call[1]).then(|| call.get(2)).flatten()).map(|what| what.as_str())
 }
 
 /// What a test file has and nobody runs: under a condition that never holds, or a test whose name is
@@ -262,6 +278,16 @@ mod tests {
         }
         let with = "def test_a():\n    with contextlib.suppress(Exception):\n        assert x\n";
         assert_eq!(found("test_a.py", with), ["2 swallowed-assertion with contextlib.suppress(Exception):"]);
+        for (named, called) in
+            [("from contextlib import suppress as quiet", "quiet"), ("calm = contextlib.suppress", "calm")]
+        {
+            let text =
+                format!("{named}\ndef test_a():\n    with open(x), {called}(Exception):\n        assert x\n");
+            assert_eq!(
+                found("test_a.py", &text),
+                [format!("3 swallowed-assertion with open(x), {called}(Exception):")]
+            );
+        }
     }
 
     #[test]
@@ -296,9 +322,17 @@ mod tests {
 
     #[test]
     fn what_never_runs_is_a_mark() {
-        for never in
-            ["if False:", "if x and False:", "while 0:", "elif not True:", "if 1 > 2:", "if x and 1 == 2:"]
-        {
+        for never in [
+            "if False:",
+            "if x and False:",
+            "while 0:",
+            "elif not True:",
+            "if 1 > 2:",
+            "if x and 1 == 2:",
+            "if not __debug__:",
+            "for _ in []:",
+            "for a, b in range(0):",
+        ] {
             let text = format!("def test_a():\n    {never}\n        assert x\n");
             assert_eq!(found("test_a.py", &text), [format!("2 skipped-test {never}")]);
             assert_eq!(found("pkg/a.py", &text), Vec::<String>::new());

@@ -57,6 +57,9 @@ pub(super) fn why(path: &str, programs: &[&str]) -> Option<String> {
     if matches!(name.rsplit_once('.'), Some((_, "pth" | "egg-link"))) {
         return Some(format!("`{name}` changes where Python looks for modules"));
     }
+    if matches!(name.rsplit_once('.'), Some((_, "pyc" | "pyo"))) && directory.ends_with("__pycache__") {
+        return Some("Python believes what is compiled in the place of the source beside it".to_owned());
+    }
     let module =
         if name == "__init__.py" { directory.rsplit('/').next().unwrap_or_default() } else { stem(name) };
     if STARTERS.contains(&module) {
@@ -116,6 +119,7 @@ mod tests {
             "ruff",
             "bin/pytest",
             "node_modules/.bin/ruff",
+            "src/app/__pycache__/calc.cpython-311.pyc",
         ] {
             assert!(said(path), "{path}");
         }

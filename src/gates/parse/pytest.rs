@@ -55,6 +55,7 @@ pub(super) fn parse(report: &Report<'_>) -> Result<Parsed, ParseError> {
         _ => return Err(report.contradiction()),
     }
     let interrupted = || "pytest was interrupted and ran nothing else".to_owned();
+    parsed.findings.extend(idle(report, &properties)?);
     parsed.incomplete = unfinished.or_else(|| (report.exit == 2).then(interrupted));
     match report.also.filter(|bytes| !bytes.is_empty()) {
         Some(bytes) => parsed.coverage = coverage_py::read(report, bytes)?,
@@ -83,6 +84,26 @@ fn unfinished(properties: &BTreeMap<String, String>) -> Option<String> {
         (None, Some(of)) => Some(format!("only {of} collected tests ran to their end")),
         (None, None) => None,
     }
+}
+
+/// Tests that look like some and cannot fail, by what our own plugin says: none of their code runs.
+fn idle(report: &Report<'_>, properties: &BTreeMap<String, String>) -> Result<Vec<Finding>, ParseError> {
+    let Some(said) = properties.get("sprint.idle") else { return Ok(Vec::new()) };
+    let all: Vec<(String, u32, String)> = serde_json::from_str(said).map_err(|error| ParseError::Failed {
+        what: message(&format!("its report says of idle tests what cannot be read: {error}")),
+    })?;
+    let finding = |(id, at, why): (String, u32, String)| Finding {
+        kind: Kind::Test,
+        symbol: message(&id),
+        ..Finding::code(
+            "idle-test",
+            &report.path(id.split("::").next().unwrap_or_default()),
+            at,
+            Severity::High,
+            &message(&format!("{id}: {why}")),
+        )
+    };
+    Ok(all.into_iter().map(finding).collect())
 }
 
 /// Somebody ends the session, whatever the exit code is then: `pytest.exit("…", 0)`.

@@ -88,13 +88,17 @@ impl Gauge {
     /// By how many the fewest descriptors of a supervisor's last third are more than those of its first: what is
     /// open for a child comes and goes, what leaks stays. Of lives that were long enough.
     pub(super) fn descriptors_growth(&self) -> usize {
+        self.growths().map(|(_, growth)| growth).max().unwrap_or_default()
+    }
+
+    /// The same of each life, with how often it was looked at.
+    fn growths(&self) -> impl Iterator<Item = (usize, usize)> {
         let fewest = |looks: &[Look]| looks.iter().map(|look| look.descriptors).min();
-        let of_one = |looks: &[Look]| {
+        self.warm().filter(|looks| looks.len() >= LIFE_MIN).filter_map(move |looks| {
             let third = looks.len() / 3;
-            let is_long = looks.len() >= LIFE_MIN;
-            is_long.then(|| Some(fewest(&looks[2 * third..])?.saturating_sub(fewest(&looks[..third])?)))?
-        };
-        self.warm().filter_map(of_one).max().unwrap_or_default()
+            let growth = fewest(&looks[2 * third..])?.saturating_sub(fewest(&looks[..third])?);
+            Some((looks.len(), growth))
+        })
     }
 
     /// Between the fewest and the most that one supervisor had open.
@@ -123,13 +127,16 @@ impl fmt::Display for Gauge {
         });
         let slope =
             self.slope_mb_an_hour().map_or("too short for a slope".to_owned(), |mb| format!("{mb:.2} MB/h"));
+        let lives: Vec<String> =
+            self.growths().map(|(looks, growth)| format!("{looks} s +{growth}")).collect();
         write!(
             f,
-            "{} supervisors; the longest lived {} s, {first:.1} to {last:.1} MB; {slope}; descriptors grow by {} and \
-             vary by {}; the database's log had {} kB at most",
+            "{} supervisors; the longest lived {} s, {first:.1} to {last:.1} MB; {slope}; descriptors grow by {} ({}) \
+             and vary by {}; the database's log had {} kB at most",
             self.looks.len(),
             longest.map_or(0, Vec::len),
             self.descriptors_growth(),
+            lives.join(", "),
             self.descriptors_spread(),
             self.log_max >> 10,
         )
