@@ -207,6 +207,11 @@ fn a_pytest_that_was_stopped_is_no_pass_whatever_it_exits_with() {
     let stopped = with(&property("stopped", "Exit: x"), "").unwrap();
     assert_eq!(short(&stopped), ["ended-early :0 high"], "while it collected");
     assert!(with("", r#"<testcase time="0.0"/>"#).is_err(), "what was set up has not run");
+    let said = property("idle", "[[&quot;t.py::T::test_b&quot;, 7, &quot;it is a coroutine&quot;]]");
+    let idle = with(&(counted("1", "1") + &said), case).unwrap();
+    assert_eq!(short(&idle), ["idle-test t.py:7 high"]);
+    assert_eq!(idle.findings[0].message, "t.py::T::test_b: it is a coroutine");
+    assert!(with(&(counted("1", "1") + &property("idle", "[7]")), case).is_err());
     let asked = with(&(counted("1", "1") + &property("coverage", "asked")), case).unwrap();
     assert_eq!(
         asked.note.as_deref(),
